@@ -1,0 +1,3 @@
+//! The firstlight binary: everything is in the library.
+
+fn main() {}

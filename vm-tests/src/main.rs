@@ -1,0 +1,3 @@
+//! QEMU tests of firstlight.
+
+fn main() {}
