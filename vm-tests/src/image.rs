@@ -32,8 +32,6 @@ pub struct Image {
     pub kernel: PathBuf,
     /// Its initial RAM disk.
     pub initrd: PathBuf,
-    /// What it was made of.
-    pub release: Release,
 }
 
 impl Image {
@@ -42,7 +40,7 @@ impl Image {
         let recipe = Recipe::new(release, &workspace.key("root")?.public);
         let cache = workspace.vm.join("cache");
         let _lock = lock(&cache)?;
-        let directory = cache.join(hash(&[&format!("{recipe:?}"), ENDPOINT_SOURCE]));
+        let directory = cache.join(hash(&[&recipe.text(), ENDPOINT_SOURCE]));
         if !directory.is_dir() {
             build(workspace, &recipe, &directory)?;
         }
@@ -50,7 +48,6 @@ impl Image {
             disk: directory.join("disk.raw"),
             kernel: directory.join("vmlinuz"),
             initrd: directory.join("initrd.img"),
-            release,
         })
     }
 }
