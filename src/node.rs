@@ -68,7 +68,8 @@ pub struct Invocation {
 impl Invocation {
     /// `program` with `arguments`, empty input and a limit of one minute.
     pub fn new(program: &str, arguments: &[&str]) -> Self {
-        let arguments = std::iter::once(program).chain(arguments.iter().copied()).map(str::to_owned).collect();
+        let arguments =
+            std::iter::once(program).chain(arguments.iter().copied()).map(str::to_owned).collect();
         Self { arguments, input: None, environment: Vec::new(), limit: Duration::from_secs(60) }
     }
 
