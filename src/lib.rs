@@ -1,8 +1,8 @@
 //! firstlight: the first-boot provisioner for Proxmox VE.
 //!
 //! Data flows one way: answers → [`Profile`](profile::Profile), node → [`Facts`](facts::Facts), both →
-//! [`Control`](control::Control)s → `Plan` → `Transaction` → `Report`. Only the transaction changes the node,
-//! and only through [`Node`](node::Node).
+//! [`Control`](control::Control)s → [`Plan`](plan::Plan) → [`transaction`] → report. Only the transaction changes
+//! the node, and only through [`Node`](node::Node).
 
 pub mod areas;
 pub mod change;
@@ -10,4 +10,8 @@ pub mod control;
 pub mod error;
 pub mod facts;
 pub mod node;
+pub mod objects;
+pub mod plan;
 pub mod profile;
+pub mod progress;
+pub mod transaction;
