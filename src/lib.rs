@@ -11,6 +11,7 @@ pub mod change;
 pub mod control;
 pub mod error;
 pub mod facts;
+pub mod manifest;
 pub mod node;
 pub mod objects;
 pub mod payload;

@@ -314,9 +314,9 @@ impl Event {
             "intent" => Self::Intent {
                 step: step()?,
                 inverse: Inverse::parse(fields)?,
-                before: ObjectId::parse(&fields.text("before")?)?,
+                before: ObjectId::parse(fields.text("before")?.as_bytes())?,
             },
-            "observed" => Self::Observed { step: step()?, after: ObjectId::parse(&fields.text("after")?)? },
+            "observed" => Self::Observed { step: step()?, after: ObjectId::parse(fields.text("after")?.as_bytes())? },
             "done" => Self::Done { step: step()?, milliseconds: fields.number("ms")? },
             "failed" => Self::Failed { what: fields.text("what")?, message: fields.text("message")? },
             "probe" => Self::Probe {
