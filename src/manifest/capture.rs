@@ -17,6 +17,15 @@ pub enum Scope {
     Tree(PathBuf),
 }
 
+impl Scope {
+    /// Where it begins.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Entry(path) | Self::Tree(path) => path,
+        }
+    }
+}
+
 /// The state of everything in `scopes`, without the subtrees in `skip`. Contents go into `store` if there is one.
 /// Hard links are seen between the captured paths only.
 pub fn capture(

@@ -11,7 +11,7 @@ use crate::gate::{self, Verdict};
 use crate::manifest::{self, Scope};
 use crate::node::{Node, exists};
 use crate::objects::Objects;
-use crate::observe::{Observer, Seen};
+use crate::observe::{self, Observer};
 use crate::plan::{Plan, Step};
 use crate::progress::{Ending, Importance, Watch};
 use std::path::{Path, PathBuf};
@@ -223,8 +223,8 @@ impl Run<'_> {
         for control in &self.plan.controls {
             let seen = observer.evaluate(&control.check).map_err(named(&control.id))?;
             let (holds, message) = match seen {
-                Seen::Holds => (true, String::new()),
-                Seen::Fails(message) => (false, message),
+                observe::Verdict::Holds => (true, String::new()),
+                observe::Verdict::Fails(message) => (false, message),
             };
             let event = Event::Probe { control: control.id.to_string(), holds, message: message.clone() };
             self.journal.note(event).map_err(named("journal"))?;
