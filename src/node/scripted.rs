@@ -80,6 +80,12 @@ pub struct Scripted {
 /// 2026-01-01 00:00:00 UTC, in milliseconds.
 const START: u64 = 1_767_225_600_000;
 
+impl Default for Scripted {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Scripted {
     /// A node without any file; `/etc` and `/var/lib` are there.
     pub fn new() -> Self {
