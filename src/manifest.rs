@@ -5,6 +5,8 @@
 
 mod capture;
 mod restore;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use crate::objects::ObjectId;
@@ -143,7 +145,7 @@ impl Manifest {
     }
 
     /// What [`restore`] needs to make `now` into `self`: all differences, the other names of the files among
-    /// them, and the directories whose time alone has changed.
+    /// them, and the directories whose time has changed or will.
     pub fn restoration<'a>(&'a self, now: &'a Self) -> Vec<(&'a Path, Option<&'a Entry>)> {
         let differences = self.differences(now);
         let groups: BTreeSet<u32> = differences
@@ -157,6 +159,12 @@ impl Manifest {
             let moved = |then: &Entry| then.state == State::Directory && then.modified != entry.modified;
             let directory = entry.state == State::Directory && now.get(path).is_some_and(moved);
             if directory || (entry.name_group != 0 && groups.contains(&entry.name_group)) {
+                wanted.insert(path, Some(entry));
+            }
+        }
+        let parents: Vec<&Path> = wanted.keys().filter_map(|path| path.parent()).collect();
+        for parent in parents {
+            if let Some((path, entry)) = self.entries.get_key_value(parent) {
                 wanted.insert(path, Some(entry));
             }
         }
