@@ -9,5 +9,7 @@ pub mod change;
 pub mod control;
 pub mod error;
 pub mod facts;
+pub mod gate;
 pub mod node;
+pub mod observe;
 pub mod profile;
