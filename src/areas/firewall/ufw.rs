@@ -5,7 +5,7 @@ use crate::areas::{control, refusal};
 use crate::change::{Change, UfwChange, UnitChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::Facts;
-use crate::facts::networks::short;
+use crate::facts::networks::{covers, short};
 use crate::gate::UFW_PROGRAM;
 use crate::profile::{Network, Outgoing, Ping, Profile, Rule, Service};
 
@@ -110,19 +110,25 @@ fn nothing_wider(profile: &Profile, facts: &Facts, management: &[Network]) -> Op
     if management.is_empty() {
         return None;
     }
-    // Rules of the answer may open one of the ports for a set, too.
-    let mut networks = management.to_vec();
-    networks.extend(profile.firewall.sets.iter().flat_map(|set| set.networks.iter().copied()));
-    let ports = vec![profile.ssh.port.number(), API_PORT];
+    let networks = known_networks(profile, management);
+    let wide = wide_rules(profile, facts, &networks);
     Some(Control {
-        changes: if wide_rules(profile, facts).is_empty() { vec![0] } else { Vec::new() },
+        changes: if wide.is_empty() { vec![0] } else { Vec::new() },
         ..control(
             "firewall.nothing-wider",
             "E3",
             "nobody else reaches SSH and the web interface".to_owned(),
-            Check::UfwNothingWider { ports, networks },
+            Check::UfwNothingWider { ports: vec![profile.ssh.port.number(), API_PORT], networks },
         )
     })
+}
+
+/// Networks that the answer opens anything for: its rules may let them reach SSH or the web interface, too.
+fn known_networks(profile: &Profile, management: &[Network]) -> Vec<Network> {
+    let mut networks = management.to_vec();
+    networks.extend_from_slice(&profile.firewall.services_from);
+    networks.extend(profile.firewall.sets.iter().flat_map(|set| set.networks.iter().copied()));
+    networks
 }
 
 /// UFW's levels: from `low` on it logs what it blocks, `medium` also what it lets through by a rule's exception.
@@ -282,7 +288,7 @@ fn warnings(profile: &Profile, facts: &Facts, management: &[Network]) -> Vec<Str
         warnings.push("groups are PVE's: in mode \"ufw\" they are left out".to_owned());
     }
     if !management.is_empty() {
-        for rule in wide_rules(profile, facts) {
+        for rule in wide_rules(profile, facts, &known_networks(profile, management)) {
             warnings.push(format!(
                 "UFW already has the rule `{rule}`, which lets more than the management networks in; it is kept"
             ));
@@ -291,18 +297,20 @@ fn warnings(profile: &Profile, facts: &Facts, management: &[Network]) -> Vec<Str
     warnings
 }
 
-/// Foreign rules that open SSH or the web interface for everybody: `allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in`.
-fn wide_rules<'a>(profile: &Profile, facts: &'a Facts) -> Vec<&'a str> {
+/// Foreign rules that open SSH or the web interface beyond `networks`. UFW keeps a rule as action, protocol,
+/// ports, destination, source ports, source, and a direction with an interface behind it:
+/// `allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in`.
+fn wide_rules<'a>(profile: &Profile, facts: &'a Facts, networks: &[Network]) -> Vec<&'a str> {
     let wanted = [profile.ssh.port.number(), API_PORT];
     let opens = |tuple: &&str| {
         let fields: Vec<&str> = tuple.split_ascii_whitespace().collect();
-        let &[action, protocol, ports, _, _, source, direction, ..] = fields.as_slice() else { return false };
+        let &[action, protocol, ports, _, _, source, ..] = fields.as_slice() else { return false };
+        let source = Network::parse(source).ok();
         matches!(action, "allow" | "limit")
             && matches!(protocol, "any" | "tcp")
-            && matches!(source, "0.0.0.0/0" | "::/0")
-            // Behind an application profile's name the direction comes later.
-            && (direction == "in" || fields.last() == Some(&"in"))
-            && wanted.iter().any(|port| ports == "any" || holds(ports, *port))
+            && !source.is_some_and(|source| networks.iter().any(|outer| covers(outer, &source)))
+            && fields.iter().skip(6).any(|word| *word == "in" || word.starts_with("in_"))
+            && (ports == "any" || wanted.iter().any(|port| holds(ports, *port)))
             && !tuple.contains(OWN_COMMENT)
     };
     facts.ufw_rules.iter().map(String::as_str).filter(opens).collect()
