@@ -6,6 +6,7 @@
 
 pub mod areas;
 pub mod change;
+pub mod cli;
 pub mod control;
 pub mod error;
 pub mod facts;
@@ -14,4 +15,6 @@ pub mod objects;
 pub mod plan;
 pub mod profile;
 pub mod progress;
+pub mod report;
+pub mod status;
 pub mod transaction;
