@@ -4,14 +4,18 @@
 //! [`Control`](control::Control)s → [`Plan`](plan::Plan) → [`transaction`] → report. Only the transaction changes
 //! the node, and only through [`Node`](node::Node).
 
+pub mod answer;
 pub mod areas;
+pub mod bake;
 pub mod change;
 pub mod cli;
 pub mod control;
 pub mod error;
 pub mod facts;
+pub mod manifest;
 pub mod node;
 pub mod objects;
+pub mod payload;
 pub mod plan;
 pub mod profile;
 pub mod progress;

@@ -7,12 +7,19 @@ pub mod journal;
 pub mod record;
 pub mod state;
 
-use crate::error::{Error, Result};
-use crate::node::Node;
-use crate::plan::Plan;
-use crate::progress::Watch;
+mod prune;
+mod recovery;
+mod revert;
+mod run;
+mod story;
+
 use state::TransactionId;
 use std::path::PathBuf;
+
+pub use prune::prune;
+pub use recovery::{recover, rollback};
+pub use run::apply;
+pub use story::{Phase, Story};
 
 /// How a run ended.
 #[cfg_attr(test, derive(Debug))]
@@ -56,25 +63,4 @@ pub enum Stage {
     Early,
     /// Everything that is left.
     Late,
-}
-
-/// Makes the plan true, or puts the node back. The caller holds the lock and has recovered.
-pub fn apply(_node: &dyn Node, _plan: &Plan, _order: &Order<'_>, _watch: &mut dyn Watch) -> Result<Outcome> {
-    Err(Error::new("applying", "not yet"))
-}
-
-/// Deals with an unfinished transaction: `None` when there is none. The caller holds the lock.
-pub fn recover(_node: &dyn Node, _stage: Stage, _watch: &mut dyn Watch) -> Result<Option<Outcome>> {
-    Err(Error::new("recovering", "not yet"))
-}
-
-/// Takes a committed transaction back (the last one, or `id`, which must be the last one that stands).
-/// Paths that somebody changed since are kept unless `force`.
-pub fn rollback(
-    _node: &dyn Node,
-    _id: Option<TransactionId>,
-    _force: bool,
-    _watch: &mut dyn Watch,
-) -> Result<Outcome> {
-    Err(Error::new("rolling back", "not yet"))
 }

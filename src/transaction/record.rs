@@ -3,6 +3,7 @@
 //! A line is `CHECKSUM VERB KEY=VALUE …`, separated by tabs, values percent-escaped, the checksum being the first
 //! 16 hexadecimal digits of the SHA-256 of the rest. Everything that recovery or `status` needs stands here.
 
+use crate::manifest::Scope;
 use crate::objects::ObjectId;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -73,7 +74,9 @@ pub enum Event {
         step: usize,
         /// What takes it back beside the paths.
         inverse: Inverse,
-        /// Manifest of the paths it may touch, as they are now.
+        /// The paths it may touch.
+        scopes: Vec<Scope>,
+        /// Manifest of these paths as they are now.
         before: ObjectId,
     },
     /// What a step left behind, seen after it (or after a crash inside it).
@@ -113,7 +116,7 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// A step is about to be taken back; these paths belong to somebody else by now and are kept.
+    /// A step is about to be taken back; these paths are somebody else's by now and stay as they are.
     Reverting {
         /// Place in the plan.
         step: usize,
@@ -253,9 +256,13 @@ impl Event {
                 ],
             ),
             Self::Warning { text } => ("warning", vec![("text", text.clone())]),
-            Self::Intent { step, inverse, before } => {
+            Self::Intent { step, inverse, scopes, before } => {
                 let mut fields = vec![("step", step.to_string()), ("before", before.to_string())];
                 inverse.push(&mut fields);
+                fields.extend(scopes.iter().map(|scope| match scope {
+                    Scope::Entry(path) => ("entry", path.to_string_lossy().into_owned()),
+                    Scope::Tree(path) => ("tree", path.to_string_lossy().into_owned()),
+                }));
                 ("intent", fields)
             }
             Self::Observed { step, after } => {
@@ -314,9 +321,10 @@ impl Event {
             "intent" => Self::Intent {
                 step: step()?,
                 inverse: Inverse::parse(fields)?,
-                before: ObjectId::parse(&fields.text("before")?)?,
+                scopes: fields.scopes(),
+                before: fields.object("before")?,
             },
-            "observed" => Self::Observed { step: step()?, after: ObjectId::parse(&fields.text("after")?)? },
+            "observed" => Self::Observed { step: step()?, after: fields.object("after")? },
             "done" => Self::Done { step: step()?, milliseconds: fields.number("ms")? },
             "failed" => Self::Failed { what: fields.text("what")?, message: fields.text("message")? },
             "probe" => Self::Probe {
@@ -414,6 +422,19 @@ impl Fields<'_> {
         self.0.iter().filter(|(name, _)| *name == key).map(|(_, value)| value.clone()).collect()
     }
 
+    fn scopes(&self) -> Vec<Scope> {
+        let scope = |(key, path): &(&str, String)| match *key {
+            "entry" => Some(Scope::Entry(path.into())),
+            "tree" => Some(Scope::Tree(path.into())),
+            _ => None,
+        };
+        self.0.iter().filter_map(scope).collect()
+    }
+
+    fn object(&self, key: &str) -> Option<ObjectId> {
+        ObjectId::parse(self.text(key)?.as_bytes())
+    }
+
     fn number(&self, key: &str) -> Option<u64> {
         self.text(key)?.parse().ok()
     }
@@ -475,7 +496,13 @@ mod tests {
             Inverse::Ufw { active: true },
         ];
         let mut events: Vec<Event> =
-            inverses.into_iter().map(|inverse| Event::Intent { step: 3, inverse, before: id }).collect();
+            inverses
+                .into_iter()
+                .map(|inverse| {
+                    let scopes = vec![Scope::Entry("/etc/a=b".into()), Scope::Tree("/etc/x y".into())];
+                    Event::Intent { step: 3, inverse, scopes, before: id }
+                })
+                .collect();
         events.extend([
             Event::Begin {
                 format: FORMAT,

@@ -1,8 +1,9 @@
 //! Where the state lies: `/var/lib/firstlight/`, 0700 root.
 
 use super::record::Record;
+use super::story::{Phase, Story};
 use crate::error::Result;
-use crate::node::{Node, exists};
+use crate::node::{Kind, Node, exists, read_text};
 use std::path::{Path, PathBuf};
 
 /// Everything that has to survive a reboot.
@@ -75,4 +76,95 @@ pub fn transactions(node: &dyn Node) -> Result<Vec<TransactionId>> {
 /// The records of a transaction.
 pub fn records(node: &dyn Node, id: TransactionId) -> Result<Vec<Record>> {
     super::journal::read_records(node, &id.journal())
+}
+
+/// The committed transactions that have not been rolled back, oldest first.
+pub fn standing(node: &dyn Node) -> Result<Vec<TransactionId>> {
+    let mut standing = Vec::new();
+    for id in transactions(node)? {
+        if Story::of(&records(node, id)?).phase() == Phase::Committed {
+            standing.push(id);
+        }
+    }
+    Ok(standing)
+}
+
+/// Where a transaction keeps its profile of record until it is committed.
+pub fn record_path(id: TransactionId) -> PathBuf {
+    id.directory().join("profile.toml")
+}
+
+/// Brings the profile of record in line with the last transaction that stands. Safe to repeat: whatever command
+/// comes first after a crash between commit and this does it.
+pub fn finish_commit(node: &dyn Node) -> Result<()> {
+    let path = Path::new(PROFILE_PATH);
+    let current = if exists(node, path)? { Some(node.read(path)?) } else { None };
+    let wanted = match standing(node)?.last() {
+        Some(id) if exists(node, &record_path(*id))? => Some(node.read(&record_path(*id))?),
+        _ => None,
+    };
+    match wanted {
+        Some(wanted) if current.as_ref() != Some(&wanted) => write_atomically(node, path, &wanted),
+        None if current.is_some() => {
+            node.remove_file(path)?;
+            node.sync_directory(Path::new(STATE_DIR))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes the state directories, 0700.
+pub fn prepare(node: &dyn Node) -> Result<()> {
+    for directory in [STATE_DIR, OBJECTS_DIR, TRANSACTIONS_DIR] {
+        make_directories(node, Path::new(directory))?;
+    }
+    Ok(())
+}
+
+/// Makes a directory and its missing parents, 0700, and makes them durable.
+pub fn make_directories(node: &dyn Node, directory: &Path) -> Result<()> {
+    if exists(node, directory)? {
+        return Ok(());
+    }
+    if let Some(parent) = directory.parent() {
+        make_directories(node, parent)?;
+        node.make_directory(directory, 0o700)?;
+        node.sync_directory(parent)?;
+    }
+    Ok(())
+}
+
+/// Removes a directory with everything in it; links are removed, not followed.
+pub fn remove_tree(node: &dyn Node, path: &Path) -> Result<()> {
+    match node.lookup(path)? {
+        None => Ok(()),
+        Some(found) if found.kind == Kind::Directory => {
+            for name in node.list(path)? {
+                remove_tree(node, &path.join(name))?;
+            }
+            node.remove_directory(path)
+        }
+        Some(_) => node.remove_file(path),
+    }
+}
+
+/// Replaces a file of ours, 0600: durable when it returns, and never half there.
+pub fn write_atomically(node: &dyn Node, path: &Path, content: &[u8]) -> Result<()> {
+    let waiting = path.with_extension("new");
+    if exists(node, &waiting)? {
+        node.remove_file(&waiting)?;
+    }
+    node.create(&waiting, content, 0o600)?;
+    node.sync_file(&waiting)?;
+    node.rename(&waiting, path)?;
+    path.parent().map_or(Ok(()), |parent| node.sync_directory(parent))
+}
+
+/// The kernel's boot id; empty where there is none.
+pub fn boot_id(node: &dyn Node) -> String {
+    read_text(node, Path::new("/proc/sys/kernel/random/boot_id"))
+        .ok()
+        .flatten()
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
 }
