@@ -44,7 +44,7 @@ fn snapshot(machine: &Machine) -> firstlight::error::Result<(Manifest, usize)> {
     let manifest = capture(machine, &[Scope::Tree("/etc".into())], &[], Some(&mut batch))?;
     let fresh = batch.commit()?;
     let _ = machine.remove_file(Path::new("/manifest"));
-    machine.create(Path::new("/manifest"), &manifest.encode(), 0o600)?;
+    manifest.store(machine, Path::new("/manifest"))?;
     machine.sync_file(Path::new("/manifest"))?;
     Ok((manifest, fresh))
 }
