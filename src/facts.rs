@@ -9,6 +9,7 @@ use crate::profile::Network;
 use std::net::IpAddr;
 
 pub use fingerprint::{authorized_blob, fingerprint};
+pub use gather::gather;
 pub(crate) use gather::{memberships, sshd_options};
 
 /// What the node is.

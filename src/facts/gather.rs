@@ -24,29 +24,28 @@ const SUDOERS_DROP_IN_PATH: &str = "/etc/sudoers.d/firstlight";
 const PVE_PACKAGE: &str = "pve-manager";
 const SSH_PACKAGE: &str = "openssh-server";
 
-impl Facts {
-    /// Reads the node once. An error only when a path that is there cannot be looked at.
-    pub fn gather(node: &dyn Node) -> Result<Self> {
-        let mut facts = Self { host_name: host_name(&text(node, HOST_NAME_PATH)), ..Self::default() };
-        facts.debian_version = os_release(&text(node, OS_RELEASE_PATH), "VERSION_ID");
-        facts.packages = installed_packages(&text(node, DPKG_STATUS_PATH));
-        facts.pve_version = facts.package_version(PVE_PACKAGE).map(str::to_owned);
-        facts.cluster_member = exists(node, Path::new(COROSYNC_PATH))?;
-        facts.cluster_firewall = read_text(node, Path::new(CLUSTER_FIREWALL_PATH))?;
-        facts.sudoers_drop_in = exists(node, Path::new(SUDOERS_DROP_IN_PATH))?;
-        facts.bridge_filtered = text(node, BRIDGE_FILTER_PATH).trim() == "1";
-        for path in UFW_RULES_PATHS {
-            facts.ufw_rules.extend(ufw_tuples(&text(node, path)));
-        }
-        facts.ufw_without_ipv6 =
-            os_release(&text(node, UFW_DEFAULTS_PATH), "IPV6").eq_ignore_ascii_case("no");
-        facts.openssh = facts.package_version(SSH_PACKAGE).map(upstream_version).unwrap_or_default();
-        ssh::gather(node, &mut facts);
-        accounts::gather(node, &mut facts);
-        network::gather(node, &mut facts);
-        Ok(facts)
+/// Reads the node once. An error only when a path that is there cannot be looked at.
+pub fn gather(node: &dyn Node) -> Result<Facts> {
+    let mut facts = Facts { host_name: host_name(&text(node, HOST_NAME_PATH)), ..Facts::default() };
+    facts.debian_version = os_release(&text(node, OS_RELEASE_PATH), "VERSION_ID");
+    facts.packages = installed_packages(&text(node, DPKG_STATUS_PATH));
+    facts.pve_version = facts.package_version(PVE_PACKAGE).map(str::to_owned);
+    facts.cluster_member = exists(node, Path::new(COROSYNC_PATH))?;
+    facts.cluster_firewall = read_text(node, Path::new(CLUSTER_FIREWALL_PATH))?;
+    facts.sudoers_drop_in = exists(node, Path::new(SUDOERS_DROP_IN_PATH))?;
+    facts.bridge_filtered = text(node, BRIDGE_FILTER_PATH).trim() == "1";
+    for path in UFW_RULES_PATHS {
+        facts.ufw_rules.extend(ufw_tuples(&text(node, path)));
     }
+    facts.ufw_without_ipv6 = os_release(&text(node, UFW_DEFAULTS_PATH), "IPV6").eq_ignore_ascii_case("no");
+    facts.openssh = facts.package_version(SSH_PACKAGE).map(upstream_version).unwrap_or_default();
+    ssh::gather(node, &mut facts);
+    accounts::gather(node, &mut facts);
+    network::gather(node, &mut facts);
+    Ok(facts)
+}
 
+impl Facts {
     /// Version of an installed package.
     pub fn package_version(&self, name: &str) -> Option<&str> {
         self.packages.iter().find(|(package, _)| package == name).map(|(_, version)| version.as_str())

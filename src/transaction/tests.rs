@@ -18,7 +18,8 @@ use crate::progress::Silent;
 use debian::debian;
 use std::path::PathBuf;
 
-const ORDER: Order<'static> = Order { door: "command", source: "answer.toml", record: "[firstlight]\nschema = 1\n" };
+const ORDER: Order<'static> =
+    Order { door: "command", source: "answer.toml", record: "[firstlight]\nschema = 1\n" };
 
 fn file(path: &str, content: &str, mode: u32, owner: &str) -> Change {
     let owner = owner.to_owned();
@@ -46,15 +47,28 @@ fn proposal() -> Proposal {
         rules: vec![rule],
     };
     let changes = vec![
-        (Phase::Exposure, Change::Reload(ReloadChange { name: "ssh.service".into(), after: vec![sshd.into()] })),
+        (
+            Phase::Exposure,
+            Change::Reload(ReloadChange { name: "ssh.service".into(), after: vec![sshd.into()] }),
+        ),
         (Phase::Exposure, Change::Ufw(ufw)),
         (Phase::Packages, Change::Packages(PackagesChange { names, directory: None, allow_upgrades: false })),
         (Phase::Accounts, Change::Account(account)),
-        (Phase::Accounts, Change::Directory(DirectoryChange { path: "/home/ops/.ssh".into(), mode: 0o700, owner: "ops".into() })),
+        (
+            Phase::Accounts,
+            Change::Directory(DirectoryChange {
+                path: "/home/ops/.ssh".into(),
+                mode: 0o700,
+                owner: "ops".into(),
+            }),
+        ),
         (Phase::Accounts, file("/home/ops/.ssh/authorized_keys", "ssh-ed25519 AAAA\n", 0o600, "ops")),
         (Phase::Files, file("/etc/sudoers.d/firstlight", "ops ALL=(ALL:ALL) ALL\n", 0o440, "root")),
         (Phase::Files, file(sshd, "PasswordAuthentication no\n", 0o644, "root")),
-        (Phase::Services, Change::Unit(UnitChange { name: "ufw.service".into(), enabled: Some(true), active: Some(true) })),
+        (
+            Phase::Services,
+            Change::Unit(UnitChange { name: "ufw.service".into(), enabled: Some(true), active: Some(true) }),
+        ),
     ];
     let control = Control {
         id: "ssh.drop-in".into(),
@@ -78,7 +92,8 @@ fn whole(node: &Scripted) -> Manifest {
 }
 
 fn assert_same(before: &Manifest, after: &Manifest, when: &str) {
-    let different: Vec<_> = before.differences(after).iter().map(|difference| difference.path.to_owned()).collect();
+    let different: Vec<_> =
+        before.differences(after).iter().map(|difference| difference.path.to_owned()).collect();
     assert!(different.is_empty(), "{when}: {different:?}");
 }
 
@@ -120,10 +135,7 @@ fn j3_exposure_comes_last_and_packages_first() {
     let node = debian();
     let titles: Vec<String> = planned(&node).steps.into_iter().map(|step| step.title).collect();
     let kinds: Vec<&str> = titles.iter().map(|title| title.split(' ').next().unwrap()).collect();
-    assert_eq!(
-        kinds,
-        ["packages:", "user", "directory", "file", "file", "file", "unit", "unit", "firewall"]
-    );
+    assert_eq!(kinds, ["packages:", "user", "directory", "file", "file", "file", "unit", "unit", "firewall"]);
 }
 
 #[test]
@@ -178,9 +190,10 @@ fn h1_a_source_that_fails_is_a_warning_while_the_packages_are_there() {
     );
     let outcome = apply(&node, &planned(&node), &ORDER, &mut Silent).unwrap();
     assert!(matches!(outcome, Outcome::Committed(_)));
-    let warned = state::records(&node, TransactionId(1)).unwrap().into_iter().any(|record| {
-        matches!(record.event, Event::Warning { text } if text.contains("401  Unauthorized"))
-    });
+    let warned = state::records(&node, TransactionId(1))
+        .unwrap()
+        .into_iter()
+        .any(|record| matches!(record.event, Event::Warning { text } if text.contains("401  Unauthorized")));
     assert!(warned);
 }
 
@@ -214,7 +227,9 @@ fn j3_rollback_keeps_and_lists_what_somebody_changed_since_unless_forced() {
             .differences(&after)
             .iter()
             .map(|difference| difference.path.to_owned())
-            .filter(|path| !path.starts_with("/home/ops") && !kept.contains(path) && path != &PathBuf::from("/etc/mine"))
+            .filter(|path| {
+                !path.starts_with("/home/ops") && !kept.contains(path) && path != &PathBuf::from("/etc/mine")
+            })
             .collect();
         assert!(unexpected.is_empty(), "{unexpected:?}");
     }
@@ -335,7 +350,8 @@ fn j3_a_crash_during_recovery_is_recovered() {
     for step in 0..total {
         let (node, before) = interrupted();
         node.fail_at_step(step);
-        let _ = recover(&node, Stage::Early, &mut Silent).and_then(|_| recover(&node, Stage::Late, &mut Silent));
+        let _ =
+            recover(&node, Stage::Early, &mut Silent).and_then(|_| recover(&node, Stage::Late, &mut Silent));
         node.revive();
         boot(&node);
         assert_same(&before, &whole(&node), &format!("crash at step {step} of recovery"));

@@ -71,7 +71,8 @@ fn apt(node: &Scripted) {
     node.says("/usr/bin/dpkg --force-confdef --force-confold --configure -a", "");
     node.on("/usr/bin/dpkg --force-remove-reinstreq --purge", |files, _| {
         files.put("/var/lib/dpkg/status", "Package: base-files\nStatus: install ok installed\n\n");
-        let left = ["/usr/sbin/visudo", "/usr/sbin/ufw", "/etc/sudoers", "/etc/ufw/ufw.conf", "/etc/default/ufw"];
+        let left =
+            ["/usr/sbin/visudo", "/usr/sbin/ufw", "/etc/sudoers", "/etc/ufw/ufw.conf", "/etc/default/ufw"];
         for path in left.iter().filter(|path| files.has(path)) {
             files.remove(path);
         }
@@ -146,10 +147,17 @@ fn systemd(node: &Scripted) {
 }
 
 fn ufw(node: &Scripted) {
-    node.on("/usr/sbin/ufw", |files, _| if files.has("/usr/sbin/ufw") { ok("") } else { refused("not installed") });
+    node.on(
+        "/usr/sbin/ufw",
+        |files, _| if files.has("/usr/sbin/ufw") { ok("") } else { refused("not installed") },
+    );
     node.on("/usr/sbin/ufw status verbose", |files, _| {
         let active = files.has("/run/ufw");
-        ok(if active { "Status: active\nDefault: deny (incoming), allow (outgoing), disabled (routed)\n" } else { "Status: inactive\n" })
+        ok(if active {
+            "Status: active\nDefault: deny (incoming), allow (outgoing), disabled (routed)\n"
+        } else {
+            "Status: inactive\n"
+        })
     });
     node.on("/usr/sbin/ufw show added", |files, _| ok(&files.text("/etc/ufw/user.rules")));
     node.on("/usr/sbin/ufw allow", |files, invocation| {
