@@ -3,7 +3,7 @@
 use crate::answer::{Answer, Problems};
 use crate::areas;
 use crate::error::Result;
-use crate::facts::Facts;
+use crate::facts::{self, Facts};
 use crate::node::Node;
 use crate::plan::{self, Plan};
 use crate::progress::{Importance, Watch};
@@ -19,7 +19,7 @@ pub enum Planned {
 
 /// Reads the node and plans; changes nothing.
 pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
-    let facts = Facts::gather(node)?;
+    let facts = facts::gather(node)?;
     match areas::propose_all(&answer.profile, &facts) {
         Ok(proposal) => Ok(Planned::Plan(Box::new(facts), plan::make(node, proposal)?)),
         Err(refusals) => {
