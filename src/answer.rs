@@ -7,6 +7,8 @@ mod admin;
 mod areas;
 pub mod base64;
 mod bytes;
+#[cfg(test)]
+mod example_tests;
 mod firewall;
 mod firstlight;
 mod forms;
@@ -15,6 +17,8 @@ mod key;
 mod nearest;
 mod place;
 mod pve;
+#[cfg(test)]
+mod pve_tests;
 mod rules;
 mod table;
 #[cfg(test)]
@@ -54,8 +58,9 @@ pub struct Problems {
 
 impl Problems {
     /// Sorts `list` by place.
-    pub fn new(source: &str, mut list: Vec<Problem>) -> Self {
-        list.sort_by_key(|problem| (problem.line, problem.column));
+    pub fn new(source: &str, list: Vec<Problem>) -> Self {
+        // An answer has at most 2^20 bytes, so neither number reaches into the other.
+        let list = place::in_order(list, &|problem| (problem.line << 24) + problem.column);
         Self { source: source.to_owned(), list }
     }
 
@@ -111,10 +116,7 @@ pub fn read(source: &str, bytes: &[u8]) -> Result<Answer, Problems> {
     let text = bytes::text(bytes).map_err(|problem| Problems::one(source, problem))?;
     let parsed = DeTable::parse(text).map_err(|error| Problems::one(source, syntax(text, &error)))?;
     let notes = Notes::default();
-    let root = Table::new(&notes, parsed.get_ref(), NO_TABLE);
-    let pve = pve::read(&root);
-    let profile = firstlight::read(&root, source, pve.as_ref());
-    root.finish();
+    let (profile, pve) = collect(&notes, parsed.get_ref(), source);
     let list = notes.list.into_inner();
     match (profile, list.is_empty()) {
         (Some(profile), true) => Ok(Answer {
@@ -128,10 +130,18 @@ pub fn read(source: &str, bytes: &[u8]) -> Result<Answer, Problems> {
     }
 }
 
+fn collect(notes: &Notes, parsed: &DeTable<'_>, source: &str) -> (Option<Profile>, Option<PveAnswer>) {
+    let root = Table::new(notes, parsed, NO_TABLE);
+    let pve = pve::read(&root);
+    let profile = firstlight::read(&root, source, pve.as_ref());
+    root.finish();
+    (profile, pve)
+}
+
 const NO_TABLE: &str = "is neither firstlight's nor a table of PVE's answer file as of 9.2";
 
-fn placed(text: &str, mut notes: Vec<Note>) -> Vec<Problem> {
-    notes.sort_by_key(|note| note.at);
+fn placed(text: &str, notes: Vec<Note>) -> Vec<Problem> {
+    let mut notes = place::in_order(notes, &|note| note.at);
     // A table of the wrong type may be looked at twice.
     notes.dedup_by(|again, first| {
         again.at == first.at && again.key == first.key && again.message == first.message
@@ -151,9 +161,36 @@ fn syntax(text: &str, error: &Error) -> Problem {
     let mut problem =
         Problem { line, column, key: String::new(), message: format!("is not TOML: {}", error.message()) };
     if error.message() == "duplicate key" {
-        let key = text.get(span).unwrap_or_default();
-        write::push_key(&mut problem.key, key.trim_matches(['"', '\'']));
+        problem.key = path_of(text, span.start, span.end);
         problem.message = "stands here a second time; remove one of the two".to_owned();
     }
     problem
+}
+
+/// Dotted path of the key from `start` to `end` in a text that is no TOML: the header above it, and the key.
+fn path_of(text: &str, start: usize, end: usize) -> String {
+    let (above, key) = (text.get(..start).unwrap_or_default(), text.get(start..end).unwrap_or_default());
+    let (header, key) = match above.rsplit_once('\n').unwrap_or(("", above)) {
+        // The key is itself (part of) a header.
+        (_, line) if line.starts_with('[') => (line, key),
+        (lines, line) => {
+            let header = lines.lines().rfind(|line| line.starts_with('[')).unwrap_or_default();
+            let header = header.split_once(']').map_or(header, |(header, _)| header);
+            let before = line.trim_start();
+            // `name.` of `name.first` belongs to the key; what stands before an inline table does not.
+            (
+                header,
+                if before.ends_with('.') { text.get(start - before.len()..end).unwrap_or(key) } else { key },
+            )
+        }
+    };
+    let header = header.trim_matches(['[', '.', ' ']);
+    let mut path = header.to_owned();
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path.push_str(key);
+    // Quoted keys stand here as they were typed, and may hold what a terminal obeys.
+    path.retain(|character| !character.is_control());
+    path
 }

@@ -58,3 +58,67 @@ fn obstacles(answer: &Answer, executable: &[u8]) -> Vec<Problem> {
     }
     problems
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::read;
+    use crate::payload::tests::tiny_elf;
+
+    fn example() -> Answer {
+        read("ufw.toml", include_bytes!("../answer-files/ufw.toml"))
+            .unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    #[test]
+    fn the_answer_is_split_and_each_part_holds_its_own() {
+        let baked = bake(&example(), &tiny_elf()).unwrap_or_else(|problems| panic!("{problems}"));
+        let Sealed::Answer(ours) = payload::unseal(&baked.first_boot) else {
+            panic!("no answer in the executable")
+        };
+        let ours = str::from_utf8(ours).unwrap();
+        assert!(!ours.contains("[global]") && !ours.contains("root-password"), "{ours}");
+        assert!(!baked.answer_toml.contains("firstlight."), "{}", baked.answer_toml);
+        let again = read("embedded answer", ours.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(again.pve.is_none() && again.record == example().record);
+        assert!(again.profile.admin.password_hash.is_some());
+    }
+
+    #[test]
+    fn a_baked_executable_may_be_baked_again() {
+        let once = bake(&example(), &tiny_elf()).ok().unwrap();
+        let twice = bake(&example(), &once.first_boot).ok().unwrap();
+        assert_eq!(once.first_boot, twice.first_boot);
+    }
+
+    #[test]
+    fn exactly_one_mebibyte_is_allowed_and_one_byte_more_is_not() {
+        let answer = example();
+        let mut elf = tiny_elf();
+        let room = MOST_BYTES - answer.sealed.len() - payload::OVERHEAD;
+        // The segment, whose size stands at 64 + 32, fills the room.
+        elf.resize(room, 0);
+        elf[96..104].copy_from_slice(&(room as u64).to_le_bytes());
+        assert_eq!(bake(&answer, &elf).ok().map(|baked| baked.first_boot.len()), Some(MOST_BYTES));
+        elf.push(0);
+        elf[96..104].copy_from_slice(&(room as u64 + 1).to_le_bytes());
+        let problems = bake(&answer, &elf).err().unwrap().to_string();
+        assert!(problems.contains("1048577 bytes") && problems.contains("1048576 at most"), "{problems}");
+    }
+
+    #[test]
+    fn what_cannot_be_baked_is_refused_at_its_place() {
+        let refused = |text: &str, executable: &[u8]| {
+            let answer = read("a.toml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"));
+            bake(&answer, executable).err().unwrap().to_string()
+        };
+        let ours = "[firstlight]\nschema = 1\n[firstlight.admin]\nname = \"ops\"\nssh-key-pair = \"bake\"\n";
+        let text = refused(ours, &tiny_elf());
+        assert!(text.contains("a.toml:1:1: global: is required to bake"), "{text}");
+        assert!(text.contains("a.toml:5:1: firstlight.admin.ssh-key-pair: cannot be"), "{text}");
+        assert!(refused(ours, b"#!/bin/sh\n").contains("no whole 64-bit ELF file"));
+        let mut damaged = tiny_elf();
+        damaged.push(0);
+        assert!(refused(ours, &damaged).contains("foreign bytes"));
+    }
+}

@@ -195,7 +195,12 @@ impl Change {
         let lines = match self {
             Self::File(change) => {
                 let content = crate::objects::ObjectId::of(&change.content);
-                vec![change.path.display().to_string(), content.to_string(), format!("{:o}", change.mode), change.owner.clone()]
+                vec![
+                    change.path.display().to_string(),
+                    content.to_string(),
+                    format!("{:o}", change.mode),
+                    change.owner.clone(),
+                ]
             }
             Self::Directory(change) => {
                 vec![change.path.display().to_string(), format!("{:o}", change.mode), change.owner.clone()]
@@ -213,7 +218,9 @@ impl Change {
                 lines.extend(change.groups.iter().cloned());
                 lines
             }
-            Self::Unit(change) => vec![change.name.clone(), format!("{:?} {:?}", change.enabled, change.active)],
+            Self::Unit(change) => {
+                vec![change.name.clone(), format!("{:?} {:?}", change.enabled, change.active)]
+            }
             Self::Reload(change) => vec![change.name.clone()],
             Self::Ufw(change) => {
                 let mut lines = vec![change.incoming.clone(), change.outgoing.clone(), change.routed.clone()];

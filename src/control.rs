@@ -3,19 +3,22 @@
 //! Plan, probe and audit are readings of the same controls; there is no second list of expectations.
 
 use crate::change::Change;
+use crate::profile::Network;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// One statement about the node.
 pub struct Control {
     /// Stable, dotted, starts with its area: `ssh.password-login`.
-    pub id: &'static str,
+    pub id: Cow<'static, str>,
     /// The requirement row it comes from: `B1`.
     pub requirement: &'static str,
     /// What is wanted, as a short sentence without full stop.
     pub wanted: String,
     /// How it is seen in effective state.
     pub check: Check,
-    /// Places in [`Proposal::changes`] of the changes that bring it about.
+    /// Places in [`Proposal::changes`] of the changes that bring it about. Empty: nothing of ours brings it about
+    /// on this node, so that it is a finding of the audit and no post-condition of a transaction.
     pub changes: Vec<usize>,
 }
 
@@ -27,7 +30,8 @@ pub enum Check {
         connection: String,
         /// Lower case, as `sshd -T` prints it.
         key: &'static str,
-        /// Accepted values, lower case; for lists the whole comma list.
+        /// Accepted values as printed; for lists the whole comma list. Options that are printed on several
+        /// lines (`allowusers`, `port`) are one value with blanks between; `allowusers` counts as a set.
         values: Vec<String>,
     },
     /// dpkg says the package is installed and configured.
@@ -36,6 +40,8 @@ pub enum Check {
     Account {
         /// Login name.
         name: String,
+        /// Login shell.
+        shell: String,
         /// Groups it must be in.
         groups: Vec<String>,
     },
@@ -43,7 +49,8 @@ pub enum Check {
     SudoAllows {
         /// Login name.
         name: String,
-        /// Text that must be in the listing; empty: nothing may be allowed.
+        /// Text that must be in the listing; empty: nothing may be allowed. Without `NOPASSWD` in it, no later
+        /// line of the listing may allow everything without a password (the last match wins in sudo).
         text: String,
     },
     /// `sshd` would accept this key for this user: the line stands in the file sshd reads, with safe modes.
@@ -61,9 +68,18 @@ pub enum Check {
         incoming: String,
         /// Wanted default for outgoing.
         outgoing: String,
+        /// Wanted default for routed; UFW shows `disabled` while the kernel does not forward.
+        routed: String,
     },
-    /// The kernel's own rules (iptables-save, ip6tables-save) accept this from there, and no UFW rule beyond it.
+    /// The kernel's own rules (iptables-save, ip6tables-save) decide so about what these words of a `ufw` call say.
     UfwRule(Vec<String>),
+    /// No rule in UFW's chains accepts one of these TCP ports from beyond these networks.
+    UfwNothingWider {
+        /// TCP ports.
+        ports: Vec<u16>,
+        /// Who may reach them.
+        networks: Vec<Network>,
+    },
     /// PVE's firewall does not filter.
     PveFirewallOff,
     /// The unit is (not) active and (not) enabled.

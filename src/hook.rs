@@ -45,7 +45,7 @@ pub enum End {
 /// Runs as the hook. The caller is root and holds the lock.
 pub fn run(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Result<End> {
     state::prepare(node)?;
-    recover(node, Stage::Late, watch)?;
+    let recovered = recover(node, Stage::Late, watch)?;
     let story = records(node)?;
     if committed_once(node)? {
         retire(node, executable)?;
@@ -60,6 +60,9 @@ pub fn run(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Result<
         return give_up(node, executable, "three tries were made, the last one was interrupted");
     }
     note(node, Event::Try { number: tries + 1, boot: state::boot_id(node) })?;
+    if let Some(outcome @ Outcome::Stuck(..)) = recovered {
+        return Ok(End::Ran(outcome, None));
+    }
     install::install(node, executable)?;
     match find_answer(node, executable)? {
         Found::Nothing => no_answer(node),
@@ -165,7 +168,8 @@ fn parse(source: &str, bytes: &[u8]) -> Found {
 }
 
 fn no_answer(node: &dyn Node) -> Result<End> {
-    let text = "firstlight is installed and has no answer: log in as root and run `firstlight apply ANSWER`\n";
+    let text =
+        "firstlight is installed and has no answer: log in as root and run `firstlight apply ANSWER`\n";
     leave_note(node, ISSUE_DIR, &format!("{NOTE_NAME}.issue"), text)?;
     note(node, Event::Ended { outcome: "no-answer".to_owned(), message: text.trim().to_owned() })?;
     Ok(End::NoAnswer)

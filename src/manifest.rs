@@ -5,6 +5,8 @@
 
 mod capture;
 mod restore;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use crate::objects::ObjectId;
@@ -18,8 +20,9 @@ pub use restore::{Unrestored, restore};
 #[derive(Default)]
 #[cfg_attr(test, derive(Debug, PartialEq, Clone))]
 pub struct Manifest {
-    /// By absolute path. In a captured tree, a path that is not here is absent.
-    pub entries: BTreeMap<PathBuf, Entry>,
+    /// By absolute path. In a captured tree, a path that is not here is absent. Boxed, because half of the
+    /// places in a tree that grows in order stay empty.
+    pub entries: BTreeMap<PathBuf, Box<Entry>>,
 }
 
 /// What stood at one path.
@@ -115,7 +118,7 @@ pub struct Difference<'a> {
 impl Manifest {
     /// What stands at `path`; `None` for nothing, recorded or not.
     pub fn get(&self, path: &Path) -> Option<&Entry> {
-        self.entries.get(path).filter(|entry| entry.state != State::Absent)
+        self.entries.get(path).map(|entry| &**entry).filter(|entry| entry.state != State::Absent)
     }
 
     /// Every path at which `self` and `after`, captured from the same scopes, are not the same; in order of
@@ -143,7 +146,7 @@ impl Manifest {
     }
 
     /// What [`restore`] needs to make `now` into `self`: all differences, the other names of the files among
-    /// them, and the directories whose time alone has changed.
+    /// them, and the directories whose time has changed or will.
     pub fn restoration<'a>(&'a self, now: &'a Self) -> Vec<(&'a Path, Option<&'a Entry>)> {
         let differences = self.differences(now);
         let groups: BTreeSet<u32> = differences
@@ -157,6 +160,12 @@ impl Manifest {
             let moved = |then: &Entry| then.state == State::Directory && then.modified != entry.modified;
             let directory = entry.state == State::Directory && now.get(path).is_some_and(moved);
             if directory || (entry.name_group != 0 && groups.contains(&entry.name_group)) {
+                wanted.insert(path, Some(entry));
+            }
+        }
+        let parents: Vec<&Path> = wanted.keys().filter_map(|path| path.parent()).collect();
+        for parent in parents {
+            if let Some((path, entry)) = self.entries.get_key_value(parent) {
                 wanted.insert(path, Some(entry));
             }
         }

@@ -146,3 +146,98 @@ fn long(file: &[u8], at: usize) -> Option<u64> {
 fn short(file: &[u8], at: usize) -> Option<u64> {
     file.get(at..)?.first_chunk().map(|bytes| u64::from(u16::from_le_bytes(*bytes)))
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An ELF header, one program header, 40 bytes, one section header; and nothing that could run.
+    pub(crate) fn tiny_elf() -> Vec<u8> {
+        let mut file = MAGIC.to_vec();
+        file.resize(224, 0);
+        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+        put(32, &64_u64.to_le_bytes());
+        put(40, &160_u64.to_le_bytes());
+        put(54, &56_u16.to_le_bytes());
+        put(56, &1_u16.to_le_bytes());
+        put(58, &64_u16.to_le_bytes());
+        put(60, &1_u16.to_le_bytes());
+        put(64 + 32, &160_u64.to_le_bytes());
+        put(160 + 24, &64_u64.to_le_bytes());
+        put(160 + 32, &40_u64.to_le_bytes());
+        file
+    }
+
+    #[test]
+    fn a_sealed_answer_comes_out_as_it_went_in() {
+        let elf = tiny_elf();
+        for answer in [b"".as_slice(), b"x", b"[firstlight]\nschema = 1\n", &[0; 5000]] {
+            let sealed = seal(&elf, answer);
+            assert_eq!(sealed.len(), elf.len() + answer.len() + OVERHEAD);
+            assert_eq!(unseal(&sealed), Sealed::Answer(answer));
+            assert_eq!(executable(&sealed), elf);
+            assert_eq!(seal(&sealed, b"other"), seal(&elf, b"other"));
+        }
+        assert_eq!(unseal(&elf), Sealed::None);
+        assert_eq!(unseal(b""), Sealed::None);
+        assert_eq!(unseal(b"#!/bin/sh\n"), Sealed::None);
+    }
+
+    #[test]
+    fn every_cut_of_a_sealed_answer_is_damage() {
+        let elf = tiny_elf();
+        let sealed = seal(&elf, b"[firstlight]\nschema = 1\n");
+        for length in MAGIC.len()..sealed.len() {
+            // The cut at the executable's very end leaves an executable like any other.
+            let whole = length == elf.len();
+            assert_eq!(matches!(unseal(&sealed[..length]), Sealed::Damaged(_)), !whole, "{length}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_behind_the_executable_is_damage() {
+        let elf = tiny_elf();
+        let mut sealed = seal(&elf, b"[firstlight]\nschema = 1\n");
+        for bit in elf.len() * 8..sealed.len() * 8 {
+            sealed[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(unseal(&sealed), Sealed::Damaged(_)), "{bit}");
+            sealed[bit / 8] ^= 1 << (bit % 8);
+        }
+        sealed.push(0);
+        assert!(matches!(unseal(&sealed), Sealed::Damaged(_)));
+    }
+
+    #[test]
+    fn another_version_is_told_apart_from_damage() {
+        let mut file = tiny_elf();
+        let head = head(2, 1);
+        file.extend_from_slice(START);
+        file.extend_from_slice(b"x");
+        file.extend_from_slice(&head);
+        file.extend_from_slice(&digest(b"x", &head));
+        file.extend_from_slice(END);
+        assert_eq!(unseal(&file), Sealed::Damaged(OTHER));
+    }
+
+    #[test]
+    fn no_header_of_an_executable_panics() {
+        let elf = tiny_elf();
+        for at in 0..elf.len() {
+            for byte in [0, 1, 0x7f, 0xff] {
+                let mut file = seal(&elf, b"x");
+                file[at] = byte;
+                let _ = (unseal(&file), executable(&file), is_executable(&file));
+            }
+        }
+        let mut worst = elf;
+        worst[32..64].fill(0xff);
+        assert!(!is_executable(&worst));
+    }
+
+    #[test]
+    fn the_test_binary_itself_ends_where_its_headers_say() {
+        let file = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(unseal(&file), Sealed::None);
+        assert_eq!(executable(&file).len(), file.len());
+    }
+}

@@ -1,6 +1,6 @@
 //! One run, the same behind every door: answer → profile, node → facts, both → plan → transaction.
 
-use crate::answer::{self, Answer, OnNode, Problem, Problems};
+use crate::answer::{Answer, Problems};
 use crate::areas;
 use crate::error::Result;
 use crate::facts::{self, Facts};
@@ -20,16 +20,11 @@ pub enum Planned {
 /// Reads the node and plans; changes nothing.
 pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
     let facts = facts::gather(node)?;
-    let mut problems: Vec<Problem> = answer::contradictions_on(answer, &on_node(answer, &facts));
     match areas::propose_all(&answer.profile, &facts) {
-        Ok(proposal) if problems.is_empty() => Ok(Planned::Plan(Box::new(facts), plan::make(node, proposal)?)),
-        Ok(_) => Ok(Planned::Refused(Problems::new(&answer.profile.source, problems))),
+        Ok(proposal) => Ok(Planned::Plan(Box::new(facts), plan::make(node, proposal)?)),
         Err(refusals) => {
-            for refusal in refusals {
-                if !problems.iter().any(|problem| problem.key == refusal.key) {
-                    problems.push(answer.problem_at(&refusal.key, &refusal.message));
-                }
-            }
+            let problems =
+                refusals.iter().map(|refusal| answer.problem_at(&refusal.key, &*refusal.message)).collect();
             Ok(Planned::Refused(Problems::new(&answer.profile.source, problems)))
         }
     }

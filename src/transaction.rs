@@ -12,6 +12,8 @@ mod recovery;
 mod revert;
 mod run;
 mod story;
+#[cfg(test)]
+mod tests;
 
 use state::TransactionId;
 use std::path::PathBuf;

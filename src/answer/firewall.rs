@@ -143,7 +143,7 @@ fn groups(table: &Table<'_>, names: &[&str]) -> Vec<Group> {
 fn read_rule(entry: &Table<'_>, names: &[&str]) -> Rule {
     let from = entry.required("from", ANY);
     if !from.is_empty() && !names.contains(&from.as_str()) {
-        entry.note("from", format!("must name a set, not addresses; {}", one_of(names)));
+        entry.note("from", format!("{}; addresses stand in a [[firstlight.firewall.set]]", one_of(names)));
     }
     let rule = Rule {
         from,

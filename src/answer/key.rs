@@ -135,3 +135,97 @@ impl<'a> Fields<'a> {
             && self.next().is_some_and(|point| point.first() == Some(&4) && point.len() == length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(bytes: &[u8]) -> Vec<u8> {
+        let mut field = u32::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
+        field.extend_from_slice(bytes);
+        field
+    }
+
+    fn line(algorithm: &str, fields: &[&[u8]]) -> String {
+        let mut blob = field(algorithm.as_bytes());
+        fields.iter().for_each(|bytes| blob.extend(field(bytes)));
+        format!("{algorithm} {} who@where", base64::encode(&blob))
+    }
+
+    fn rsa(bits: usize) -> String {
+        let mut modulus = vec![0xff; bits / 8];
+        modulus.insert(0, 0);
+        line("ssh-rsa", &[&[1, 0, 1], &modulus])
+    }
+
+    fn point(length: usize) -> Vec<u8> {
+        let mut point = vec![7; length];
+        point[0] = 4;
+        point
+    }
+
+    #[test]
+    fn every_type_that_the_schema_names_is_taken_a3() {
+        for line in [
+            line("ssh-ed25519", &[&[1; 32]]),
+            line("sk-ssh-ed25519@openssh.com", &[&[1; 32], b"ssh:"]),
+            line("ecdsa-sha2-nistp256", &[b"nistp256", &point(65)]),
+            line("ecdsa-sha2-nistp384", &[b"nistp384", &point(97)]),
+            line("ecdsa-sha2-nistp521", &[b"nistp521", &point(133)]),
+            line("sk-ecdsa-sha2-nistp256@openssh.com", &[b"nistp256", &point(65), b"ssh:"]),
+            rsa(3072),
+            rsa(16_384),
+        ] {
+            let key = public_key(&line).unwrap_or_else(|message| panic!("{line}: {message}"));
+            assert_eq!(key.line(), line);
+            assert_eq!(public_key(&format!("  {line}  ")).map(|key| key.line()), Ok(line));
+        }
+    }
+
+    #[test]
+    fn the_fingerprint_is_the_one_that_ssh_keygen_prints_a6() {
+        let line =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICSRnhZczuItvkC4OIHjiTlZfkL7tay9kjZQKYGK4cdl a comment";
+        let key = public_key(line).unwrap_or_else(|message| panic!("{message}"));
+        assert_eq!(key.fingerprint, "SHA256:p/yAz/PMgpSr7Phn5l4ATX13GFgT8e3ziCXVapeS8to");
+        assert_eq!((key.algorithm.as_str(), key.comment.as_str()), ("ssh-ed25519", "a comment"));
+    }
+
+    #[test]
+    fn broken_blobs_are_refused() {
+        for line in [
+            line("ssh-ed25519", &[&[1; 31]]),
+            line("ssh-ed25519", &[&[1; 32], b"more"]),
+            line("ssh-ed25519", &[]),
+            line("sk-ssh-ed25519@openssh.com", &[&[1; 32]]),
+            line("ecdsa-sha2-nistp256", &[b"nistp384", &point(97)]),
+            line("ecdsa-sha2-nistp256", &[b"nistp256", &point(66)]),
+            line("ecdsa-sha2-nistp256", &[b"nistp256", &[2; 65]]),
+            line("ssh-rsa", &[&[1, 0, 1]]),
+            line("ssh-rsa", &[&[1, 0, 1], &[0xff; 512]]),
+            line("ssh-rsa", &[&[1, 0, 1], &[0, 1, 2]]),
+            line("ssh-rsa", &[&[], &[1; 512]]),
+            "ssh-ed25519".to_owned(),
+            "ssh-ed25519 AAAA".to_owned(),
+            "ssh-ed25519 *** x".to_owned(),
+        ] {
+            assert_eq!(public_key(&line).err().as_deref(), Some(BROKEN), "{line}");
+        }
+    }
+
+    #[test]
+    fn rsa_needs_3072_bits() {
+        assert!(public_key(&rsa(3064)).is_err_and(|message| message.contains("of 3064 bits")));
+        assert!(public_key(&rsa(1024)).is_err_and(|message| message.contains("of 1024 bits")));
+        assert!(public_key(&rsa(16_392)).is_err());
+    }
+
+    #[test]
+    fn no_cut_of_a_key_is_taken() {
+        let line = line("ssh-ed25519", &[&[1; 32]]);
+        let end = line.rfind(' ').unwrap();
+        for length in 0..end {
+            assert!(public_key(&line[..length]).is_err(), "{length}");
+        }
+    }
+}

@@ -47,11 +47,22 @@ pub(super) struct Place {
     pub(super) column: usize,
 }
 
+/// `items` by their place, those of one place in the order they came in.
+///
+/// Every type that is sorted would bring 4 KiB of code for it: only pairs of numbers are.
+pub(super) fn in_order<T>(items: Vec<T>, place: &dyn Fn(&T) -> usize) -> Vec<T> {
+    let mut order: Vec<(usize, usize)> =
+        items.iter().enumerate().map(|(index, item)| (place(item), index)).collect();
+    order.sort_unstable();
+    let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
+    order.iter().filter_map(|&(_, index)| items.get_mut(index)?.take()).collect()
+}
+
 /// The places of every key and table header of a document.
 pub(super) fn places(text: &str, table: &DeTable<'_>) -> Vec<Place> {
     let mut found = Vec::new();
     collect(table, "", DEEPEST, &mut found);
-    found.sort();
+    let found = in_order(found, &|(offset, _)| *offset);
     let mut cursor = Cursor::new(text);
     let place = |(offset, key)| {
         let (line, column) = cursor.at(offset);

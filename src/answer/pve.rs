@@ -57,7 +57,7 @@ pub(super) fn read(root: &Table<'_>) -> Option<PveAnswer> {
         let found = root.find(name);
         if found.is_none() {
             if required && present {
-                root.note(name, "is required as soon as one of PVE's tables is there, and missing");
+                root.note(name, "is missing, and required as soon as one of PVE's tables is there");
             }
             continue;
         }

@@ -11,7 +11,10 @@ pub(super) fn contradictions(top: &Table<'_>, profile: &Profile) {
     let note = |table: &'static str, key: &'static str, message: &str| top.child(table).note(key, message);
     if admin.enabled && profile.ssh.enabled {
         let keyless = admin.ssh_keys.is_empty() && admin.ssh_key_pair == KeyPair::None;
-        if keyless && !profile.ssh.password_login {
+        // Where a wrong key was noted, the list is empty because of it.
+        let noted =
+            top.notes.list.borrow().iter().any(|note| note.key.starts_with("firstlight.admin.ssh-key"));
+        if keyless && !noted && !profile.ssh.password_login {
             note(
                 "admin",
                 "ssh-keys",

@@ -75,12 +75,14 @@ impl<'a> Table<'a> {
     #[cold]
     pub(super) fn note(&self, key: &str, message: impl Into<String>) {
         let at = self.entries.get(key).map_or(self.at, |value| value.span().start);
-        self.note_at(at, key, message.into());
+        self.notes.note(at, dotted(&self.path, key), message.into());
     }
 
+    /// Notes a problem with what stands at `at`; `key` may be a dotted path below this table.
     #[cold]
     pub(super) fn note_at(&self, at: usize, key: &str, message: String) {
-        self.notes.note(at, dotted(&self.path, key), message);
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        self.notes.note(at, path, message);
     }
 
     /// The value of `key`, and that it is a known one.
@@ -94,17 +96,18 @@ impl<'a> Table<'a> {
 
     /// Refuses every key that was never asked for.
     pub(super) fn finish(&self) {
-        let known = self.known.borrow();
-        for key in self.entries.keys() {
+        let mut known = self.known.take();
+        let unknown: Vec<_> =
+            self.entries.keys().filter(|key| !known.contains(&key.get_ref().as_ref())).collect();
+        // Old spellings are taken, not recommended.
+        known.retain(|word| !word.contains('_'));
+        for key in unknown {
             let word: &str = key.get_ref();
-            if known.contains(&word) {
-                continue;
-            }
             let advice = match nearest(word, &known) {
                 Some(near) => format!("{}; did you mean `{near}`?", self.unknown),
                 None => format!("{}; known here: {}", self.unknown, known.join(", ")),
             };
-            self.note_at(key.span().start, word, advice);
+            self.note_at(key.span().start, &dotted("", word), advice);
         }
     }
 
@@ -197,26 +200,19 @@ impl<'a> Table<'a> {
             self.note_at(found.at, key, "must be a list of texts: [\"…\", \"…\"]".to_owned());
             return items;
         };
+        if list.len() > MOST_ITEMS {
+            self.note_at(found.at, key, format!("has more than {MOST_ITEMS} entries"));
+            return items;
+        }
         for entry in list.iter() {
             let at = entry.span().start;
             let Some(text) = self.as_text(key, Found { at, value: entry.get_ref() }) else { continue };
+            if items.iter().any(|item| item.text == text) {
+                self.note_at(at, key, "is listed twice".to_owned());
+            }
             items.push(Item { at, text });
         }
-        self.note_repeated(key, &items);
         items
-    }
-
-    /// Notes every item that stands in front of itself.
-    fn note_repeated(&self, key: &str, items: &[Item<'a>]) {
-        let mut sorted = items.to_vec();
-        sorted.sort_by_key(|item| (item.text, item.at));
-        for pair in sorted.windows(2) {
-            if let [first, again] = pair
-                && first.text == again.text
-            {
-                self.note_at(again.at, key, "is listed twice".to_owned());
-            }
-        }
     }
 
     /// A list of texts of a certain form.
@@ -312,8 +308,11 @@ impl<'a> Table<'a> {
     }
 }
 
+/// No list of an answer comes near it; items are compared with each other.
+const MOST_ITEMS: usize = 1000;
+
 /// What a key of ours is told that nobody asked for.
-const UNKNOWN: &str = "is not a key of firstlight's";
+const UNKNOWN: &str = "is not a key of firstlight's part";
 
 /// How a text must look, and the sentence that says so.
 #[derive(Clone, Copy)]

@@ -92,7 +92,10 @@ pub fn need(node: &dyn Node, change: &AccountChange) -> Result<Option<Need>> {
     if lines.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Need { title: format!("user {}: {}", change.name, lines.join(", ")), view: View::Lines(Vec::new()) }))
+    Ok(Some(Need {
+        title: format!("user {}: {}", change.name, lines.join(", ")),
+        view: View::Lines(Vec::new()),
+    }))
 }
 
 /// Whether the account is new, for the way back.

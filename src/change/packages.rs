@@ -180,7 +180,10 @@ pub fn install(node: &dyn Node, change: &PackagesChange) -> Result<()> {
     if left.is_empty() {
         return Ok(());
     }
-    Err(Error::new("installing the packages", format!("apt-get ended well, and these are missing: {}", left.join(", "))))
+    Err(Error::new(
+        "installing the packages",
+        format!("apt-get ended well, and these are missing: {}", left.join(", ")),
+    ))
 }
 
 /// Where a policy of somebody else waits meanwhile.
@@ -204,7 +207,10 @@ pub fn undo(node: &dyn Node, names: &[String]) -> Result<()> {
             invocation.variable("DEBIAN_FRONTEND", "noninteractive").limit(INSTALL_SECONDS)
         };
         // Half-configured ones must be whole before they can go; what cannot be configured goes anyway.
-        node.run(&environment(Invocation::new(DPKG, &["--force-confdef", "--force-confold", "--configure", "-a"])))?;
+        node.run(&environment(Invocation::new(
+            DPKG,
+            &["--force-confdef", "--force-confold", "--configure", "-a"],
+        )))?;
         let mut arguments = vec!["--force-remove-reinstreq", "--purge"];
         arguments.extend(present.iter().map(String::as_str));
         let output = node.run(&environment(Invocation::new(DPKG, &arguments)))?;

@@ -61,10 +61,7 @@ pub fn need(node: &dyn Node, change: &UfwChange) -> Result<Option<Need>> {
     let found = found(node)?;
     let mut lines: Vec<String> =
         missing(&found, change).iter().map(|rule| format!("+ ufw {}", rule.join(" "))).collect();
-    let defaults = format!(
-        "Default: {} (incoming), {} (outgoing), ",
-        change.incoming, change.outgoing
-    );
+    let defaults = format!("Default: {} (incoming), {} (outgoing), ", change.incoming, change.outgoing);
     if !found.status.lines().any(|line| line.starts_with(&defaults)) {
         lines.push(format!("default {} incoming, {} outgoing", change.incoming, change.outgoing));
     }
@@ -133,7 +130,16 @@ mod tests {
     fn e3_a_listed_rule_compares_word_by_word() {
         let line = "allow from 10.0.20.0/24 to any port 22 proto tcp comment 'firstlight: SSH'";
         let expected = [
-            "allow", "from", "10.0.20.0/24", "to", "any", "port", "22", "proto", "tcp", "comment",
+            "allow",
+            "from",
+            "10.0.20.0/24",
+            "to",
+            "any",
+            "port",
+            "22",
+            "proto",
+            "tcp",
+            "comment",
             "firstlight: SSH",
         ];
         assert_eq!(words(line), expected);

@@ -35,7 +35,8 @@ pub fn is_active(node: &dyn Node, name: &str) -> Result<bool> {
 pub fn need(node: &dyn Node, change: &UnitChange) -> Result<Option<Need>> {
     let mut words = Vec::new();
     if let Some(wanted) = change.enabled {
-        let enabled = matches!(says(node, "is-enabled", &change.name)?.as_str(), "enabled" | "static" | "alias");
+        let enabled =
+            matches!(says(node, "is-enabled", &change.name)?.as_str(), "enabled" | "static" | "alias");
         if enabled != wanted {
             words.push(if wanted { "enabled at boot" } else { "not at boot" });
         }
@@ -65,9 +66,8 @@ pub fn set(node: &dyn Node, change: &UnitChange) -> Result<()> {
     }
     if let Some(active) = change.active {
         let verb = if active { "start" } else { "stop" };
-        run_checked(node, &Invocation::new(SYSTEMCTL, &[verb, "--", &change.name]).limit(START_SECONDS)).map_err(
-            |error| error.hint(format!("systemctl status {0}; journalctl -u {0}", change.name)),
-        )?;
+        run_checked(node, &Invocation::new(SYSTEMCTL, &[verb, "--", &change.name]).limit(START_SECONDS))
+            .map_err(|error| error.hint(format!("systemctl status {0}; journalctl -u {0}", change.name)))?;
     }
     Ok(())
 }

@@ -17,6 +17,15 @@ pub enum Scope {
     Tree(PathBuf),
 }
 
+impl Scope {
+    /// Where it begins.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Entry(path) | Self::Tree(path) => path,
+        }
+    }
+}
+
 /// The state of everything in `scopes`, without the subtrees in `skip`. Contents go into `store` if there is one.
 /// Hard links are seen between the captured paths only.
 pub fn capture(
@@ -57,13 +66,13 @@ impl Walk<'_, '_> {
         }
         let Some(entry) = self.look(&path)? else {
             if asked {
-                self.manifest.entries.entry(path).or_insert_with(Entry::absent);
+                self.manifest.entries.entry(path).or_insert_with(|| Box::new(Entry::absent()));
             }
             return Ok(());
         };
         let below = tree && entry.state == State::Directory;
         if !below {
-            self.manifest.entries.insert(path, entry);
+            self.manifest.entries.insert(path, Box::new(entry));
             return Ok(());
         }
         let names = match self.node.list(&path) {
@@ -75,7 +84,7 @@ impl Walk<'_, '_> {
         for name in names {
             self.visit(path.join(name), true, false)?;
         }
-        self.manifest.entries.insert(path, entry);
+        self.manifest.entries.insert(path, Box::new(entry));
         Ok(())
     }
 

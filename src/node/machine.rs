@@ -10,6 +10,8 @@
 mod attributes;
 mod command;
 mod place;
+#[cfg(test)]
+mod tests;
 
 use super::{Invocation, Kind, Lock, Metadata, Node, Output};
 use crate::error::{Error, Result};

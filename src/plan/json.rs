@@ -13,7 +13,7 @@ pub fn value(plan: &Plan) -> Json {
     let gates = plan.gates.iter().map(|gate| Json::text(gate.id)).collect();
     let controls = plan.controls.iter().map(|control| {
         Json::Object(vec![
-            ("control", Json::text(control.id)),
+            ("control", Json::text(&control.id)),
             ("requirement", Json::text(control.requirement)),
             ("wanted", Json::text(&control.wanted)),
         ])

@@ -495,14 +495,13 @@ mod tests {
             Inverse::Reload("ssh.service".into()),
             Inverse::Ufw { active: true },
         ];
-        let mut events: Vec<Event> =
-            inverses
-                .into_iter()
-                .map(|inverse| {
-                    let scopes = vec![Scope::Entry("/etc/a=b".into()), Scope::Tree("/etc/x y".into())];
-                    Event::Intent { step: 3, inverse, scopes, before: id }
-                })
-                .collect();
+        let mut events: Vec<Event> = inverses
+            .into_iter()
+            .map(|inverse| {
+                let scopes = vec![Scope::Entry("/etc/a=b".into()), Scope::Tree("/etc/x y".into())];
+                Event::Intent { step: 3, inverse, scopes, before: id }
+            })
+            .collect();
         events.extend([
             Event::Begin {
                 format: FORMAT,

@@ -80,6 +80,10 @@ pub fn rollback(
     let (journal, _) = Journal::open(node, last.journal())?;
     let objects = Objects::new(node, Path::new(OBJECTS_DIR));
     let failure = Failure { what: "rollback".to_owned(), message: "asked for".to_owned() };
-    Way { node, id: last, journal: &journal, objects: &objects, watch }
-        .back(failure, "rollback asked for", Stage::Late, force)
+    Way { node, id: last, journal: &journal, objects: &objects, watch }.back(
+        failure,
+        "rollback asked for",
+        Stage::Late,
+        force,
+    )
 }

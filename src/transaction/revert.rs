@@ -52,7 +52,11 @@ impl Way<'_> {
             }
         }
         if stage == Stage::Early {
-            return Ok(Outcome::Stuck(self.id, failure, "the rest is done once the network is up".to_owned()));
+            return Ok(Outcome::Stuck(
+                self.id,
+                failure,
+                "the rest is done once the network is up".to_owned(),
+            ));
         }
         for made in story.made.iter().rev() {
             if let Err(error) = change::settle(self.node, &made.inverse) {
@@ -114,7 +118,8 @@ impl Way<'_> {
             Some(foreign) => foreign.clone(),
             None => self.foreign(made, &before, &after, &ours, force)?,
         };
-        let mut kept: Vec<PathBuf> = foreign.iter().filter(|path| ours.contains(&path.as_path())).cloned().collect();
+        let mut kept: Vec<PathBuf> =
+            foreign.iter().filter(|path| ours.contains(&path.as_path())).cloned().collect();
         if made.reverted {
             return Ok(kept);
         }

@@ -11,7 +11,7 @@ use crate::gate::{self, Verdict};
 use crate::manifest::{self, Scope};
 use crate::node::{Node, exists};
 use crate::objects::Objects;
-use crate::observe::{Observer, Seen};
+use crate::observe::{self, Observer};
 use crate::plan::{Plan, Step};
 use crate::progress::{Ending, Importance, Watch};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,8 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
     }
     let (id, journal) = begin(node, plan, order)?;
     let objects = Objects::new(node, Path::new(OBJECTS_DIR));
-    let mut run = Run { node, plan, journal: &journal, objects: &objects, watch, touched: false, asked: Vec::new() };
+    let mut run =
+        Run { node, plan, journal: &journal, objects: &objects, watch, touched: false, asked: Vec::new() };
     let outcome = run.forward(id, order);
     let touched = run.touched;
     match outcome {
@@ -42,8 +43,12 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
             watch.say(Importance::Error, &format!("{}: {}", failure.what, failure.message));
             if touched {
                 let reason = format!("{} failed", failure.what);
-                return Way { node, id, journal: &journal, objects: &objects, watch }
-                    .back(failure, &reason, Stage::Late, false);
+                return Way { node, id, journal: &journal, objects: &objects, watch }.back(
+                    failure,
+                    &reason,
+                    Stage::Late,
+                    false,
+                );
             }
             journal.write(Event::Closed { outcome: Closing::Untouched, message: String::new() })?;
             Ok(Outcome::Untouched(id, failure))
@@ -125,7 +130,9 @@ impl Run<'_> {
     fn snapshot(&mut self, id: TransactionId) -> Result<()> {
         let mut scopes = vec![Scope::Tree("/etc".into())];
         for step in &self.plan.steps {
-            scopes.extend(step.change.scopes(self.node)?.into_iter().filter(|scope| !scope.path().starts_with("/etc")));
+            scopes.extend(
+                step.change.scopes(self.node)?.into_iter().filter(|scope| !scope.path().starts_with("/etc")),
+            );
         }
         let mut batch = self.objects.batch()?;
         let manifest = manifest::capture(self.node, &scopes, &skipped(), Some(&mut batch))?;
@@ -144,7 +151,10 @@ impl Run<'_> {
             }
             if !exists(self.node, Path::new(gate.tool)).map_err(named(id))? {
                 if all {
-                    return Err(Failure { what: format!("gate {id}"), message: format!("{} is missing", gate.tool) });
+                    return Err(Failure {
+                        what: format!("gate {id}"),
+                        message: format!("{} is missing", gate.tool),
+                    });
                 }
                 continue;
             }
@@ -223,8 +233,8 @@ impl Run<'_> {
         for control in &self.plan.controls {
             let seen = observer.evaluate(&control.check).map_err(named(&control.id))?;
             let (holds, message) = match seen {
-                Seen::Holds => (true, String::new()),
-                Seen::Fails(message) => (false, message),
+                observe::Verdict::Holds => (true, String::new()),
+                observe::Verdict::Fails(message) => (false, message),
             };
             let event = Event::Probe { control: control.id.to_string(), holds, message: message.clone() };
             self.journal.note(event).map_err(named("journal"))?;

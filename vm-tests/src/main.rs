@@ -1,3 +1,34 @@
-//! QEMU tests of firstlight.
+//! QEMU tests of firstlight: real Debian guests, PVE's first-boot contract, power cuts.
+//!
+//! `cargo vm demo` shows one first boot, `cargo vm test` runs every test of the project.
 
-fn main() {}
+mod accelerator;
+mod agent;
+mod bench;
+mod check;
+mod cli;
+mod command;
+mod demo;
+mod host;
+mod image;
+mod machine;
+mod manifest;
+mod network;
+mod node;
+mod payload;
+mod progress;
+mod qmp;
+mod scenario;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

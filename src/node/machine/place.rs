@@ -39,8 +39,7 @@ impl Machine {
     pub(super) fn place<'a>(&self, path: &'a Path, links: Links, verb: &str) -> Result<Place<'a>> {
         let (parent, name) = split(path, verb)?;
         let opened = self.resolve(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, links);
-        let parent = opened.map_err(|errno| self.refused(path, errno, verb))?;
-        Ok(Place { parent, name })
+        Ok(Place { parent: self.explain(opened, links, path, verb)?, name })
     }
 
     /// The place of `path`, or `None` where its parent is no directory.
@@ -61,7 +60,20 @@ impl Machine {
         verb: &str,
     ) -> Result<OwnedFd> {
         split(path, verb)?;
-        self.resolve(path, flags, links).map_err(|errno| self.refused(path, errno, verb))
+        self.explain(self.resolve(path, flags, links), links, path, verb)
+    }
+
+    fn explain(
+        &self,
+        opened: rustix::io::Result<OwnedFd>,
+        links: Links,
+        path: &Path,
+        verb: &str,
+    ) -> Result<OwnedFd> {
+        match opened {
+            Err(errno) if links == Links::Refuse => Err(self.refused(path, errno, verb)),
+            other => done(other, verb, path),
+        }
     }
 
     fn resolve(&self, path: &Path, flags: OFlags, links: Links) -> rustix::io::Result<OwnedFd> {
@@ -83,7 +95,8 @@ impl Machine {
     /// The error of a write; a link in the way is named.
     #[cold]
     pub(super) fn refused(&self, path: &Path, errno: Errno, verb: &str) -> Error {
-        if errno == Errno::LOOP {
+        // The last component, opened as a directory, is "not a directory" when it is a link.
+        if matches!(errno, Errno::LOOP | Errno::NOTDIR) {
             let mut above: Vec<&Path> = path.ancestors().collect();
             above.reverse();
             for step in above {

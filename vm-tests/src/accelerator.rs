@@ -1,0 +1,112 @@
+//! KVM only where a guest kernel really starts under it; software emulation everywhere else.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use crate::command::command;
+use crate::image::Image;
+use crate::progress::say;
+use crate::workspace::Workspace;
+
+/// A kernel that starts prints its first line within a second; a broken /dev/kvm never does.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How guests are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accelerator {
+    /// The processor's virtualisation.
+    Kvm,
+    /// QEMU's software emulation.
+    Emulation,
+}
+
+impl Accelerator {
+    /// Tries KVM with the guest's kernel once per machine and kernel, and remembers the outcome.
+    pub fn detect(workspace: &Workspace, image: &Image) -> Result<Self> {
+        if fs::metadata("/dev/kvm").is_err() {
+            say("no /dev/kvm here: the guests run under software emulation");
+            return Ok(Self::Emulation);
+        }
+        let memory = workspace.vm.join("accelerator");
+        let machine = identity(image)?;
+        let known = fs::read_to_string(&memory).unwrap_or_default();
+        let works = match known.strip_prefix(&machine).map(str::trim) {
+            Some("works") => true,
+            Some("fails") => false,
+            _ => {
+                let works = boots_under_kvm(workspace, image)?;
+                let outcome = if works { "works" } else { "fails" };
+                fs::write(&memory, format!("{machine} {outcome}\n"))
+                    .context("remembering whether KVM works")?;
+                works
+            }
+        };
+        if works {
+            return Ok(Self::Kvm);
+        }
+        say("/dev/kvm is here, but a guest kernel does not start under it: software emulation is used");
+        Ok(Self::Emulation)
+    }
+
+    /// QEMU's options for it.
+    pub fn options(self) -> [&'static str; 6] {
+        match self {
+            Self::Kvm => ["-machine", "pc", "-accel", "kvm", "-cpu", "host"],
+            Self::Emulation => ["-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "max"],
+        }
+    }
+
+    /// A time limit that a guest under this accelerator can keep.
+    pub fn limit(self, seconds: u64) -> Duration {
+        match self {
+            Self::Kvm => Duration::from_secs(seconds),
+            Self::Emulation => Duration::from_secs(seconds * 4),
+        }
+    }
+}
+
+/// What the outcome depends on: this host's kernel and processor, and the guest's kernel.
+fn identity(image: &Image) -> Result<String> {
+    let mut hasher = Sha256::new();
+    hasher.update(fs::read("/proc/version").context("reading /proc/version")?);
+    let processor = fs::read_to_string("/proc/cpuinfo").context("reading /proc/cpuinfo")?;
+    hasher.update(processor.lines().find(|line| line.starts_with("model name")).unwrap_or_default());
+    hasher.update(fs::read(&image.kernel).context("reading the guest's kernel")?);
+    Ok(hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn boots_under_kvm(workspace: &Workspace, image: &Image) -> Result<bool> {
+    let serial = workspace.vm.join(format!("kvm-{}.log", std::process::id()));
+    let mut qemu = command("setpriv", ["--pdeathsig", "KILL", "qemu-system-x86_64"])
+        .args(Accelerator::Kvm.options())
+        .args(["-m", "512", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial"])
+        .arg(format!("file:{}", serial.display()))
+        .arg("-kernel")
+        .arg(&image.kernel)
+        .args(["-append", "console=ttyS0 earlyprintk=serial panic=-1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("starting QEMU to try KVM")?;
+    let deadline = Instant::now() + PATIENCE;
+    let mut works = false;
+    while !works && Instant::now() < deadline && qemu.try_wait()?.is_none() {
+        std::thread::sleep(Duration::from_millis(100));
+        works = spoke(&serial);
+    }
+    works = works || spoke(&serial);
+    // It may have ended by itself.
+    let _ = qemu.kill();
+    qemu.wait().context("ending QEMU")?;
+    let _ = fs::remove_file(&serial);
+    Ok(works)
+}
+
+fn spoke(serial: &Path) -> bool {
+    fs::read(serial).is_ok_and(|log| String::from_utf8_lossy(&log).contains("Linux version"))
+}

@@ -1,0 +1,64 @@
+//! The checks that need no virtual machine: format, lints, unit tests, size.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::command::show;
+use crate::progress::{Step, say};
+use crate::workspace::Workspace;
+
+/// The release binary must stay below this, so that the answer fits beside it (design 11).
+const SIZE_LIMIT: u64 = 983_040;
+
+/// One check: what a filter matches, and what it does.
+pub struct Check {
+    pub name: &'static str,
+    pub title: &'static str,
+    pub run: fn(&Workspace) -> Result<()>,
+}
+
+/// Every check, the quick ones first.
+pub const ALL: &[Check] = &[
+    Check {
+        name: "fmt",
+        title: "cargo fmt --check",
+        run: |workspace| cargo(workspace, &["fmt", "--all", "--check"]),
+    },
+    Check {
+        name: "clippy",
+        title: "cargo clippy, warnings are errors",
+        run: |workspace| {
+            cargo(
+                workspace,
+                &["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+            )
+        },
+    },
+    Check {
+        name: "unit",
+        title: "cargo test (unit tests)",
+        run: |workspace| cargo(workspace, &["test", "--workspace", "--locked"]),
+    },
+    Check { name: "size", title: "the size of the release binary", run: size },
+];
+
+/// Runs a check with its time.
+pub fn run(check: &Check, workspace: &Workspace) -> Result<()> {
+    let step = Step::begin(check.title);
+    (check.run)(workspace).with_context(|| check.title.to_owned())?;
+    step.done();
+    Ok(())
+}
+
+fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    show(workspace.cargo().args(arguments))
+}
+
+fn size(workspace: &Workspace) -> Result<()> {
+    let binary = workspace.build("firstlight", "firstlight", true)?;
+    let bytes = fs::metadata(&binary).with_context(|| format!("measuring {}", binary.display()))?.len();
+    say(format_args!("the release binary has {bytes} bytes, {SIZE_LIMIT} are allowed"));
+    ensure!(bytes <= SIZE_LIMIT, "the release binary has {bytes} bytes, {} too many", bytes - SIZE_LIMIT);
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! What the host must have: root, and a few Debian packages that are installed where they are missing.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{command, on_path, output, show};
+use crate::progress::say;
+
+/// A program the harness calls, and the package that has it.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("qemu-img", "qemu-utils"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("mke2fs", "e2fsprogs"),
+    ("debugfs", "e2fsprogs"),
+    ("ip", "iproute2"),
+    ("ssh", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
+    ("gpg", "gnupg"),
+    ("setpriv", "util-linux"),
+    ("tar", "tar"),
+    ("cc", "gcc"),
+];
+
+/// The keys of Debian's archive: a Debian host has them, an Ubuntu host needs the package.
+const KEYRING: (&str, &str) = ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring");
+
+/// Makes sure that the virtual machines can be built and started here.
+pub fn prepare() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!(
+            "the virtual machines need root: network namespaces, bridges and file systems are made for them"
+        );
+    }
+    let missing = missing_packages();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !on_path("apt-get") {
+        bail!("missing here, and there is no apt-get to install them: {}", missing.join(" "));
+    }
+    say(format_args!("installing Debian packages the virtual machines need: {}", missing.join(" ")));
+    if let Err(error) = show(&mut apt(&["update"])) {
+        // A third-party source of the host may be broken without mattering to us.
+        say(format_args!("apt-get update: {error:#} (going on)"));
+    }
+    install(&missing)?;
+    let still = missing_packages();
+    if !still.is_empty() {
+        bail!("still missing after apt-get install: {}", still.join(" "));
+    }
+    Ok(())
+}
+
+fn missing_packages() -> Vec<String> {
+    let mut missing: Vec<String> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !on_path(program))
+        .map(|(_, package)| (*package).to_owned())
+        .collect();
+    if fs::metadata(KEYRING.0).is_err() {
+        missing.push(KEYRING.1.to_owned());
+    }
+    missing.dedup();
+    missing
+}
+
+fn install(packages: &[String]) -> Result<()> {
+    let plain: Vec<&str> = packages.iter().map(String::as_str).collect();
+    if install_call(&plain).is_ok() {
+        return Ok(());
+    }
+    // qemu-utils must be of the same version as the qemu-system-common that is there: with backports
+    // switched on, the newest one conflicts with it.
+    let same_version =
+        output(&mut command("dpkg-query", ["--show", "--showformat=${Version}", "qemu-system-common"]))
+            .unwrap_or_default();
+    let mut tried = format!("apt-get install {}", plain.join(" "));
+    for suffix in [format!("={}", same_version.trim()), format!("/{}", codename()?)] {
+        if suffix.len() < 2 {
+            continue;
+        }
+        let pinned: Vec<String> = packages
+            .iter()
+            .map(|name| if name == "qemu-utils" { format!("{name}{suffix}") } else { name.clone() })
+            .collect();
+        let pinned: Vec<&str> = pinned.iter().map(String::as_str).collect();
+        if install_call(&pinned).is_ok() {
+            return Ok(());
+        }
+        tried = format!("{tried}; {}", pinned.join(" "));
+    }
+    bail!("could not install what the virtual machines need (tried: {tried})")
+}
+
+fn install_call(packages: &[&str]) -> Result<()> {
+    show(apt(&["install", "--yes", "--no-install-recommends"]).args(packages))
+}
+
+fn apt(arguments: &[&str]) -> std::process::Command {
+    let mut apt = command("apt-get", ["--quiet", "--quiet", "-o", "DPkg::Lock::Timeout=300"]);
+    apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    apt
+}
+
+fn codename() -> Result<String> {
+    let text = fs::read_to_string("/etc/os-release").context("reading /etc/os-release")?;
+    Ok(text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or_default().to_owned())
+}

@@ -1,0 +1,261 @@
+//! What is in a guest: the packages, files and settings of a fresh PVE node, as text that can be hashed.
+
+use crate::network::Side;
+
+/// Raised when the building itself changes in a way the recipe's text does not show.
+const VERSION: u32 = 1;
+
+/// Root's password in every guest: `not a secret`.
+const ROOT_PASSWORD_HASH: &str =
+    "$6$vmtests$aJfhDdB10oJGQS8OdLr/v1PyjOQNLQdx53niocFevwN7wq4K29/qdMueABqRB0LYahkaP6tJVsJw1qer4E6jT.";
+
+/// Where the endpoint that answers on 8006 lies in the guest.
+pub const ENDPOINT_PATH: &str = "/usr/libexec/vm-tests/endpoint";
+
+/// Packages of a PVE node that matter here; no sudo, ufw, fail2ban or unattended-upgrades among them.
+const PACKAGES: &[&str] = &[
+    "acl",
+    "adduser",
+    "apparmor",
+    "attr",
+    "bridge-utils",
+    "bsd-mailx",
+    "ca-certificates",
+    "chrony",
+    "cron",
+    "curl",
+    "dbus",
+    "e2fsprogs",
+    "ebtables",
+    "gdisk",
+    "ifupdown2",
+    "initramfs-tools",
+    "iproute2",
+    "iptables",
+    "iputils-ping",
+    "kmod",
+    "less",
+    "libpam-systemd",
+    "linux-image-cloud-amd64",
+    "logrotate",
+    "lsof",
+    "netbase",
+    "nftables",
+    "openssh-server",
+    "openssl",
+    "passwd",
+    "perl",
+    "postfix",
+    "procps",
+    "qemu-guest-agent",
+    "systemd",
+    "systemd-sysv",
+    "udev",
+    "vim-tiny",
+    "wget",
+    "whiptail",
+];
+
+/// Units that cost boot time under emulation and that no scenario misses.
+const MASKED: &[&str] = &[
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "fstrim.timer",
+    "serial-getty@ttyS0.service",
+    "systemd-pstore.service",
+];
+
+/// The packages a run installs: they lie, with all they need, in the repository inside the image.
+pub const REPOSITORY: &[&str] = &["sudo", "ufw", "fail2ban", "unattended-upgrades", "apt-listchanges"];
+
+/// A Debian release a guest can be made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Debian 13, below PVE 9.
+    Trixie,
+    /// Debian 12, below PVE 8.
+    Bookworm,
+}
+
+impl Release {
+    /// Debian's name for it.
+    pub fn codename(self) -> &'static str {
+        match self {
+            Self::Trixie => "trixie",
+            Self::Bookworm => "bookworm",
+        }
+    }
+}
+
+/// A file of the image.
+#[derive(Debug)]
+pub struct File {
+    pub path: &'static str,
+    pub mode: u32,
+    pub text: String,
+}
+
+/// Everything that makes an image, apart from the versions the mirror has.
+#[derive(Debug)]
+pub struct Recipe {
+    pub release: Release,
+    pub packages: &'static [&'static str],
+    pub files: Vec<File>,
+    pub links: Vec<(&'static str, &'static str)>,
+    pub directories: Vec<(&'static str, u32)>,
+    pub commands: Vec<Vec<&'static str>>,
+    pub repository: &'static [&'static str],
+    pub version: u32,
+}
+
+impl Recipe {
+    /// The recipe of a guest whose root accepts this key.
+    pub fn new(release: Release, root_key: &str) -> Self {
+        Self {
+            release,
+            packages: PACKAGES,
+            files: files(root_key),
+            links: vec![
+                // As PVE's installer leaves it: the keys live in the cluster file system.
+                ("/root/.ssh/authorized_keys", "/etc/pve/priv/authorized_keys"),
+                ("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC"),
+            ],
+            directories: vec![
+                ("/etc/pve/priv", 0o700),
+                ("/root/.ssh", 0o700),
+                ("/var/lib/proxmox-first-boot", 0o700),
+                ("/var/log/journal", 0o2755),
+                ("/srv/repo", 0o755),
+            ],
+            commands: commands(),
+            repository: REPOSITORY,
+            version: VERSION,
+        }
+    }
+}
+
+fn commands() -> Vec<Vec<&'static str>> {
+    let mut commands = vec![
+        // Not ours to want: mmdebstrap's own settings, and sources on the Internet.
+        vec!["rm", "-f", "/etc/apt/apt.conf.d/99mmdebstrap", "/etc/apt/sources.list"],
+        vec!["usermod", "--password", ROOT_PASSWORD_HASH, "root"],
+        vec!["sed", "-i", "s/^#PermitRootLogin .*/PermitRootLogin yes/", "/etc/ssh/sshd_config"],
+        vec!["postconf", "-e", "inet_interfaces = loopback-only", "myhostname = pve1.example.test"],
+        vec!["systemctl", "enable", "pveproxy.service", "proxmox-first-boot-multi-user.service"],
+        vec!["update-initramfs", "-u", "-k", "all"],
+    ];
+    for name in ["iptables", "ip6tables", "ebtables"] {
+        let legacy = match name {
+            "iptables" => "/usr/sbin/iptables-legacy",
+            "ip6tables" => "/usr/sbin/ip6tables-legacy",
+            _ => "/usr/sbin/ebtables-legacy",
+        };
+        commands.push(vec!["update-alternatives", "--set", name, legacy]);
+    }
+    let mut mask = vec!["systemctl", "mask"];
+    mask.extend(MASKED);
+    commands.push(mask);
+    commands
+}
+
+fn files(root_key: &str) -> Vec<File> {
+    let file = |path, mode, text: &str| File { path, mode, text: text.to_owned() };
+    vec![
+        file("/etc/hostname", 0o644, "pve1\n"),
+        file("/etc/mailname", 0o644, "pve1.example.test\n"),
+        file("/etc/machine-id", 0o444, "5f1c0de0a7e24f6c9d0b1a2e3c4d5e6f\n"),
+        file("/etc/fstab", 0o644, "/dev/vda / ext4 errors=remount-ro 0 1\n"),
+        file("/etc/resolv.conf", 0o644, "search example.test\nnameserver 10.0.20.1\n"),
+        file(
+            "/etc/hosts",
+            0o644,
+            "127.0.0.1 localhost.localdomain localhost\n10.0.20.10 pve1.example.test pve1\n",
+        ),
+        File { path: "/etc/network/interfaces", mode: 0o644, text: interfaces() },
+        // Enough to mount the root file system: a small initial RAM disk boots twice as fast.
+        file("/etc/initramfs-tools/conf.d/vm-tests.conf", 0o644, "MODULES=list\nCOMPRESS=gzip\n"),
+        file("/etc/initramfs-tools/modules", 0o644, "virtio_blk\next4\n"),
+        File { path: "/etc/pve/priv/authorized_keys", mode: 0o600, text: format!("{root_key}\n") },
+        file("/etc/apt/sources.list.d/debian.sources", 0o644, SOURCES),
+        file(
+            "/usr/lib/systemd/system/pveproxy.service",
+            0o644,
+            &PVEPROXY.replace("@ENDPOINT@", ENDPOINT_PATH),
+        ),
+        file("/usr/lib/systemd/system/proxmox-first-boot-multi-user.service", 0o644, FIRST_BOOT),
+    ]
+}
+
+fn interfaces() -> String {
+    let management = Side::Management.node_address();
+    let outsider = Side::Outsider.node_address();
+    format!(
+        "auto lo\niface lo inet loopback\n\niface ens18 inet manual\n\n\
+         auto vmbr0\niface vmbr0 inet static\n\taddress {management}/24\n\tgateway 10.0.20.1\n\
+         \tbridge-ports ens18\n\tbridge-stp off\n\tbridge-fd 0\n\n\
+         auto ens19\niface ens19 inet static\n\taddress {outsider}/24\n\n\
+         source /etc/network/interfaces.d/*\n"
+    )
+}
+
+const SOURCES: &str = "\
+Types: deb
+URIs: file:/srv/repo
+Suites: ./
+Signed-By: /usr/share/keyrings/vm-tests.gpg
+";
+
+const PVEPROXY: &str = "\
+[Unit]
+Description=Stand-in for PVE's API proxy: something honest on 8006
+Wants=network.target
+After=network.target ssh.service
+
+[Service]
+ExecStart=@ENDPOINT@ login
+User=www-data
+Restart=on-failure
+
+[Install]
+WantedBy=multi-user.target
+";
+
+/// PVE's contract in our own words: once per pending flag, after the web interface, the flag goes after
+/// success only.
+const FIRST_BOOT: &str = "\
+[Unit]
+Description=First-boot hook of the node (fully up)
+Wants=pveproxy.service
+After=pveproxy.service systemd-remount-fs.service
+ConditionPathExists=/var/lib/proxmox-first-boot/pending-first-boot-setup
+ConditionPathIsReadWrite=/var/lib
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/var/lib/proxmox-first-boot/proxmox-first-boot fully-up
+ExecStartPost=/usr/bin/rm -v /var/lib/proxmox-first-boot/pending-first-boot-setup
+
+[Install]
+WantedBy=multi-user.target
+Alias=proxmox-first-boot.service
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_the_run_installs_is_in_the_image() {
+        assert!(REPOSITORY.iter().all(|name| !PACKAGES.contains(name)));
+    }
+
+    #[test]
+    fn releases_and_keys_make_different_recipes() {
+        let text = |release, key| format!("{:?}", Recipe::new(release, key));
+        assert_ne!(text(Release::Trixie, "a"), text(Release::Bookworm, "a"));
+        assert_ne!(text(Release::Trixie, "a"), text(Release::Trixie, "b"));
+        assert_eq!(text(Release::Trixie, "a"), text(Release::Trixie, "a"));
+    }
+}

@@ -1,0 +1,152 @@
+//! What `/etc` is: every path with type, mode, owner, size, content, link target, attributes and hard links.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+
+use crate::node::Node;
+
+/// One line per path; the paths are the keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    entries: BTreeMap<String, String>,
+}
+
+/// Reads the manifest with the guest's own tools, in one call.
+pub fn read(node: &mut Node) -> Result<Manifest> {
+    let text = node.ok(COMMAND).context("reading /etc")?;
+    parse(&text)
+}
+
+/// Three sections: names with their state, digests, extended attributes (ACLs are among them).
+const COMMAND: &str = "cd / && find etc -xdev -printf '%y %m %U:%G %n %s %i %p -> %l\\n' | LC_ALL=C sort -k7 \
+    && echo '# digests' && find etc -xdev -type f -print0 | xargs -0 sha256sum \
+    && echo '# attributes' && getfattr -h -R -d -m - -e hex etc 2>/dev/null";
+
+fn parse(text: &str) -> Result<Manifest> {
+    let mut manifest = Manifest::default();
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut section = 0;
+    let mut attributes_of = String::new();
+    for line in text.lines() {
+        match line {
+            "# digests" => section = 1,
+            "# attributes" => section = 2,
+            _ if section == 0 => {
+                let (path, state, group) = state(line)?;
+                if let Some(inode) = group {
+                    groups.entry(inode).or_default().push(path.clone());
+                }
+                manifest.entries.insert(path, state);
+            }
+            _ if section == 1 => {
+                let (digest, path) = line.split_once("  ").context("reading a digest")?;
+                manifest.append(path, &format!(" sha256={digest}"));
+            }
+            _ => match line.strip_prefix("# file: ") {
+                Some(path) => attributes_of = path.to_owned(),
+                None if line.is_empty() => {}
+                None => manifest.append(&attributes_of, &format!(" {line}")),
+            },
+        }
+    }
+    if section != 2 {
+        bail!("the manifest of /etc is incomplete");
+    }
+    for paths in groups.values() {
+        for path in paths {
+            manifest.append(path, &format!(" hard links: {}", paths.join(", ")));
+        }
+    }
+    Ok(manifest)
+}
+
+/// Path, state, and the inode of a file with several names.
+fn state(line: &str) -> Result<(String, String, Option<String>)> {
+    let mut parts = line.splitn(7, ' ');
+    let mut next = || parts.next().context("reading a line of the manifest");
+    let (kind, mode, owner, links, size, inode, rest) =
+        (next()?, next()?, next()?, next()?, next()?, next()?, next()?);
+    let (path, target) = rest.rsplit_once(" -> ").context("reading a path of the manifest")?;
+    // A directory's size and link count follow from its entries, and ext4 never shrinks the former.
+    let state = match kind {
+        "d" => format!("directory {mode} {owner}"),
+        "l" => format!("link {owner} to {target}"),
+        "f" => format!("file {mode} {owner} {size} bytes"),
+        other => format!("type {other} {mode} {owner}"),
+    };
+    let shared = (kind != "d" && links != "1").then(|| inode.to_owned());
+    Ok((format!("/{path}"), state, shared))
+}
+
+impl Manifest {
+    fn append(&mut self, path: &str, more: &str) {
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        if let Some(entry) = self.entries.get_mut(&path) {
+            entry.push_str(more);
+        }
+    }
+
+    /// Whether a path is in it.
+    pub fn has(&self, path: &str) -> bool {
+        self.entries.contains_key(path)
+    }
+
+    /// How many paths it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Every difference to a later manifest, apart from paths that are allowed to differ.
+    pub fn differences(&self, later: &Self, allowed: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let mut found = Vec::new();
+        for (path, before) in &self.entries {
+            match later.entries.get(path) {
+                _ if allowed(path) => {}
+                None => found.push(format!("{path}: gone (was {before})")),
+                Some(after) if after != before => found.push(format!("{path}: {before} became {after}")),
+                Some(_) => {}
+            }
+        }
+        for (path, after) in &later.entries {
+            if !self.has(path) && !allowed(path) {
+                found.push(format!("{path}: new ({after})"));
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "d 755 0:0 3 4096 11 etc -> \nf 644 0:0 1 4 12 etc/a b -> \nl 777 0:0 1 1 13 etc/c -> a b\n\
+        f 600 0:1 2 4 14 etc/h1 -> \nf 600 0:1 2 4 14 etc/h2 -> \n# digests\naaaa  etc/a b\n# attributes\n\
+        # file: etc/a b\nuser.x=0x31\n\n";
+
+    #[test]
+    fn all_that_makes_an_entry_is_in_it() {
+        let manifest = parse(TEXT).unwrap();
+        assert_eq!(manifest.entries["/etc/a b"], "file 644 0:0 4 bytes sha256=aaaa user.x=0x31");
+        assert_eq!(manifest.entries["/etc/c"], "link 0:0 to a b");
+        assert_eq!(manifest.entries["/etc/h1"], "file 600 0:1 4 bytes hard links: /etc/h1, /etc/h2");
+        assert_eq!(manifest.len(), 5);
+    }
+
+    #[test]
+    fn differences_name_the_path() {
+        let before = parse(TEXT).unwrap();
+        let after = parse(&TEXT.replace("644", "640").replace("13 etc/c", "13 etc/d")).unwrap();
+        let found = before.differences(&after, &|_| false);
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[0].starts_with("/etc/a b: file 644"));
+        assert!(before.differences(&after, &|path| path.starts_with("/etc/")).is_empty());
+        assert!(before.differences(&before, &|_| false).is_empty());
+    }
+
+    #[test]
+    fn half_a_manifest_is_an_error() {
+        assert!(parse("d 755 0:0 3 4096 11 etc -> \n").is_err());
+    }
+}

@@ -1,0 +1,365 @@
+//! The node a scenario talks to: boot it, run commands in it, knock at it, cut its power, put it back.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail};
+
+use crate::accelerator::Accelerator;
+use crate::agent::{Agent, Output};
+use crate::command::{command, output};
+use crate::image::Image;
+use crate::machine::{Hardware, Machine};
+use crate::manifest::{self, Manifest};
+use crate::network::{Network, Reach, Side};
+use crate::progress::say;
+use crate::workspace::{KeyPair, Workspace};
+
+/// Seconds a command may take natively.
+const COMMAND: u64 = 60;
+/// Seconds a boot may take natively.
+const BOOT: u64 = 90;
+
+/// A file that lies on the node's disk before its first boot.
+pub struct Seed {
+    pub path: &'static str,
+    pub mode: u32,
+    pub content: Vec<u8>,
+}
+
+/// One guest with its disks and wires.
+pub struct Node {
+    name: String,
+    hardware: Hardware,
+    network: Network,
+    machine: Option<Machine>,
+    agent: Option<Agent>,
+    root_key: KeyPair,
+    /// How many disks the machine had when a state was kept: QEMU takes it back with the same ones only.
+    states: BTreeMap<String, usize>,
+}
+
+impl Node {
+    /// Makes a node and waits until its agent answers; the boot may still be going on then.
+    pub fn boot(
+        workspace: &Workspace,
+        image: &Image,
+        accelerator: Accelerator,
+        name: &str,
+        seeds: &[Seed],
+    ) -> Result<Self> {
+        let directory = workspace.run_directory().join(name);
+        std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
+        let base =
+            if seeds.is_empty() { image.disk.clone() } else { seeded(&image.disk, &directory, seeds)? };
+        let mut node = Self {
+            name: name.to_owned(),
+            hardware: Hardware::new(image, &base, accelerator, &directory)?,
+            network: Network::create(name)?,
+            machine: None,
+            agent: None,
+            root_key: workspace.key("root")?,
+            states: BTreeMap::new(),
+        };
+        node.start(None)?;
+        Ok(node)
+    }
+
+    /// Starts the machine on its disks and waits for the agent.
+    fn start(&mut self, snapshot: Option<&str>) -> Result<()> {
+        self.agent = None;
+        self.machine = Some(Machine::start(&self.hardware, &self.network, snapshot)?);
+        self.synchronise(self.limit(BOOT))
+    }
+
+    fn synchronise(&mut self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        let mut agent = Agent::connect(&self.hardware.agent_socket())?;
+        loop {
+            self.check()?;
+            if agent.synchronise(Duration::from_secs(1)).is_ok() {
+                self.agent = Some(agent);
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("the guest does not come up:\n{}", crate::machine::tail(&self.hardware.serial));
+            }
+        }
+    }
+
+    fn check(&mut self) -> Result<()> {
+        match &mut self.machine {
+            Some(machine) => machine.check(),
+            None => bail!("the node {} is switched off", self.name),
+        }
+    }
+
+    fn agent<T>(&mut self, act: impl FnOnce(&mut Agent) -> Result<T>) -> Result<T> {
+        let agent = self.agent.as_mut().with_context(|| format!("the node {} is switched off", self.name))?;
+        let outcome = act(agent);
+        if outcome.is_err() {
+            // The death of QEMU explains more than a closed socket does.
+            self.check()?;
+        }
+        outcome
+    }
+
+    /// Runs a shell command as root, whatever it returns.
+    pub fn run(&mut self, command: &str) -> Result<Output> {
+        self.run_within(command, COMMAND)
+    }
+
+    /// The same with a limit of its own, in seconds of a machine with KVM.
+    pub fn run_within(&mut self, command: &str, seconds: u64) -> Result<Output> {
+        let limit = self.limit(seconds);
+        self.agent(|agent| agent.shell(command, limit))
+    }
+
+    /// Runs a shell command that must succeed and returns its output.
+    pub fn ok(&mut self, command: &str) -> Result<String> {
+        let done = self.run(command)?;
+        if done.status != 0 {
+            bail!(
+                "in the guest: `{command}` ended with {}: {}{}",
+                done.status,
+                done.stdout,
+                done.stderr.trim()
+            );
+        }
+        Ok(done.stdout)
+    }
+
+    /// Whether a shell command succeeds.
+    pub fn holds(&mut self, command: &str) -> Result<bool> {
+        Ok(self.run(command)?.status == 0)
+    }
+
+    /// Writes a file with a mode.
+    pub fn put(&mut self, path: &str, content: &[u8], mode: u32) -> Result<()> {
+        self.agent(|agent| agent.put(path, content))
+            .with_context(|| format!("writing {path} in the guest"))?;
+        self.ok(&format!("chmod {mode:o} '{path}'")).map(drop)
+    }
+
+    /// Reads a file.
+    pub fn get(&mut self, path: &str) -> Result<Vec<u8>> {
+        self.agent(|agent| agent.get(path)).with_context(|| format!("reading {path} in the guest"))
+    }
+
+    /// Waits until a shell command succeeds; the limit is in seconds of a machine with KVM.
+    pub fn wait_for(&mut self, what: &str, seconds: u64, command: &str) -> Result<()> {
+        let deadline = Instant::now() + self.limit(seconds);
+        while !self.holds(command)? {
+            if Instant::now() > deadline {
+                bail!("waited in vain until {what} (`{command}`)");
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Ok(())
+    }
+
+    /// Waits until systemd has nothing left to start.
+    pub fn wait_until_up(&mut self) -> Result<()> {
+        let state = self.run_within("systemctl is-system-running --wait", 600)?;
+        let state = state.stdout.trim();
+        if state != "running" && state != "degraded" {
+            bail!("the guest is {state} after its boot");
+        }
+        Ok(())
+    }
+
+    /// Restarts the guest in order and waits for its agent.
+    pub fn reboot(&mut self) -> Result<()> {
+        let before = self.boot_id()?;
+        self.ok("systemctl --no-block reboot")?;
+        let deadline = Instant::now() + self.limit(BOOT);
+        loop {
+            // The agent of the old boot may answer for a while, the one of the new boot is another.
+            let patience = deadline.saturating_duration_since(Instant::now());
+            self.synchronise(patience).context("rebooting the guest")?;
+            if self.boot_id().is_ok_and(|id| id != before) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("the guest does not reboot:\n{}", crate::machine::tail(&self.hardware.serial));
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    fn boot_id(&mut self) -> Result<String> {
+        self.ok("cat /proc/sys/kernel/random/boot_id")
+    }
+
+    /// Kills QEMU: what the guest has not flushed is lost.
+    pub fn power_cut(&mut self) -> Result<()> {
+        self.agent = None;
+        match self.machine.take() {
+            Some(mut machine) => machine.kill(),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts the machine again on the same disks.
+    pub fn power_on(&mut self) -> Result<()> {
+        self.start(None)
+    }
+
+    /// Adds an empty disk (a size as qemu-img reads it); it appears at the next `power_on`.
+    pub fn add_disk(&mut self, size: &str) -> Result<()> {
+        self.hardware.add_disk(size)
+    }
+
+    /// Keeps the whole running state under a name.
+    pub fn snapshot(&mut self, name: &str) -> Result<()> {
+        self.check()?;
+        let machine = self.machine.as_mut().context("the node is switched off")?;
+        machine.qmp.monitor(&format!("savevm {name}"))?;
+        self.states.insert(name.to_owned(), self.hardware.disks.len());
+        Ok(())
+    }
+
+    /// Goes back to a kept state, also after a power cut.
+    pub fn restore(&mut self, name: &str) -> Result<()> {
+        let disks = *self.states.get(name).with_context(|| format!("no state {name} was kept"))?;
+        if disks != self.hardware.disks.len() {
+            self.power_cut()?;
+            self.hardware.disks.truncate(disks);
+        }
+        if self.check().is_ok() {
+            self.agent = None;
+            let machine = self.machine.as_mut().context("the node is switched off")?;
+            machine.qmp.monitor(&format!("loadvm {name}"))?;
+            self.synchronise(self.limit(BOOT))?;
+        } else {
+            self.start(Some(name))?;
+        }
+        // Before anything else: certificates, timers and sudo's time stamps believe the clock.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.ok(&format!("date --utc --set=@{}.{:03}", now.as_secs(), now.subsec_millis())).map(drop)
+    }
+
+    /// Logs in over SSH from a side and runs a command.
+    pub fn ssh(&self, side: Side, user: &str, key: &KeyPair, remote: &str) -> Result<Output> {
+        self.ssh_with(side, user, &["-o", "PreferredAuthentications=publickey"], Some(key), remote)
+    }
+
+    /// The same with options of the caller's; without a key only what the options allow is tried.
+    pub fn ssh_with(
+        &self,
+        side: Side,
+        user: &str,
+        options: &[&str],
+        key: Option<&KeyPair>,
+        remote: &str,
+    ) -> Result<Output> {
+        let mut ssh = self.network.command(side, "ssh");
+        ssh.args(SSH_OPTIONS).args(options);
+        if let Some(key) = key {
+            ssh.arg("-i").arg(&key.private);
+        }
+        ssh.arg(format!("{user}@{}", side.node_address())).arg(remote);
+        let done = ssh.output().context("running ssh")?;
+        Ok(Output {
+            status: i64::from(done.status.code().unwrap_or(-1)),
+            stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
+        })
+    }
+
+    /// The command line that logs in from the management host.
+    pub fn login_line(&self, user: &str, key: &KeyPair) -> String {
+        format!(
+            "ip netns exec {} ssh -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -i {} {user}@{}",
+            self.network.namespace(Side::Management),
+            key.private.display(),
+            Side::Management.node_address()
+        )
+    }
+
+    /// Root's key pair.
+    pub fn root_key(&self) -> &KeyPair {
+        &self.root_key
+    }
+
+    /// Knocks at a port from a side.
+    pub fn probe(&self, side: Side, port: u16) -> Result<Reach> {
+        self.network.probe(side, port)
+    }
+
+    /// All of /etc, as it is now.
+    pub fn manifest(&mut self) -> Result<Manifest> {
+        manifest::read(self)
+    }
+
+    /// The serial log of all boots.
+    pub fn serial_log(&self) -> &Path {
+        &self.hardware.serial
+    }
+
+    /// A time limit for this node.
+    pub fn limit(&self, seconds: u64) -> Duration {
+        self.hardware.accelerator.limit(seconds)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Err(error) = self.power_cut() {
+            say(format_args!("ending the node {}: {error:#}", self.name));
+        }
+        if let Some(directory) = self.hardware.serial.parent() {
+            // What is left is swept by the next run.
+            let _ = std::fs::remove_dir_all(directory);
+        }
+    }
+}
+
+/// Login by nothing but what the caller names, and no memory of host keys: every guest has the same.
+const SSH_OPTIONS: &[&str] = &[
+    "-F",
+    "none",
+    "-T",
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "IdentitiesOnly=yes",
+    "-o",
+    "IdentityAgent=none",
+    "-o",
+    "UserKnownHostsFile=/dev/null",
+    "-o",
+    "StrictHostKeyChecking=no",
+    "-o",
+    "LogLevel=ERROR",
+    "-o",
+    "ConnectTimeout=60",
+];
+
+/// A copy of a root file system with files put into it, before anything has booted from it.
+fn seeded(disk: &Path, directory: &Path, seeds: &[Seed]) -> Result<PathBuf> {
+    let copy = directory.join("seeded.raw");
+    output(command("cp", ["--sparse=always", "--reflink=auto"]).arg(disk).arg(&copy))?;
+    let mut script = String::new();
+    for (number, seed) in seeds.iter().enumerate() {
+        let source = directory.join(format!("seed{number}"));
+        std::fs::write(&source, &seed.content).context("writing a seed")?;
+        // debugfs writes with the caller's mode and owner: both are set afterwards.
+        script.push_str(&format!(
+            "write {source} {path}\nsif {path} mode 0{mode:o}\nsif {path} uid 0\nsif {path} gid 0\n",
+            source = source.display(),
+            path = seed.path,
+            mode = 0o100_000 | seed.mode
+        ));
+    }
+    let file = directory.join("seeds.debugfs");
+    std::fs::write(&file, script).context("writing a script for debugfs")?;
+    let done = command("debugfs", ["-w", "-f"]).arg(&file).arg(&copy).output().context("running debugfs")?;
+    let complaints = String::from_utf8_lossy(&done.stderr);
+    // debugfs ends with success whatever happened; beyond its version it complains on this channel.
+    if complaints.lines().any(|line| !line.starts_with("debugfs ")) {
+        bail!("putting files into the guest's disk: {}", complaints.trim());
+    }
+    Ok(copy)
+}

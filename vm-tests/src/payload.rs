@@ -1,0 +1,109 @@
+//! What is tested: the release binary and the first-boot executable baked from the example answer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{command, show};
+use crate::progress::Step;
+use crate::workspace::{KeyPair, Workspace};
+
+/// The admin's password in every answer of the harness.
+pub const ADMIN_PASSWORD: &str = "not a secret";
+/// Its hash, as an operator would write it into an answer.
+const ADMIN_PASSWORD_HASH: &str =
+    "$6$vmtestsadmin$WGxy3ncEP0IVMsBaPqfPOkXZ7NY86YUxUEd8o9GlHghsd8l5NAHVefud75IMobal/QO.3JeLan6BuuX4HW/CI.";
+/// The admin's name in the example.
+pub const ADMIN: &str = "ops";
+
+/// Everything a scenario brings to a node.
+pub struct Payload {
+    /// The plain release binary.
+    pub binary: PathBuf,
+    /// The executable PVE's installer would leave on the node.
+    pub first_boot: PathBuf,
+    /// The answer it was baked from.
+    pub answer: PathBuf,
+    /// The admin's key pair.
+    pub admin_key: KeyPair,
+}
+
+impl Payload {
+    /// Builds the product and bakes the example answer with a throw-away key and a known password.
+    pub fn make(workspace: &Workspace) -> Result<Self> {
+        let step = Step::begin("building the static release binary");
+        let binary = workspace.build("firstlight", "firstlight", true)?;
+        step.done();
+        let admin_key = workspace.key("admin")?;
+        let example = workspace.root.join("answer-files/ufw.toml");
+        let text = fs::read_to_string(&example).with_context(|| format!("reading {}", example.display()))?;
+        let directory = workspace.run_directory().join("baked");
+        fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
+        let answer = directory.join("ufw.toml");
+        fs::write(&answer, personal(&text, &admin_key.public)?).context("writing the answer with our key")?;
+        bake(&binary, &answer, &directory)?;
+        Ok(Self { binary, first_boot: directory.join("first-boot"), answer, admin_key })
+    }
+}
+
+/// Splits an answer into the installer's part and the first-boot executable.
+fn bake(binary: &Path, answer: &Path, directory: &Path) -> Result<()> {
+    let step = Step::begin("baking the answer into the first-boot executable");
+    show(command(&binary.display().to_string(), ["bake"]).arg(answer).arg("--out").arg(directory))?;
+    step.done();
+    Ok(())
+}
+
+/// The example with our key and our password in the place of its own.
+fn personal(example: &str, key: &str) -> Result<String> {
+    let text =
+        with_value(example, "ssh-keys", &format!("[\"{key}\"]")).context("the example has no ssh-keys")?;
+    with_value(&text, "password-hash", &format!("\"{ADMIN_PASSWORD_HASH}\""))
+        .context("the example has no password-hash")
+}
+
+/// Replaces the value of the first line `KEY = VALUE`; a list may stretch over lines.
+fn with_value(text: &str, key: &str, value: &str) -> Result<String> {
+    let mut result = String::new();
+    let mut lines = text.lines();
+    let mut found = false;
+    while let Some(line) = lines.next() {
+        let matches = line.split_once('=').is_some_and(|(name, _)| name.trim() == key);
+        if found || !matches {
+            result.push_str(line);
+            result.push('\n');
+            continue;
+        }
+        found = true;
+        let mut old = line.split_once('=').map(|(_, old)| old.to_owned()).unwrap_or_default();
+        while old.matches('[').count() > old.matches(']').count() {
+            old.push_str(lines.next().context("a list without an end")?);
+        }
+        result.push_str(&format!("{key} = {value}\n"));
+    }
+    if !found {
+        bail!("no line `{key} = …`");
+    }
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_over_several_lines_is_replaced_whole() {
+        let text = "a = 1\nssh-keys = [\n  \"x\",\n]\nb = 2\n";
+        assert_eq!(with_value(text, "ssh-keys", "[\"y\"]").unwrap(), "a = 1\nssh-keys = [\"y\"]\nb = 2\n");
+    }
+
+    #[test]
+    fn comments_and_longer_names_stay() {
+        let text = "# ssh-keys = [\"z\"]\nroot-ssh-keys = []\nssh-keys = []\n";
+        assert!(
+            with_value(text, "ssh-keys", "[1]").unwrap().ends_with("root-ssh-keys = []\nssh-keys = [1]\n")
+        );
+        assert!(with_value("a = 1\n", "ssh-keys", "[]").is_err());
+    }
+}

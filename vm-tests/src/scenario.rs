@@ -1,0 +1,144 @@
+//! The scenarios: what a node must be after each of them, and the order that boots least.
+
+pub mod hook;
+
+mod again;
+mod answers;
+mod cut;
+mod first;
+mod gate;
+mod ground;
+mod kept;
+mod older;
+mod rollback;
+mod source;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::bench::Bench;
+use crate::progress::{say, seconds};
+
+/// One test in a virtual machine.
+pub struct Scenario {
+    /// What a filter on the command line matches.
+    pub name: &'static str,
+    /// What it proves, with the ids of the requirements.
+    pub proves: &'static str,
+    /// Too long for the ordinary test run.
+    pub long: bool,
+    /// The test.
+    pub run: fn(&mut Bench) -> Result<()>,
+}
+
+/// A scenario of the ordinary test run.
+const fn short(name: &'static str, proves: &'static str, run: fn(&mut Bench) -> Result<()>) -> Scenario {
+    Scenario { name, proves, long: false, run }
+}
+
+/// A scenario of `test --full`.
+const fn long(name: &'static str, proves: &'static str, run: fn(&mut Bench) -> Result<()>) -> Scenario {
+    Scenario { name, proves, long: true, run }
+}
+
+/// Every scenario, in an order in which the expensive first boot happens once.
+pub const ALL: &[Scenario] = &[
+    short(
+        "ground",
+        "the guest without firstlight: open to both sides, no package of ours, legacy iptables",
+        ground::open,
+    ),
+    short("ground-power", "snapshots, clock and power cuts of the test bench itself", ground::power),
+    short(
+        "first-boot",
+        "1: unattended through PVE's own unit (A1 A3 A4 A5 A6 B1-B6 E2-E4 H2 J1)",
+        first::unattended,
+    ),
+    short("again", "3: a second apply has an empty plan and touches nothing (J3)", again::empty_plan),
+    short("reboot", "2: all of it survives a reboot, the hook does not run again (E4 J1 J5)", again::reboot),
+    short("rollback", "7: a committed run is taken back whole (J3)", rollback::whole),
+    short(
+        "rollback-kept",
+        "7: what somebody changed since is listed and kept, unless --force (J3)",
+        rollback::kept,
+    ),
+    short(
+        "gate-sshd",
+        "4: the gate of a tool that was there fails, nothing is touched (B1 J3 J5)",
+        gate::sshd,
+    ),
+    short(
+        "gate-visudo",
+        "4: the gate of a tool that came with the packages fails, all is put back (A1 H2 J3)",
+        gate::visudo,
+    ),
+    short(
+        "failing-unit",
+        "5: a unit refuses to start after files were written, all is put back (H2 J3)",
+        gate::unit,
+    ),
+    short(
+        "cut-files",
+        "6: power cut after the intent for the sshd drop-in, then success (J1 J3)",
+        cut::in_files,
+    ),
+    short("cut-packages", "6: power cut in the middle of dpkg, then success (H2 J1 J3)", cut::in_packages),
+    short(
+        "cut-three-times",
+        "6: three power cuts, then it gives up loudly on the old node (J1 J3 J5)",
+        cut::three_times,
+    ),
+    short(
+        "unauthorised-source",
+        "8: a package source answers 401, the run goes on and says so (H1 H2)",
+        source::unauthorised,
+    ),
+    short("wrong-answers", "9: every wrong answer gets its error and exit 2 (J1 J4)", answers::wrong),
+    short(
+        "damaged-payload",
+        "9: a damaged first-boot executable gives up and touches nothing (J1)",
+        answers::damaged,
+    ),
+    long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended),
+];
+
+/// Passed and failed scenarios.
+#[derive(Default)]
+pub struct Tally {
+    pub passed: u32,
+    pub failed: Vec<&'static str>,
+}
+
+/// Runs the chosen scenarios, each from its own kept state, and goes on after a failure.
+pub fn run(bench: &mut Bench, chosen: &[&Scenario]) -> Tally {
+    let mut tally = Tally::default();
+    let mut times: Vec<(&str, Duration)> = Vec::new();
+    for (number, scenario) in chosen.iter().enumerate() {
+        say(format_args!("\n[{}/{}] {}: {}", number + 1, chosen.len(), scenario.name, scenario.proves));
+        let since = Instant::now();
+        match (scenario.run)(bench) {
+            Ok(()) => {
+                tally.passed += 1;
+                say(format_args!("  passed: {} ({})", scenario.name, seconds(since.elapsed())));
+            }
+            Err(error) => {
+                tally.failed.push(scenario.name);
+                say(format_args!("  FAILED: {} ({}): {error:#}", scenario.name, seconds(since.elapsed())));
+                match bench.keep_evidence(scenario.name) {
+                    Ok(place) => {
+                        say(format_args!("  serial log, journal and status are in {}", place.display()))
+                    }
+                    Err(error) => say(format_args!("  evidence could not be kept: {error:#}")),
+                }
+            }
+        }
+        times.push((scenario.name, since.elapsed()));
+    }
+    say("");
+    for (name, took) in times {
+        let outcome = if tally.failed.contains(&name) { "FAILED" } else { "ok" };
+        say(format_args!("{name:<22} {outcome:<7} {}", seconds(took)));
+    }
+    tally
+}

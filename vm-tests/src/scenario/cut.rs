@@ -1,0 +1,103 @@
+//! Power cuts in the middle of a run: QEMU is killed, the disk holds what was flushed.
+
+use anyhow::{Context, Result, ensure};
+
+use super::first::hardened;
+use super::hook::{self, INSTALLED_PATH};
+use super::kept;
+use crate::bench::Bench;
+use crate::node::Node;
+
+/// The journal of a run names the sshd drop-in as soon as its intent is on disk.
+const IN_FILES: &str = "grep -aqs sshd_config.d/00-firstlight.conf /var/lib/firstlight/tx/*/journal";
+/// dpkg has unpacked one of the packages and has more to do.
+const IN_PACKAGES: &str = "test -e /var/lib/dpkg/info/fail2ban.list";
+/// A run has written its first record.
+const EARLY: &str = "cat /var/lib/firstlight/tx/*/journal 2>/dev/null | grep -q .";
+
+/// Cut while files are being written.
+pub fn in_files(bench: &mut Bench) -> Result<()> {
+    cut_once(bench, IN_FILES)
+}
+
+/// Cut while dpkg works.
+pub fn in_packages(bench: &mut Bench) -> Result<()> {
+    cut_once(bench, IN_PACKAGES)
+}
+
+fn cut_once(bench: &mut Bench, moment: &str) -> Result<()> {
+    let key = bench.payload()?.admin_key.clone();
+    let node = bench.armed()?;
+    hook::install(node)?;
+    hook::start(node)?;
+    cut_at(node, moment)?;
+    node.power_on()?;
+    let end = hook::wait_for_end(node)?;
+    recovered_in_order(node)?;
+    let status = hook::expect_committed(node, &end)?;
+    ensure!(status["tries"].as_i64() == Some(2), "the power cut was not counted as a try: {status}");
+    node.wait_until_up()?;
+    hardened(node, &key)
+}
+
+/// Three cuts in three boots: the fourth gives up, and the node is the old one.
+pub fn three_times(bench: &mut Bench) -> Result<()> {
+    let before = bench.original()?;
+    let node = bench.armed()?;
+    hook::install(node)?;
+    hook::start(node)?;
+    for moment in [IN_FILES, EARLY, IN_PACKAGES] {
+        cut_at(node, moment)?;
+        node.power_on()?;
+    }
+    let end = hook::wait_for_end(node)?;
+    ensure!(end.state == "failed", "the hook's unit is {} after three power cuts", end.state);
+    ensure!(!hook::pending(node)?, "PVE's flag is still there: the hook would run for ever");
+    let status = hook::expect_outcome(node, "gave-up")?;
+    ensure!(status["tries"].as_i64() == Some(3), "the status counts other tries: {status}");
+    let told = node.run(&format!("{INSTALLED_PATH} status"))?;
+    ensure!(!told.stdout.trim().is_empty(), "status says nothing after giving up: {}", told.stderr);
+    kept::expect_etc(node, &before)?;
+    kept::expect_no_trace(node)
+}
+
+/// Waits in the guest for the moment, then kills QEMU.
+fn cut_at(node: &mut Node, moment: &str) -> Result<()> {
+    // A run that is over in the meantime is a moment that was missed: better said than waited for.
+    let watch = format!(
+        "until {moment}; do state=$(systemctl show -P ActiveState {}); \
+         case $state in active|failed) exit 9;; esac; sleep 0.02; done",
+        hook::UNIT
+    );
+    let seen = node.run_within(&watch, 300).context("waiting for the moment of the power cut")?;
+    ensure!(seen.status == 0, "the hook ended before the moment of the power cut (`{moment}`)");
+    node.power_cut()
+}
+
+/// Files are restored before the network comes up, the rest afterwards, the hook last.
+fn recovered_in_order(node: &mut Node) -> Result<()> {
+    let early_end = time(node, "firstlight-recover-early.service", "ExecMainExitTimestampMonotonic")?;
+    let network = time(node, "networking.service", "InactiveExitTimestampMonotonic")?;
+    let late_start = time(node, "firstlight-recover.service", "ExecMainStartTimestampMonotonic")?;
+    let late_end = time(node, "firstlight-recover.service", "ExecMainExitTimestampMonotonic")?;
+    let network_up = time(node, "networking.service", "ActiveEnterTimestampMonotonic")?;
+    let hook = time(node, hook::UNIT, "ExecMainStartTimestampMonotonic")?;
+    let order = [0, early_end, network, network_up, late_start, late_end, hook];
+    ensure!(
+        early_end > 0 && order.is_sorted(),
+        "recovery ran in another order (µs): early ended {early_end}, network {network}–{network_up}, \
+         late {late_start}–{late_end}, hook {hook}"
+    );
+    let pre = time(node, "network-pre.target", "ActiveEnterTimestampMonotonic")?;
+    ensure!(pre == 0 || early_end <= pre, "the early recovery ended after network-pre.target");
+    for unit in ["firstlight-recover-early.service", "firstlight-recover.service"] {
+        let result = node.ok(&format!("systemctl show -P Result {unit}"))?;
+        ensure!(result == "success\n", "{unit}: {result}");
+    }
+    Ok(())
+}
+
+fn time(node: &mut Node, unit: &str, property: &str) -> Result<u64> {
+    let text = node.ok(&format!("systemctl show -P {property} {unit}"))?;
+    text.trim().parse().with_context(|| format!("reading {property} of {unit}: {text}"))
+}
