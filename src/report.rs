@@ -58,7 +58,9 @@ impl Report<'_> {
         let attention = !self.warnings.is_empty();
         match (self.outcome, self.occasion) {
             (Outcome::Stuck(..), _) => 5,
-            (Outcome::Unchanged | Outcome::Committed(_), _) => attention_code(attention),
+            // What a plan warns of every time must not keep a converged node from 0.
+            (Outcome::Unchanged, _) => 0,
+            (Outcome::Committed(_), _) => attention_code(attention),
             (Outcome::Untouched(..) | Outcome::Reverted(..), Occasion::Apply) => 1,
             (Outcome::Untouched(..), _) => 0,
             (Outcome::Reverted(_, _, kept), _) => attention_code(attention || !kept.is_empty()),

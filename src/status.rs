@@ -17,13 +17,14 @@ pub use story::{Checked, Standing, StepOutcome, StepStory, Story};
 use crate::error::Result;
 use crate::node::{Node, exists, read_text};
 use crate::transaction::journal::read_records;
-use crate::transaction::state::{HOOK_PATH, LOCK_PATH, STATUS_PATH, records, transactions};
+use crate::transaction::state::{
+    HOOK_PATH, LOCK_PATH, STATUS_PATH, boot_id, records, transactions, write_atomically,
+};
 use std::path::Path;
 use std::time::Duration;
 
 /// PVE starts the first-boot executable while this is there, and removes it after success.
 pub const PENDING_PATH: &str = "/var/lib/proxmox-first-boot/pending-first-boot-setup";
-const BOOT_ID_PATH: &str = "/proc/sys/kernel/random/boot_id";
 const LOCKS_PATH: &str = "/proc/locks";
 
 /// Reads what happened.
@@ -35,7 +36,7 @@ pub fn read(node: &dyn Node) -> Result<Status> {
 /// work: the lock does not count.
 pub fn write_file(node: &dyn Node) -> Result<()> {
     let status = read_with(node, None)?;
-    replace_file(node, Path::new(STATUS_PATH), json::value(&status).to_string().as_bytes(), 0o600)
+    write_atomically(node, Path::new(STATUS_PATH), json::value(&status).to_string().as_bytes())
 }
 
 /// Waits until nothing more happens by itself in this boot; `None` when `limit` was not enough.
@@ -67,21 +68,6 @@ pub fn holder(node: &dyn Node) -> Result<Option<u32>> {
     }))
 }
 
-/// Writes a whole file so that a power cut leaves the old one or the new one.
-pub fn replace_file(node: &dyn Node, path: &Path, content: &[u8], mode: u32) -> Result<()> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".new");
-    let temporary = path.with_file_name(name);
-    if exists(node, &temporary)? {
-        node.remove_file(&temporary)?;
-    }
-    node.create(&temporary, content, mode)?;
-    node.sync_file(&temporary)?;
-    node.rename(&temporary, path)?;
-    node.sync_directory(path.parent().unwrap_or(Path::new("/")))
-}
-
 fn read_with(node: &dyn Node, holder: Option<u32>) -> Result<Status> {
     let mut stories = Vec::new();
     for id in transactions(node)? {
@@ -92,7 +78,7 @@ fn read_with(node: &dyn Node, holder: Option<u32>) -> Result<Status> {
     }
     let hook = Path::new(HOOK_PATH);
     let hook = if exists(node, hook)? { read_records(node, hook)? } else { Vec::new() };
-    let boot = read_text(node, Path::new(BOOT_ID_PATH))?.unwrap_or_default().trim().to_owned();
+    let boot = boot_id(node);
     let pending = exists(node, Path::new(PENDING_PATH))?;
     Ok(fold(Evidence { stories, hook, holder, pending, boot }))
 }

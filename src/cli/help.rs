@@ -149,7 +149,7 @@ exit codes: 0 done, 2 not done",
 usage: firstlight uninstall
 
 Removes the program and its units. What was hardened stays; so do snapshots
-and journals in /var/lib/firstlight. Refused while a run is unfinished.
+and journals in /var/lib/firstlight. A run that was cut off is put back first.
 Needs root.
 
 exit codes: 0 done, 2 not done",

@@ -46,6 +46,12 @@ impl Status {
     pub fn story(&self) -> Option<&Story> {
         self.stories.iter().find(|story| Some(story.id) == self.latest)
     }
+
+    /// Whether recovery has work left, or cannot know.
+    pub fn is_open(&self) -> bool {
+        let open = |story: &Story| Outcome::of_standing(story.standing).exit_code(false) == 5;
+        self.stories.iter().any(open)
+    }
 }
 
 /// How the node stands, in one word.
