@@ -1,6 +1,30 @@
 //! firstlight: the first-boot provisioner for Proxmox VE.
 //!
-//! Data flows one way: answers → [`Profile`](profile::Profile), node → `Facts`, both → `Controls` →
-//! `Plan` → `Transaction` → `Report`. Only the transaction changes the node.
+//! Data flows one way: answers → [`Profile`](profile::Profile), node → [`Facts`](facts::Facts), both →
+//! [`Control`](control::Control)s → [`Plan`](plan::Plan) → [`transaction`] → report. Only the transaction changes
+//! the node, and only through [`Node`](node::Node).
 
+pub mod answer;
+pub mod areas;
+pub mod bake;
+pub mod change;
+pub mod cli;
+pub mod commands;
+pub mod control;
+pub mod error;
+pub mod facts;
+pub mod gate;
+pub mod hook;
+pub mod install;
+pub mod manifest;
+pub mod node;
+pub mod objects;
+pub mod observe;
+pub mod payload;
+pub mod plan;
 pub mod profile;
+pub mod progress;
+pub mod provision;
+pub mod report;
+pub mod status;
+pub mod transaction;

@@ -7,6 +7,9 @@ use std::net::IpAddr;
 pub struct Port(u16);
 
 impl Port {
+    /// Where sshd listens by default.
+    pub const SSH: Self = Self(22);
+
     /// `None` for 0 and everything above 65535.
     pub fn new(number: i64) -> Option<Self> {
         u16::try_from(number).ok().filter(|&port| port != 0).map(Self)

@@ -1,0 +1,131 @@
+//! The areas, one subject each: from Profile and Facts to what is wanted. They never write, run or print.
+
+mod admin;
+#[cfg(test)]
+pub(crate) mod example;
+mod firewall;
+mod packages;
+mod ssh;
+
+use crate::control::{Check, Control, Proposal, Refusal};
+use crate::facts::Facts;
+use crate::profile::Profile;
+
+/// One subject of the hardening.
+pub trait Area {
+    /// The name of its table in the answer: `ssh`.
+    fn name(&self) -> &'static str;
+    /// Whether the answer wants it.
+    fn enabled(&self, profile: &Profile) -> bool;
+    /// What shall be true on this node; pure. All refusals at once.
+    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>>;
+}
+
+/// Every area that this version builds; the one place to register one.
+pub const AREAS: &[&dyn Area] = &[&packages::Packages, &admin::Admin, &ssh::Ssh, &firewall::Firewall];
+
+/// What all enabled areas want together: changes in the order of their phases, within a phase in the order of
+/// the areas. The places in controls are those of the merged list. All refusals of all areas at once.
+pub fn propose_all(profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+    let (mut merged, mut refusals) = (Proposal::default(), Vec::new());
+    for area in AREAS.iter().filter(|area| area.enabled(profile)) {
+        match area.propose(profile, facts) {
+            Ok(proposal) => append(&mut merged, proposal),
+            Err(reasons) => refusals.extend(reasons),
+        }
+    }
+    refusals.extend(refused_together(profile, facts));
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    merged.warnings.extend(left_alone(profile, facts));
+    sort_by_phase(&mut merged);
+    Ok(merged)
+}
+
+fn append(merged: &mut Proposal, mut proposal: Proposal) {
+    let shift = merged.changes.len();
+    for control in &mut proposal.controls {
+        control.changes.iter_mut().for_each(|place| *place += shift);
+    }
+    merged.changes.append(&mut proposal.changes);
+    merged.controls.append(&mut proposal.controls);
+    merged.gates.append(&mut proposal.gates);
+    merged.warnings.append(&mut proposal.warnings);
+}
+
+fn sort_by_phase(proposal: &mut Proposal) {
+    let mut numbered: Vec<_> = std::mem::take(&mut proposal.changes).into_iter().enumerate().collect();
+    numbered.sort_by_key(|(_, (phase, _))| *phase);
+    for control in &mut proposal.controls {
+        for place in &mut control.changes {
+            *place = numbered.iter().position(|(before, _)| before == place).unwrap_or(*place);
+        }
+    }
+    proposal.changes = numbered.into_iter().map(|(_, change)| change).collect();
+}
+
+/// Refusals that need more than one table (design 4).
+fn refused_together(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    let name = profile.admin.name.as_str();
+    let known = facts.user(name);
+    if !profile.admin.enabled && profile.ssh.enabled && known.is_none() {
+        refusals.push(refusal(
+            "firstlight.admin.enabled",
+            format!(
+                "must be true: {name} has no account on this node, and AllowUsers would let only root in"
+            ),
+        ));
+    }
+    let has_keys = !profile.admin.ssh_keys.is_empty() && profile.admin.enabled;
+    if profile.ssh.enabled
+        && !profile.ssh.password_login
+        && !has_keys
+        && !known.is_some_and(|user| user.has_keys)
+    {
+        refusals.push(refusal(
+            "firstlight.admin.ssh-keys",
+            format!("must hold a key: password login is off, and {name} has no key on this node"),
+        ));
+    }
+    refusals
+}
+
+/// One sentence that names what the answer has and this version does not build.
+fn left_alone(profile: &Profile, facts: &Facts) -> Option<String> {
+    let pve = facts.pve_version.is_some();
+    let on_pve_admin = profile.admin.enabled && !profile.admin.pve_role.is_empty();
+    let areas = [
+        (pve && on_pve_admin, "the admin in PVE"),
+        (profile.admin.enabled && !profile.admin.api_token.is_empty(), "the API token"),
+        (profile.totp.enabled, "totp"),
+        (profile.fail2ban.enabled, "fail2ban configuration"),
+        (profile.kernel.enabled, "kernel"),
+        (profile.services.enabled, "services"),
+        (profile.apparmor.enabled, "apparmor"),
+        (profile.repositories.enabled, "repositories"),
+        (profile.updates.enabled, "updates"),
+        (profile.audit.enabled, "audit"),
+        (profile.report.enabled && !profile.report.webhook.is_empty(), "the report's webhook"),
+        (
+            profile.report.enabled && !profile.report.prometheus_textfile.is_empty(),
+            "the Prometheus text file",
+        ),
+    ];
+    let names: Vec<&str> = areas.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| *name).collect();
+    (!names.is_empty()).then(|| format!("not in this version, left alone: {}", names.join(", ")))
+}
+
+/// A refusal; `message` goes on after the key: `must …` or a whole sentence.
+fn refusal(key: &str, message: String) -> Refusal {
+    Refusal { key: key.to_owned(), message }
+}
+
+/// A control with a fixed id.
+fn control(id: &'static str, requirement: &'static str, wanted: String, check: Check) -> Control {
+    Control { id: id.into(), requirement, wanted, check, changes: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests;

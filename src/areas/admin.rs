@@ -1,0 +1,225 @@
+//! The admin user (rows A1 and A3 to A5): account, keys, sudo. `/root/.ssh/authorized_keys` is never touched:
+//! it is a link into `/etc/pve` (row A4).
+
+mod sudoers;
+
+use super::{Area, control, refusal};
+use crate::change::{AccountChange, Change, DirectoryChange, FileChange};
+use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
+use crate::facts::{Facts, User, authorized_blob};
+use crate::gate::VISUDO_PROGRAM;
+use crate::profile::{KeyPair, Profile, Sudo};
+use std::path::{Path, PathBuf};
+
+/// Members may do everything, with their password: Debian's `/etc/sudoers`.
+const SUDO_GROUP: &str = "sudo";
+/// Debian's range for people (adduser.conf, `FIRST_UID` and `LAST_UID`).
+const UIDS_OF_PEOPLE: std::ops::RangeInclusive<u32> = 1000..=59999;
+
+pub(super) struct Admin;
+
+impl Area for Admin {
+    fn name(&self) -> &'static str {
+        "admin"
+    }
+
+    fn enabled(&self, profile: &Profile) -> bool {
+        profile.admin.enabled
+    }
+
+    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+        let refusals = refused(profile, facts);
+        if !refusals.is_empty() {
+            return Err(refusals);
+        }
+        let mut proposal = Proposal::default();
+        let known = facts.user(profile.admin.name.as_str());
+        account(&mut proposal, profile, known);
+        keys(&mut proposal, profile, known);
+        sudo(&mut proposal, profile, facts);
+        Ok(proposal)
+    }
+}
+
+fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
+    let admin = &profile.admin;
+    let name = admin.name.as_str();
+    let mut refusals = Vec::new();
+    let mut refuse = |key: &str, message: String| refusals.push(refusal(key, message));
+    match facts.user(name) {
+        Some(user) if !UIDS_OF_PEOPLE.contains(&user.uid) => refuse(
+            "firstlight.admin.name",
+            format!("must not be {name}: that is a system account of this node (uid {})", user.uid),
+        ),
+        Some(user) => refuse_sudo_by_group(admin, user, &mut refuse),
+        None if facts.groups.iter().any(|group| group == name) => refuse(
+            "firstlight.admin.name",
+            format!("must not be {name}: a group of that name exists, and the account needs its own"),
+        ),
+        None => {}
+    }
+    if admin.sudo == Sudo::Password
+        && admin.password_hash.is_none()
+        && !facts.user(name).is_some_and(|user| user.has_password)
+    {
+        refuse(
+            "firstlight.admin.password-hash",
+            format!(
+                "must be given: sudo asks for a password, and {name} has none; or set sudo = \"nopasswd\""
+            ),
+        );
+    }
+    if admin.ssh_key_pair != KeyPair::None {
+        refuse("firstlight.admin.ssh-key-pair", "must be \"none\": pairs are not in this version".to_owned());
+    }
+    if !facts.shells.is_empty() && !facts.shells.contains(&admin.shell) {
+        refuse("firstlight.admin.shell", format!("must be one of /etc/shells; {} is not", admin.shell));
+    }
+    if let Sudo::Commands(commands) = &admin.sudo
+        && let Some(wrong) = commands.iter().find(|command| !sudoers::is_writable(command))
+    {
+        refuse(
+            "firstlight.admin.sudo-commands",
+            format!("must hold absolute paths on one line each: {wrong:?}"),
+        );
+    }
+    refusals
+}
+
+/// A change can put an account into a group, not out of it.
+fn refuse_sudo_by_group(admin: &crate::profile::Admin, user: &User, refuse: &mut dyn FnMut(&str, String)) {
+    let by_group = matches!(admin.sudo, Sudo::Password | Sudo::NoPassword);
+    if !by_group && user.groups.iter().any(|group| group == SUDO_GROUP) {
+        let name = &user.name;
+        refuse(
+            "firstlight.admin.sudo",
+            format!("allows less than {name} has: take it out first with `gpasswd -d {name} {SUDO_GROUP}`"),
+        );
+    }
+}
+
+fn home(profile: &Profile, known: Option<&User>) -> PathBuf {
+    match known {
+        Some(user) => PathBuf::from(&user.home),
+        None => Path::new("/home").join(profile.admin.name.as_str()),
+    }
+}
+
+fn account(proposal: &mut Proposal, profile: &Profile, known: Option<&User>) {
+    let admin = &profile.admin;
+    let name = admin.name.as_str().to_owned();
+    let groups = match admin.sudo {
+        Sudo::Password | Sudo::NoPassword => vec![SUDO_GROUP.to_owned()],
+        Sudo::Commands(_) | Sudo::None => Vec::new(),
+    };
+    let check = Check::Account { name: name.clone(), shell: admin.shell.clone(), groups: groups.clone() };
+    push(
+        proposal,
+        (
+            Phase::Accounts,
+            Change::Account(AccountChange {
+                name: name.clone(),
+                comment: admin.comment.clone(),
+                shell: admin.shell.clone(),
+                home: home(profile, known),
+                groups,
+                password: admin.password_hash.clone(),
+            }),
+        ),
+        vec![control("admin.account", "A1", format!("{name} can log in beside root"), check)],
+    );
+}
+
+/// Adds a change and the controls that it brings about.
+fn push(proposal: &mut Proposal, change: (Phase, Change), controls: Vec<Control>) {
+    let place = proposal.changes.len();
+    proposal.changes.push(change);
+    proposal.controls.extend(controls.into_iter().map(|mut control| {
+        control.changes.push(place);
+        control
+    }));
+}
+
+/// The admin's own file on the local disk: it works while pmxcfs is down (row A4).
+fn keys(proposal: &mut Proposal, profile: &Profile, known: Option<&User>) {
+    let admin = &profile.admin;
+    if admin.ssh_keys.is_empty() {
+        return;
+    }
+    let owner = admin.name.as_str().to_owned();
+    let directory = home(profile, known).join(".ssh");
+    let path = directory.join("authorized_keys");
+    let directory = DirectoryChange { path: directory, mode: 0o700, owner: owner.clone() };
+    push(proposal, (Phase::Accounts, Change::Directory(directory)), Vec::new());
+    let controls = admin.ssh_keys.iter().map(|key| Control {
+        id: format!("admin.key.{}", key.fingerprint).into(),
+        requirement: "A3",
+        wanted: format!("sshd accepts the key {} for {owner}", key.fingerprint),
+        check: Check::AuthorizedKey {
+            name: owner.clone(),
+            path: path.clone(),
+            fingerprint: key.fingerprint.clone(),
+        },
+        changes: Vec::new(),
+    });
+    let controls = controls.collect();
+    let file = FileChange {
+        path,
+        content: authorized_keys(profile, known).into_bytes(),
+        mode: 0o600,
+        owner,
+        public: false,
+    };
+    push(proposal, (Phase::Accounts, Change::File(file)), controls);
+}
+
+/// What stands there stays, line by line; keys that are missing are added at the end.
+fn authorized_keys(profile: &Profile, known: Option<&User>) -> String {
+    let mut text = known.map(|user| user.authorized_keys.clone()).unwrap_or_default();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    for key in &profile.admin.ssh_keys {
+        if !text.lines().any(|line| authorized_blob(line) == Some(key.blob.as_str())) {
+            text.push_str(&key.line());
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn sudo(proposal: &mut Proposal, profile: &Profile, facts: &Facts) {
+    let admin = &profile.admin;
+    let name = admin.name.as_str();
+    let allowed = Check::SudoAllows { name: name.to_owned(), text: sudoers::listing(admin) };
+    let wanted = match &admin.sudo {
+        Sudo::Password => format!("sudo lets {name} do everything, with the password"),
+        Sudo::NoPassword => format!("sudo lets {name} do everything, without a password"),
+        Sudo::Commands(_) => format!("sudo lets {name} run the given commands"),
+        Sudo::None => format!("sudo lets {name} do nothing"),
+    };
+    let mut controls = vec![control("admin.sudo", "A1", wanted, allowed)];
+    if admin.sudo == Sudo::None && !facts.sudoers_drop_in {
+        // No package, no directory for a drop-in: nothing to write, and still something to look at.
+        proposal.controls.append(&mut controls);
+        return;
+    }
+    let path = PathBuf::from(sudoers::PATH);
+    let content = sudoers::drop_in(admin).into_bytes();
+    controls.push(control(
+        "admin.sudoers-mode",
+        "A1",
+        "sudo's drop-in is readable for root only".to_owned(),
+        Check::FileMode { path: path.clone(), mode: sudoers::MODE },
+    ));
+    proposal.gates.push(Gate {
+        id: "admin.sudoers",
+        tool: VISUDO_PROGRAM,
+        ask: GateAsk::Sudoers { staged: vec![(path.clone(), content.clone())] },
+    });
+    let file = FileChange { path, content, mode: sudoers::MODE, owner: "root".to_owned(), public: false };
+    push(proposal, (Phase::Files, Change::File(file)), controls);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! Which firewall filters, and what it lets through (rows D4, E1 to E4, J4). Exactly one filters (design 5).
+
+mod management;
+mod tables;
+mod ufw;
+
+use super::{Area, control, refusal};
+use crate::change::{Change, FileChange};
+use crate::control::{Check, Phase, Proposal, Refusal};
+use crate::facts::{Facts, cluster_firewall};
+use crate::profile::{FirewallMode, Profile};
+use std::path::PathBuf;
+
+pub(super) use management::address as management_address;
+
+const CLUSTER_FIREWALL_PATH: &str = "/etc/pve/firewall/cluster.fw";
+/// What pmxcfs gives to every file outside `priv` (pve-contract 4.2).
+const CLUSTER_FIREWALL_MODE: u32 = 0o640;
+
+pub(super) struct Firewall;
+
+impl Area for Firewall {
+    fn name(&self) -> &'static str {
+        "firewall"
+    }
+
+    fn enabled(&self, profile: &Profile) -> bool {
+        profile.firewall.enabled
+    }
+
+    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+        let networks = management::networks(profile, facts);
+        let mut refusals = refused(profile, facts);
+        refusals.extend(management::refused(profile, facts));
+        match networks {
+            Ok(networks) if refusals.is_empty() => {
+                let mut proposal = ufw::propose(profile, facts, &networks);
+                put_pve_away(&mut proposal, facts);
+                Ok(proposal)
+            }
+            Ok(_) => Err(refusals),
+            Err(reason) => {
+                refusals.push(reason);
+                Err(refusals)
+            }
+        }
+    }
+}
+
+/// The mode of the answer; PVE's own firewall on a PVE node; else none.
+pub(super) fn mode(profile: &Profile, facts: &Facts) -> Option<FirewallMode> {
+    profile.firewall.mode.or_else(|| facts.pve_version.is_some().then_some(FirewallMode::Pve))
+}
+
+fn pve_is_on(facts: &Facts) -> bool {
+    facts.cluster_firewall.as_deref().is_some_and(cluster_firewall::is_enabled)
+}
+
+fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
+    let key = "firstlight.firewall.mode";
+    let mut refusals = Vec::new();
+    match mode(profile, facts) {
+        None => {
+            refusals.push(refusal(key, "must be given: this is no PVE node; set it to \"ufw\"".to_owned()))
+        }
+        Some(FirewallMode::Pve) => {
+            refusals.push(refusal(key, "must be \"ufw\": mode \"pve\" is not in this version".to_owned()));
+        }
+        Some(FirewallMode::Ufw) => {
+            if facts.cluster_member && pve_is_on(facts) {
+                refusals.push(refusal(
+                    key,
+                    "must be \"pve\" on this cluster member: the datacenter firewall is on, and it is everybody's"
+                        .to_owned(),
+                ));
+            }
+            refusals.extend(ufw::refused(profile, facts));
+        }
+    }
+    refusals
+}
+
+/// PVE's firewall is told to be off, its service stays: without it guests lose their bridges (pve-contract 3.8).
+/// This comes after UFW is up, so that the node is never open in between.
+fn put_pve_away(proposal: &mut Proposal, facts: &Facts) {
+    if facts.pve_version.is_none() && facts.cluster_firewall.is_none() {
+        return;
+    }
+    let mut off =
+        control("firewall.pve-off", "E1", "PVE's firewall does not filter".to_owned(), Check::PveFirewallOff);
+    if let Some(text) = facts.cluster_firewall.as_deref().filter(|_| pve_is_on(facts)) {
+        off.changes.push(proposal.changes.len());
+        let file = FileChange {
+            path: PathBuf::from(CLUSTER_FIREWALL_PATH),
+            content: cluster_firewall::switched_off(text).into_bytes(),
+            mode: CLUSTER_FIREWALL_MODE,
+            owner: "root".to_owned(),
+            public: false,
+        };
+        proposal.changes.push((Phase::Exposure, Change::File(file)));
+        proposal
+            .warnings
+            .push("the firewalls of guests are PVE's too: from now on they do not filter".to_owned());
+        if facts.bridge_filtered {
+            proposal.warnings.push(
+                "bridged traffic of guests goes through UFW until the next reboot: net.bridge.bridge-nf-call-iptables \
+                 is 1; set it and bridge-nf-call-ip6tables to 0 with sysctl"
+                    .to_owned(),
+            );
+        }
+    }
+    proposal.controls.push(off);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! The SSH server (rows B1 to B6): one drop-in that sorts first, as the first value wins in sshd_config(5).
+
+mod algorithms;
+mod options;
+mod refused;
+
+use super::{Area, control, firewall};
+use crate::change::{Change, FileChange, ReloadChange};
+use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
+use crate::facts::Facts;
+use crate::gate::SSHD_PROGRAM;
+use crate::profile::{Profile, RootLogin};
+use options::{Seen, SshOption};
+use std::path::PathBuf;
+
+const DROP_IN_PATH: &str = "/etc/ssh/sshd_config.d/00-firstlight.conf";
+const UNIT: &str = "ssh.service";
+const ROOT: &str = "root";
+const HEADER: &str = "# Written by firstlight; change the answer and run `firstlight apply`.\n\
+    # It sorts first on purpose: in sshd's configuration the first value wins.\n";
+
+pub(super) struct Ssh;
+
+impl Area for Ssh {
+    fn name(&self) -> &'static str {
+        "ssh"
+    }
+
+    fn enabled(&self, profile: &Profile) -> bool {
+        profile.ssh.enabled
+    }
+
+    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+        let refusals = refused::refused(profile, facts);
+        if !refusals.is_empty() {
+            return Err(refusals);
+        }
+        let options = options::wanted(profile, facts);
+        let content = drop_in(&options).into_bytes();
+        let path = PathBuf::from(DROP_IN_PATH);
+        let connections = connections(profile, facts);
+        let mut proposal = Proposal {
+            controls: controls(&options, &connections),
+            warnings: warnings(profile, facts),
+            ..Proposal::default()
+        };
+        proposal.gates.push(Gate {
+            id: "ssh.configuration",
+            tool: SSHD_PROGRAM,
+            ask: GateAsk::Sshd {
+                staged: vec![(path.clone(), content.clone())],
+                connections: expected(&options, &connections),
+            },
+        });
+        let file =
+            FileChange { path: path.clone(), content, mode: 0o644, owner: ROOT.to_owned(), public: true };
+        proposal.changes.push((Phase::Files, Change::File(file)));
+        let reload = ReloadChange { name: UNIT.to_owned(), after: vec![path] };
+        proposal.changes.push((Phase::Exposure, Change::Reload(reload)));
+        Ok(proposal)
+    }
+}
+
+/// Who may log in: root only where it may, the admin always, then the others of the answer.
+pub(super) fn allowed_users(profile: &Profile) -> Vec<&str> {
+    let mut names = Vec::new();
+    if profile.ssh.root_login == RootLogin::Key {
+        names.push(ROOT);
+    }
+    names.push(profile.admin.name.as_str());
+    for name in &profile.ssh.allow_users {
+        if !names.contains(&name.as_str()) {
+            names.push(name.as_str());
+        }
+    }
+    names
+}
+
+/// Connections that must go on working, as `-C` wants them; root's first.
+fn connections(profile: &Profile, facts: &Facts) -> [(&'static str, String); 2] {
+    let address = firewall::management_address(profile, facts);
+    let specification = |user: &str| format!("user={user},host={address},addr={address}");
+    [(ROOT, specification(ROOT)), ("admin", specification(profile.admin.name.as_str()))]
+}
+
+fn drop_in(options: &[SshOption]) -> String {
+    let lines: Vec<String> =
+        options.iter().map(|option| format!("{} {}\n", option.keyword, option.value)).collect();
+    format!("{HEADER}{}", lines.concat())
+}
+
+fn expected(
+    options: &[SshOption],
+    connections: &[(&'static str, String)],
+) -> Vec<(String, Vec<(String, String)>)> {
+    let values: Vec<(String, String)> =
+        options.iter().map(|option| (option.key(), option.printed.clone())).collect();
+    connections.iter().map(|(_, connection)| (connection.clone(), values.clone())).collect()
+}
+
+/// Options that a Match block can change are looked at for root's and for the admin's connection.
+fn controls(options: &[SshOption], connections: &[(&'static str, String)]) -> Vec<Control> {
+    let mut controls = Vec::new();
+    for option in options {
+        let check = |connection: &str| Check::Sshd {
+            connection: connection.to_owned(),
+            key: option.name,
+            values: vec![option.printed.clone()],
+        };
+        if option.seen == Seen::Everywhere {
+            controls.push(control(option.id, option.requirement, option.wanted.clone(), check("")));
+            continue;
+        }
+        for (who, connection) in connections {
+            let mut control = control(
+                option.id,
+                option.requirement,
+                format!("{}, for {who}", option.wanted),
+                check(connection),
+            );
+            control.id = format!("{}.{who}", option.id).into();
+            controls.push(control);
+        }
+    }
+    for control in &mut controls {
+        // The file, and sshd reading it.
+        control.changes = vec![0, 1];
+    }
+    controls
+}
+
+fn warnings(profile: &Profile, facts: &Facts) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for name in &profile.ssh.allow_users {
+        if facts.user(name.as_str()).is_none() {
+            warnings.push(format!("AllowUsers names {}, who has no account on this node", name.as_str()));
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+//! One reversible effect on the node, as data: what an area asks for, what a plan shows, what a transaction does.
+
+mod account;
+mod file;
+mod packages;
+mod ufw;
+mod unit;
+
+use crate::error::Result;
+use crate::manifest::Scope;
+use crate::node::Node;
+use crate::plan::View;
+use crate::profile::{PasswordHash, Secret};
+use crate::transaction::record::Inverse;
+use std::path::{Path, PathBuf};
+
+pub use file::owner_ids;
+
+/// One reversible effect. Areas build these; `transaction` observes, does and reverts them.
+#[derive(Clone)]
+pub enum Change {
+    /// A regular file with exactly this content.
+    File(FileChange),
+    /// A directory.
+    Directory(DirectoryChange),
+    /// Packages that must be there.
+    Packages(PackagesChange),
+    /// A user of the system.
+    Account(AccountChange),
+    /// Whether a unit starts at boot, and whether it runs now.
+    Unit(UnitChange),
+    /// Makes a running service read its configuration again; needed only when one of `after` changes.
+    Reload(ReloadChange),
+    /// UFW's defaults and rules, and UFW switched on.
+    Ufw(UfwChange),
+}
+
+/// A regular file with exactly this content, mode and owner. Parents must exist by then.
+#[derive(Clone)]
+pub struct FileChange {
+    /// Absolute path; never through a link.
+    pub path: PathBuf,
+    /// The whole content.
+    pub content: Vec<u8>,
+    /// Permission bits.
+    pub mode: u32,
+    /// User and group by name, looked up when it is written: the account may be new.
+    pub owner: String,
+    /// Whether the content may be shown in plans (false: "changed, N bytes").
+    pub public: bool,
+}
+
+/// A directory with this mode and owner.
+#[derive(Clone)]
+pub struct DirectoryChange {
+    /// Absolute path; never through a link.
+    pub path: PathBuf,
+    /// Permission bits.
+    pub mode: u32,
+    /// User by name; the group is the user's own.
+    pub owner: String,
+}
+
+/// Packages that must be installed, in one apt call (row H2).
+#[derive(Clone)]
+pub struct PackagesChange {
+    /// Debian names, sorted.
+    pub names: Vec<String>,
+    /// Directory of `.deb` files instead of the network.
+    pub directory: Option<PathBuf>,
+    /// Lets apt upgrade installed packages where a new one needs it.
+    pub allow_upgrades: bool,
+}
+
+/// A user of the system with home and own group (row A1). An existing account is kept and converges.
+#[derive(Clone)]
+pub struct AccountChange {
+    /// Login name.
+    pub name: String,
+    /// GECOS comment; empty keeps what is there.
+    pub comment: String,
+    /// Absolute shell.
+    pub shell: String,
+    /// Home directory of a new account.
+    pub home: PathBuf,
+    /// Supplementary groups the account must be in.
+    pub groups: Vec<String>,
+    /// crypt(5) hash; `None` keeps what is there, and locks a new account.
+    pub password: Option<Secret<PasswordHash>>,
+}
+
+/// Whether a unit starts at boot, and whether it runs now; `None` leaves as is.
+#[derive(Clone)]
+pub struct UnitChange {
+    /// Full name: `fail2ban.service`.
+    pub name: String,
+    /// Starts at boot.
+    pub enabled: Option<bool>,
+    /// Runs now.
+    pub active: Option<bool>,
+}
+
+/// `systemctl reload` of a running unit.
+#[derive(Clone)]
+pub struct ReloadChange {
+    /// Full name: `ssh.service`.
+    pub name: String,
+    /// Paths whose change makes this needed.
+    pub after: Vec<PathBuf>,
+}
+
+/// UFW as wanted (rows E2 to E4).
+#[derive(Clone)]
+pub struct UfwChange {
+    /// `deny`, `allow` or `reject`, for `ufw default … incoming`.
+    pub incoming: String,
+    /// The same for outgoing.
+    pub outgoing: String,
+    /// The same for routed.
+    pub routed: String,
+    /// `off`, `low`, `medium`, `high`, `full`.
+    pub logging: String,
+    /// Arguments of one `ufw` call each, in order: `allow from 10.0.20.0/24 to any port 22 proto tcp comment '…'`
+    /// split into words.
+    pub rules: Vec<Vec<String>>,
+}
+
+/// What is missing on this node for a change to be true, as a plan shows it.
+pub struct Need {
+    /// One line.
+    pub title: String,
+    /// What a reviewer sees below it.
+    pub view: View,
+}
+
+impl Change {
+    /// What is missing on this node; `None` when the change is true already. A reload alone is never needed: the
+    /// plan adds it when one of its paths changes.
+    pub fn need(&self, node: &dyn Node) -> Result<Option<Need>> {
+        match self {
+            Self::File(change) => file::file_need(node, change),
+            Self::Directory(change) => file::directory_need(node, change),
+            Self::Packages(change) => packages::need(node, change),
+            Self::Account(change) => account::need(node, change),
+            Self::Unit(change) => unit::need(node, change),
+            Self::Reload(_) => Ok(None),
+            Self::Ufw(change) => ufw::need(node, change),
+        }
+    }
+
+    /// Every path that the effect may touch, directories whose times it changes included.
+    pub fn scopes(&self, node: &dyn Node) -> Result<Vec<Scope>> {
+        Ok(match self {
+            Self::File(change) => {
+                let mut scopes = with_parent(&change.path);
+                scopes.push(Scope::Entry(file::waiting_path(&change.path)));
+                scopes
+            }
+            Self::Directory(change) => with_parent(&change.path),
+            Self::Packages(_) => packages::scopes(),
+            Self::Account(change) => account::scopes(node, change)?,
+            Self::Unit(_) => unit::scopes(),
+            Self::Reload(_) => Vec::new(),
+            Self::Ufw(_) => ufw::scopes(),
+        })
+    }
+
+    /// What takes the effect back beside its paths, observed before it. Refuses what could not be taken back.
+    pub fn inverse(&self, node: &dyn Node, warnings: &mut Vec<String>) -> Result<Inverse> {
+        match self {
+            Self::File(_) | Self::Directory(_) => Ok(Inverse::Paths),
+            Self::Packages(change) => packages::inverse(node, change, warnings),
+            Self::Account(change) => account::inverse(node, change),
+            Self::Unit(change) => unit::inverse(node, &change.name),
+            Self::Reload(change) => Ok(Inverse::Reload(change.name.clone())),
+            Self::Ufw(_) => ufw::inverse(node),
+        }
+    }
+
+    /// Makes it true.
+    pub fn effect(&self, node: &dyn Node) -> Result<()> {
+        match self {
+            Self::File(change) => file::write_file(node, change),
+            Self::Directory(change) => file::make_directory(node, change),
+            Self::Packages(change) => packages::install(node, change),
+            Self::Account(change) => account::make(node, change),
+            Self::Unit(change) => unit::set(node, change),
+            Self::Reload(change) => unit::reload(node, change),
+            Self::Ufw(change) => ufw::make(node, change),
+        }
+    }
+
+    /// What the plan's hash is made of: everything that decides the effect; a secret by its reference alone.
+    pub fn digest_text(&self) -> String {
+        let lines = match self {
+            Self::File(change) => {
+                let content = crate::objects::ObjectId::of(&change.content);
+                vec![
+                    change.path.display().to_string(),
+                    content.to_string(),
+                    format!("{:o}", change.mode),
+                    change.owner.clone(),
+                ]
+            }
+            Self::Directory(change) => {
+                vec![change.path.display().to_string(), format!("{:o}", change.mode), change.owner.clone()]
+            }
+            Self::Packages(change) => change.names.clone(),
+            Self::Account(change) => {
+                let password = match &change.password {
+                    None => "kept",
+                    Some(Secret::Value(_)) => "given",
+                    Some(Secret::File(path)) => path,
+                    Some(Secret::Credential(name)) => name,
+                };
+                let mut lines = vec![change.name.clone(), change.comment.clone(), change.shell.clone()];
+                lines.extend([change.home.display().to_string(), password.to_owned()]);
+                lines.extend(change.groups.iter().cloned());
+                lines
+            }
+            Self::Unit(change) => {
+                vec![change.name.clone(), format!("{:?} {:?}", change.enabled, change.active)]
+            }
+            Self::Reload(change) => vec![change.name.clone()],
+            Self::Ufw(change) => {
+                let mut lines = vec![change.incoming.clone(), change.outgoing.clone(), change.routed.clone()];
+                lines.push(change.logging.clone());
+                lines.extend(change.rules.iter().map(|rule| rule.join("\0")));
+                lines
+            }
+        };
+        format!("{}\0{}", self.kind(), lines.join("\0"))
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Directory(_) => "directory",
+            Self::Packages(_) => "packages",
+            Self::Account(_) => "account",
+            Self::Unit(_) => "unit",
+            Self::Reload(_) => "reload",
+            Self::Ufw(_) => "ufw",
+        }
+    }
+}
+
+fn with_parent(path: &Path) -> Vec<Scope> {
+    let parent = path.parent().map(|parent| Scope::Entry(parent.to_owned()));
+    parent.into_iter().chain([Scope::Entry(path.to_owned())]).collect()
+}
+
+/// Takes back what a step did beside its paths, before they are restored. Safe to repeat.
+pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<()> {
+    match inverse {
+        Inverse::Paths | Inverse::Account { .. } | Inverse::Reload(_) => Ok(()),
+        Inverse::Packages(names) => packages::undo(node, names),
+        Inverse::Unit { name, active } => unit::undo(node, name, *active),
+        Inverse::Ufw { active } => ufw::undo(node, *active),
+    }
+}
+
+/// Once all paths are back: services read them again, and what ran before runs again. Safe to repeat.
+pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
+    match inverse {
+        Inverse::Paths | Inverse::Account { .. } | Inverse::Packages(_) => Ok(()),
+        Inverse::Unit { name, active } => unit::settle(node, name, *active),
+        Inverse::Reload(name) => unit::reload_if_active(node, name),
+        Inverse::Ufw { active } => ufw::settle(node, *active),
+    }
+}
+
+/// Where the account database as a whole belongs to somebody else by now: takes out the one new account.
+pub fn undo_kept(node: &dyn Node, inverse: &Inverse, kept: &[PathBuf]) -> Result<()> {
+    match inverse {
+        Inverse::Account { name, created: true } if kept.iter().any(|path| account::is_database(path)) => {
+            account::remove(node, name)
+        }
+        _ => Ok(()),
+    }
+}

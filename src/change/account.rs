@@ -1,0 +1,180 @@
+//! A user of the system, made and changed by Debian's own tools (`useradd`, `usermod`, `chpasswd`).
+//!
+//! The scope is the account database with its backup files and the home directory: taken back by restoring them
+//! as they were. Where somebody else has changed the database since, `userdel` takes out this one account.
+
+use super::{AccountChange, Need};
+use crate::error::{Error, Result};
+use crate::manifest::Scope;
+use crate::node::{Invocation, Node, exists, read_text, run_checked};
+use crate::plan::View;
+use crate::profile::{PasswordHash, Secret};
+use crate::transaction::record::Inverse;
+use std::path::{Path, PathBuf};
+
+/// The account database; every file has a backup with a dash behind its name.
+const DATABASE: [&str; 6] =
+    ["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/subuid", "/etc/subgid"];
+const CREDENTIALS_DIR: &str = "/run/credentials/@system";
+
+/// Paths that making or changing the account may touch. The home of an account that is there already is its own.
+pub fn scopes(node: &dyn Node, change: &AccountChange) -> Result<Vec<Scope>> {
+    let mut scopes = vec![Scope::Entry("/etc".into()), Scope::Entry("/etc/.pwd.lock".into())];
+    for file in DATABASE {
+        scopes.push(Scope::Entry(file.into()));
+        scopes.push(Scope::Entry(format!("{file}-").into()));
+    }
+    if existing(node, &change.name)?.is_none() {
+        if let Some(parent) = change.home.parent() {
+            scopes.push(Scope::Entry(parent.to_owned()));
+        }
+        scopes.push(Scope::Tree(change.home.clone()));
+    }
+    Ok(scopes)
+}
+
+/// What is there of the account: comment, shell, groups, hash.
+struct Existing {
+    comment: String,
+    shell: String,
+    groups: Vec<String>,
+    hash: String,
+}
+
+fn existing(node: &dyn Node, name: &str) -> Result<Option<Existing>> {
+    let text = |path: &str| Ok::<_, Error>(read_text(node, Path::new(path))?.unwrap_or_default());
+    let passwd = text("/etc/passwd")?;
+    let Some(line) = entry(&passwd, name) else { return Ok(None) };
+    let fields: Vec<&str> = line.split(':').collect();
+    let field = |place: usize| fields.get(place).copied().unwrap_or_default().to_owned();
+    let groups = text("/etc/group")?
+        .lines()
+        .filter(|line| line.rsplit(':').next().is_some_and(|users| users.split(',').any(|user| user == name)))
+        .filter_map(|line| line.split(':').next().map(str::to_owned))
+        .collect();
+    let shadow = text("/etc/shadow")?;
+    let hash = entry(&shadow, name).and_then(|line| line.split(':').nth(1)).unwrap_or_default().to_owned();
+    Ok(Some(Existing { comment: field(4), shell: field(6), groups, hash }))
+}
+
+fn entry<'a>(database: &'a str, name: &str) -> Option<&'a str> {
+    database.lines().find(|line| line.split(':').next() == Some(name))
+}
+
+/// What is missing for the account to be as wanted.
+pub fn need(node: &dyn Node, change: &AccountChange) -> Result<Option<Need>> {
+    let Some(found) = existing(node, &change.name)? else {
+        let mut lines = vec![format!("home {}, shell {}", change.home.display(), change.shell)];
+        if !change.groups.is_empty() {
+            lines.push(format!("groups {}", change.groups.join(", ")));
+        }
+        lines.push(if change.password.is_some() { "password set" } else { "password locked" }.to_owned());
+        let title = format!("user {}: new", change.name);
+        return Ok(Some(Need { title, view: View::Lines(lines) }));
+    };
+    let mut lines = Vec::new();
+    if found.shell != change.shell {
+        lines.push(format!("shell {} instead of {}", change.shell, found.shell));
+    }
+    if !change.comment.is_empty() && found.comment != change.comment {
+        lines.push(format!("comment {}", change.comment));
+    }
+    let missing: Vec<&str> =
+        change.groups.iter().filter(|group| !found.groups.contains(group)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        lines.push(format!("also in {}", missing.join(", ")));
+    }
+    if let Some(secret) = &change.password
+        && password_line(node, change, secret)? != format!("{}:{}\n", change.name, found.hash).into_bytes()
+    {
+        lines.push("password changed".to_owned());
+    }
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Need {
+        title: format!("user {}: {}", change.name, lines.join(", ")),
+        view: View::Lines(Vec::new()),
+    }))
+}
+
+/// Whether the account is new, for the way back.
+pub fn inverse(node: &dyn Node, change: &AccountChange) -> Result<Inverse> {
+    Ok(Inverse::Account { name: change.name.clone(), created: existing(node, &change.name)?.is_none() })
+}
+
+/// Makes or changes the account; the hash goes to `chpasswd` on standard input.
+pub fn make(node: &dyn Node, change: &AccountChange) -> Result<()> {
+    match existing(node, &change.name)? {
+        None => create(node, change)?,
+        Some(found) => converge(node, change, &found)?,
+    }
+    if let Some(secret) = &change.password {
+        let line = password_line(node, change, secret)?;
+        run_checked(node, &Invocation::new("/usr/sbin/chpasswd", &["-e"]).input(line))?;
+    }
+    Ok(())
+}
+
+fn create(node: &dyn Node, change: &AccountChange) -> Result<()> {
+    let home = change.home.to_string_lossy();
+    let groups = change.groups.join(",");
+    let mut arguments = vec!["--create-home", "--home-dir", &home, "--user-group", "--shell", &change.shell];
+    if !groups.is_empty() {
+        arguments.extend(["--groups", &groups]);
+    }
+    if !change.comment.is_empty() {
+        arguments.extend(["--comment", &change.comment]);
+    }
+    arguments.push(&change.name);
+    run_checked(node, &Invocation::new("/usr/sbin/useradd", &arguments)).map(drop)
+}
+
+fn converge(node: &dyn Node, change: &AccountChange, found: &Existing) -> Result<()> {
+    let groups = change.groups.join(",");
+    let mut arguments = Vec::new();
+    if found.shell != change.shell {
+        arguments.extend(["--shell", change.shell.as_str()]);
+    }
+    if !change.comment.is_empty() && found.comment != change.comment {
+        arguments.extend(["--comment", change.comment.as_str()]);
+    }
+    if change.groups.iter().any(|group| !found.groups.contains(group)) {
+        arguments.extend(["--append", "--groups", groups.as_str()]);
+    }
+    if arguments.is_empty() {
+        return Ok(());
+    }
+    arguments.push(&change.name);
+    run_checked(node, &Invocation::new("/usr/sbin/usermod", &arguments)).map(drop)
+}
+
+fn password_line(node: &dyn Node, change: &AccountChange, secret: &Secret<PasswordHash>) -> Result<Vec<u8>> {
+    let read = |path: PathBuf| -> Result<String> {
+        Ok(String::from_utf8_lossy(&node.read(&path)?).trim_end().to_owned())
+    };
+    let hash = match secret {
+        Secret::Value(hash) => hash.reveal().to_owned(),
+        Secret::File(path) => read(path.into())?,
+        Secret::Credential(name) => read(Path::new(CREDENTIALS_DIR).join(name))?,
+    };
+    if !hash.starts_with('$') || hash.contains([':', '\n']) {
+        let doing = format!("reading the password hash of {}", change.name);
+        return Err(Error::new(doing, "it is not a crypt(5) hash such as yescrypt's $y$…"));
+    }
+    Ok(format!("{}:{hash}\n", change.name).into_bytes())
+}
+
+/// Takes one new account out where the database as a whole belongs to somebody else by now.
+pub fn remove(node: &dyn Node, name: &str) -> Result<()> {
+    if existing(node, name)?.is_none() || !exists(node, Path::new("/usr/sbin/userdel"))? {
+        return Ok(());
+    }
+    // --force: whoever asks for the rollback may be logged in as this very user.
+    run_checked(node, &Invocation::new("/usr/sbin/userdel", &["--force", name])).map(drop)
+}
+
+/// Whether the path is part of the account database.
+pub fn is_database(path: &Path) -> bool {
+    DATABASE.iter().any(|file| path == Path::new(file))
+}

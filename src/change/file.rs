@@ -1,0 +1,119 @@
+//! Files and directories: replaced as a whole, never through a link.
+
+use super::{DirectoryChange, FileChange, Need};
+use crate::error::{Error, Result};
+use crate::node::{Kind, Metadata, Node, read_text};
+use crate::plan::View;
+use std::path::{Path, PathBuf};
+
+/// Where new content waits beside its file; the name is fixed so that a crash leaves nothing unknown.
+pub fn waiting_path(path: &Path) -> PathBuf {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    path.with_file_name(format!(".{name}.firstlight-new"))
+}
+
+/// Numeric user and group of a user name; group is the user's own.
+pub fn owner_ids(node: &dyn Node, name: &str) -> Result<(u32, u32)> {
+    if name == "root" {
+        return Ok((0, 0));
+    }
+    let passwd = read_text(node, Path::new("/etc/passwd"))?.unwrap_or_default();
+    let ids = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        if fields.next() != Some(name) {
+            return None;
+        }
+        let uid = fields.nth(1)?.parse().ok()?;
+        let gid = fields.next()?.parse().ok()?;
+        Some((uid, gid))
+    });
+    ids.ok_or_else(|| Error::new(format!("looking up the user {name}"), "no such user in /etc/passwd"))
+}
+
+/// What is missing for the file to be as wanted.
+pub fn file_need(node: &dyn Node, change: &FileChange) -> Result<Option<Need>> {
+    let found = node.lookup(&change.path)?;
+    let before = match &found {
+        Some(metadata) if metadata.kind == Kind::File => Some(node.read(&change.path)?),
+        Some(metadata) if metadata.kind == Kind::Directory => {
+            return Err(Error::new(format!("planning {}", change.path.display()), "there is a directory"));
+        }
+        _ => None,
+    };
+    let right = before.as_deref() == Some(change.content.as_slice())
+        && found.as_ref().is_some_and(|metadata| fits(node, metadata, change.mode, &change.owner));
+    if right {
+        return Ok(None);
+    }
+    let what = match (&before, before.as_deref() == Some(change.content.as_slice())) {
+        (None, _) => "new".to_owned(),
+        (Some(_), true) => "mode or owner".to_owned(),
+        (Some(_), false) => "changed".to_owned(),
+    };
+    let title = format!(
+        "file {}: {what}, {} bytes, {:04o} {}",
+        change.path.display(),
+        change.content.len(),
+        change.mode,
+        change.owner
+    );
+    let view = if change.public {
+        View::Diff { path: change.path.clone(), before, after: change.content.clone() }
+    } else {
+        View::Lines(Vec::new())
+    };
+    Ok(Some(Need { title, view }))
+}
+
+/// What is missing for the directory to be as wanted.
+pub fn directory_need(node: &dyn Node, change: &DirectoryChange) -> Result<Option<Need>> {
+    let found = node.lookup(&change.path)?;
+    if let Some(metadata) = &found {
+        if metadata.kind != Kind::Directory {
+            return Err(Error::new(format!("planning {}", change.path.display()), "it is not a directory"));
+        }
+        if fits(node, metadata, change.mode, &change.owner) {
+            return Ok(None);
+        }
+    }
+    let what = if found.is_some() { "mode or owner" } else { "new" };
+    let title = format!("directory {}: {what}, {:04o} {}", change.path.display(), change.mode, change.owner);
+    Ok(Some(Need { title, view: View::Lines(Vec::new()) }))
+}
+
+/// An owner that does not exist yet fits nothing. Below `/etc/pve` modes and owners are pmxcfs's own.
+fn fits(node: &dyn Node, metadata: &Metadata, mode: u32, owner: &str) -> bool {
+    metadata.mode == mode && owner_ids(node, owner).is_ok_and(|ids| ids == (metadata.uid, metadata.gid))
+}
+
+/// Writes the file: durable before it is renamed, the rename durable before it returns.
+pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
+    let (uid, gid) = owner_ids(node, &change.owner)?;
+    let waiting = waiting_path(&change.path);
+    if node.lookup(&waiting)?.is_some() {
+        node.remove_file(&waiting)?;
+    }
+    node.create(&waiting, &change.content, change.mode)?;
+    if (uid, gid) != (0, 0) {
+        node.set_owner(&waiting, uid, gid)?;
+    }
+    node.sync_file(&waiting)?;
+    node.rename(&waiting, &change.path)?;
+    sync_parent(node, &change.path)
+}
+
+/// Makes the directory, or corrects its mode and owner.
+pub fn make_directory(node: &dyn Node, change: &DirectoryChange) -> Result<()> {
+    let (uid, gid) = owner_ids(node, &change.owner)?;
+    match node.lookup(&change.path)? {
+        None => node.make_directory(&change.path, change.mode)?,
+        Some(_) => node.set_mode(&change.path, change.mode)?,
+    }
+    node.set_owner(&change.path, uid, gid)?;
+    node.sync_directory(&change.path)?;
+    sync_parent(node, &change.path)
+}
+
+fn sync_parent(node: &dyn Node, path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), |parent| node.sync_directory(parent))
+}

@@ -1,0 +1,147 @@
+//! UFW, driven by its own command: rules and defaults while it is off, then switched on.
+//!
+//! `ufw show added` and `ufw status verbose` tell what is there; rules of others are kept.
+
+use super::{Need, UfwChange};
+use crate::error::{Error, Result};
+use crate::manifest::Scope;
+use crate::node::{Invocation, Node, Output, exists, run_checked};
+use crate::plan::View;
+use crate::transaction::record::Inverse;
+use std::path::Path;
+
+/// UFW's command.
+pub const UFW: &str = "/usr/sbin/ufw";
+
+/// Everything `ufw` writes.
+pub fn scopes() -> Vec<Scope> {
+    vec![
+        Scope::Tree("/etc/ufw".into()),
+        Scope::Entry("/etc/default".into()),
+        Scope::Entry("/etc/default/ufw".into()),
+    ]
+}
+
+fn call(node: &dyn Node, words: &[&str]) -> Result<Output> {
+    run_checked(node, &Invocation::new(UFW, words).limit(120))
+}
+
+/// What `ufw status verbose` and `ufw show added` say.
+struct Found {
+    active: bool,
+    status: String,
+    rules: Vec<Vec<String>>,
+}
+
+fn found(node: &dyn Node) -> Result<Found> {
+    if !exists(node, Path::new(UFW))? {
+        return Ok(Found { active: false, status: String::new(), rules: Vec::new() });
+    }
+    let status = call(node, &["status", "verbose"])?.stdout;
+    let added = call(node, &["show", "added"])?.stdout;
+    let rules = added.lines().filter_map(|line| line.strip_prefix("ufw ")).map(words).collect();
+    Ok(Found { active: status.lines().any(|line| line.trim() == "Status: active"), status, rules })
+}
+
+/// Splits a line as a shell would: single quotes hold words together.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (place, part) in line.split('\'').enumerate() {
+        if place % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+/// What is missing for UFW to be as wanted.
+pub fn need(node: &dyn Node, change: &UfwChange) -> Result<Option<Need>> {
+    let found = found(node)?;
+    let mut lines: Vec<String> =
+        missing(&found, change).iter().map(|rule| format!("+ ufw {}", rule.join(" "))).collect();
+    let defaults = format!("Default: {} (incoming), {} (outgoing), ", change.incoming, change.outgoing);
+    if !found.status.lines().any(|line| line.starts_with(&defaults)) {
+        lines.push(format!("default {} incoming, {} outgoing", change.incoming, change.outgoing));
+    }
+    if !found.active {
+        lines.push("switched on".to_owned());
+    }
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    let title = format!("firewall ufw: {}", if found.active { "changed" } else { "switched on" });
+    Ok(Some(Need { title, view: View::Lines(lines) }))
+}
+
+fn missing<'a>(found: &Found, change: &'a UfwChange) -> Vec<&'a Vec<String>> {
+    change.rules.iter().filter(|rule| !found.rules.contains(rule)).collect()
+}
+
+/// Whether it filtered before, for the way back.
+pub fn inverse(node: &dyn Node) -> Result<Inverse> {
+    Ok(Inverse::Ufw { active: found(node)?.active })
+}
+
+/// Adds what is missing, then switches UFW on: never before the rules that let the admin in exist (row E4).
+pub fn make(node: &dyn Node, change: &UfwChange) -> Result<()> {
+    let before = found(node)?;
+    for rule in missing(&before, change) {
+        let words: Vec<&str> = rule.iter().map(String::as_str).collect();
+        call(node, &words)?;
+    }
+    let directions =
+        [(&change.incoming, "incoming"), (&change.outgoing, "outgoing"), (&change.routed, "routed")];
+    for (policy, direction) in directions {
+        call(node, &["default", policy, direction])?;
+    }
+    call(node, &["logging", &change.logging])?;
+    let after = found(node)?;
+    if let Some(rule) = missing(&after, change).first() {
+        let doing = format!("adding the rule `ufw {}`", rule.join(" "));
+        return Err(Error::new(doing, "ufw took it, and `ufw show added` does not list it"));
+    }
+    call(node, &["--force", "enable"]).map(drop)
+}
+
+/// Stops filtering ahead of the files going back, where UFW did not filter before.
+pub fn undo(node: &dyn Node, active_before: bool) -> Result<()> {
+    if !active_before && exists(node, Path::new(UFW))? {
+        call(node, &["--force", "disable"])?;
+    }
+    Ok(())
+}
+
+/// Loads the restored rules, where UFW filtered before.
+pub fn settle(node: &dyn Node, active_before: bool) -> Result<()> {
+    if active_before && exists(node, Path::new(UFW))? {
+        call(node, &["--force", "enable"])?;
+        call(node, &["reload"])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn e3_a_listed_rule_compares_word_by_word() {
+        let line = "allow from 10.0.20.0/24 to any port 22 proto tcp comment 'firstlight: SSH'";
+        let expected = [
+            "allow",
+            "from",
+            "10.0.20.0/24",
+            "to",
+            "any",
+            "port",
+            "22",
+            "proto",
+            "tcp",
+            "comment",
+            "firstlight: SSH",
+        ];
+        assert_eq!(words(line), expected);
+    }
+}

@@ -1,0 +1,104 @@
+//! Units of systemd: enabled, running, reloaded.
+
+use super::{Need, ReloadChange, UnitChange};
+use crate::error::Result;
+use crate::manifest::Scope;
+use crate::node::{Invocation, Node, exists, run_checked};
+use crate::plan::View;
+use crate::transaction::record::Inverse;
+use std::path::Path;
+
+const SYSTEMCTL: &str = "/usr/bin/systemctl";
+/// A service that does not say it is up after this never will.
+const START_SECONDS: u64 = 180;
+
+/// Enabling makes links here; for services with a SysV script beside it also in the runlevel directories.
+pub fn scopes() -> Vec<Scope> {
+    let mut scopes = vec![Scope::Tree("/etc/systemd/system".into())];
+    scopes.extend("0123456S".chars().map(|level| Scope::Tree(format!("/etc/rc{level}.d").into())));
+    scopes
+}
+
+fn says(node: &dyn Node, verb: &str, name: &str) -> Result<String> {
+    Ok(node.run(&Invocation::new(SYSTEMCTL, &[verb, "--", name]))?.stdout.trim().to_owned())
+}
+
+/// Whether the unit runs.
+pub fn is_active(node: &dyn Node, name: &str) -> Result<bool> {
+    if !exists(node, Path::new(SYSTEMCTL))? {
+        return Ok(false);
+    }
+    Ok(matches!(says(node, "is-active", name)?.as_str(), "active" | "reloading" | "activating"))
+}
+
+/// What is missing for the unit to be as wanted.
+pub fn need(node: &dyn Node, change: &UnitChange) -> Result<Option<Need>> {
+    let mut words = Vec::new();
+    if let Some(wanted) = change.enabled {
+        let enabled =
+            matches!(says(node, "is-enabled", &change.name)?.as_str(), "enabled" | "static" | "alias");
+        if enabled != wanted {
+            words.push(if wanted { "enabled at boot" } else { "not at boot" });
+        }
+    }
+    if let Some(wanted) = change.active
+        && is_active(node, &change.name)? != wanted
+    {
+        words.push(if wanted { "started" } else { "stopped" });
+    }
+    if words.is_empty() {
+        return Ok(None);
+    }
+    let title = format!("unit {}: {}", change.name, words.join(", "));
+    Ok(Some(Need { title, view: View::Lines(Vec::new()) }))
+}
+
+/// Whether it ran before, for the way back.
+pub fn inverse(node: &dyn Node, name: &str) -> Result<Inverse> {
+    Ok(Inverse::Unit { name: name.to_owned(), active: is_active(node, name)? })
+}
+
+/// Brings boot and run-time state to what is wanted.
+pub fn set(node: &dyn Node, change: &UnitChange) -> Result<()> {
+    if let Some(enabled) = change.enabled {
+        let verb = if enabled { "enable" } else { "disable" };
+        run_checked(node, &Invocation::new(SYSTEMCTL, &["--quiet", verb, "--", &change.name]))?;
+    }
+    if let Some(active) = change.active {
+        let verb = if active { "start" } else { "stop" };
+        run_checked(node, &Invocation::new(SYSTEMCTL, &[verb, "--", &change.name]).limit(START_SECONDS))
+            .map_err(|error| error.hint(format!("systemctl status {0}; journalctl -u {0}", change.name)))?;
+    }
+    Ok(())
+}
+
+/// Makes a running service read its configuration again.
+pub fn reload(node: &dyn Node, change: &ReloadChange) -> Result<()> {
+    reload_if_active(node, &change.name)
+}
+
+/// Stops what did not run before, ahead of its files going away.
+pub fn undo(node: &dyn Node, name: &str, active_before: bool) -> Result<()> {
+    if !active_before && is_active(node, name)? {
+        run_checked(node, &Invocation::new(SYSTEMCTL, &["stop", "--", name]).limit(START_SECONDS))?;
+    }
+    // A start that failed leaves the unit marked; nothing of ours may stay. Unknown units are fine.
+    node.run(&Invocation::new(SYSTEMCTL, &["reset-failed", "--", name])).map(drop)
+}
+
+/// Once all files are back: systemd reads its units again, and what ran before runs again.
+pub fn settle(node: &dyn Node, name: &str, active_before: bool) -> Result<()> {
+    run_checked(node, &Invocation::new(SYSTEMCTL, &["daemon-reload"]).limit(START_SECONDS))?;
+    if active_before && !is_active(node, name)? {
+        run_checked(node, &Invocation::new(SYSTEMCTL, &["start", "--", name]).limit(START_SECONDS))?;
+    }
+    Ok(())
+}
+
+/// Reloads the unit if it runs.
+pub fn reload_if_active(node: &dyn Node, name: &str) -> Result<()> {
+    if is_active(node, name)? {
+        run_checked(node, &Invocation::new(SYSTEMCTL, &["reload", "--", name]).limit(START_SECONDS))?;
+    }
+    Ok(())
+}

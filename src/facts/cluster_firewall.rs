@@ -1,0 +1,72 @@
+//! `/etc/pve/firewall/cluster.fw` as pve-firewall reads it (pve-contract 3.2, 3.3): blanks around a line do not
+//! count, lines that start with `#` are comments, section names and keys know no case, the last value wins.
+
+const SECTIONS: [&str; 3] = ["[options]", "[aliases]", "[rules]"];
+const NAMED_SECTIONS: [&str; 2] = ["[ipset", "[group"];
+
+/// Whether the datacenter firewall is on. An epoch time counts as on: it is PVE's own dead man's switch.
+pub fn is_enabled(text: &str) -> bool {
+    let mut enabled = false;
+    each_enable_line(text, &mut |line, value| {
+        enabled = value != 0;
+        line.to_owned()
+    });
+    enabled
+}
+
+/// The same text with `enable: 0`, every other line as it was (row E1).
+pub fn switched_off(text: &str) -> String {
+    each_enable_line(text, &mut |_, _| "enable: 0\n".to_owned())
+}
+
+/// Rebuilds the text line by line; lines with a valid `enable` in `[OPTIONS]` go through `replace`.
+fn each_enable_line(text: &str, replace: &mut dyn FnMut(&str, u64) -> String) -> String {
+    let (mut rebuilt, mut options) = (String::with_capacity(text.len()), false);
+    for line in text.split_inclusive('\n') {
+        let content = line.trim().to_ascii_lowercase();
+        if SECTIONS.contains(&content.as_str()) || NAMED_SECTIONS.iter().any(|name| content.starts_with(name))
+        {
+            options = content == "[options]";
+        }
+        match enable_value(&content).filter(|_| options) {
+            Some(value) => rebuilt.push_str(&replace(line, value)),
+            None => rebuilt.push_str(line),
+        }
+    }
+    rebuilt
+}
+
+/// More digits than fit are a time far away: on.
+fn enable_value(content: &str) -> Option<u64> {
+    let (key, value) = content.split_once(':')?;
+    let value = value.trim();
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    (key.trim_end() == "enable" && digits).then(|| value.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "# ours\n[Options]\n\nenable: 0\n ENABLE: 1\npolicy_in: DROP\n[RULES]\n\nIN Ping(ACCEPT)\nenable: 1\n";
+
+    #[test]
+    fn j4_the_last_enable_in_options_wins_whatever_its_case() {
+        assert!(is_enabled(TEXT));
+        assert!(!is_enabled("[OPTIONS]\nenable: 1\nenable: 0\n"));
+        assert!(is_enabled("[OPTIONS]\nenable: 1795000000\n"));
+        assert!(!is_enabled("[OPTIONS]\n#enable: 1\nenable: yes\n"));
+        assert!(!is_enabled("[RULES]\nenable: 1\n"));
+        assert!(!is_enabled(""));
+    }
+
+    #[test]
+    fn e1_every_other_line_is_kept() {
+        let off = switched_off(TEXT);
+        assert_eq!(
+            off,
+            "# ours\n[Options]\n\nenable: 0\nenable: 0\npolicy_in: DROP\n[RULES]\n\nIN Ping(ACCEPT)\nenable: 1\n"
+        );
+        assert!(!is_enabled(&off));
+    }
+}

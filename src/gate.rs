@@ -1,0 +1,60 @@
+//! Runs gates: a tool's own check of new contents, on a staged copy, before anything goes live.
+//!
+//! A gate writes into its stage only. The caller makes the stage, and removes it with all that is in it.
+
+mod include;
+mod sshd;
+mod stage;
+mod sudoers;
+
+use crate::control::{Gate, GateAsk};
+use crate::error::Result;
+use crate::node::{Invocation, Node};
+use std::path::Path;
+
+pub(crate) use include::{below, keyword, matches, matches_path, words};
+
+/// The OpenSSH server.
+pub const SSHD_PROGRAM: &str = "/usr/sbin/sshd";
+/// Checks sudoers.
+pub const VISUDO_PROGRAM: &str = "/usr/sbin/visudo";
+/// The uncomplicated firewall.
+pub const UFW_PROGRAM: &str = "/usr/sbin/ufw";
+
+/// What a tool said about new contents.
+#[cfg_attr(test, derive(Debug, PartialEq, Eq))]
+pub enum Verdict {
+    /// It would take them.
+    Passed,
+    /// It refuses them, with its own words; paths are the real ones, not those of the stage.
+    Failed(String),
+}
+
+/// Runs `gate` with `stage`, an empty directory of root's, as its place for copies. An error means that it
+/// could not be checked, which is not a pass.
+pub fn run(node: &dyn Node, gate: &Gate, stage: &Path) -> Result<Verdict> {
+    match &gate.ask {
+        GateAsk::Sshd { staged, connections } => {
+            let stage = stage::Stage::new(node, stage, staged);
+            sshd::run(&stage, connections)
+        }
+        GateAsk::Sudoers { staged } => sudoers::run(&stage::Stage::new(node, stage, staged)),
+        GateAsk::UfwRules(rules) => ufw_rules(node, rules),
+    }
+}
+
+/// `ufw --dry-run` parses a rule, and writes to its standard output what it would load.
+fn ufw_rules(node: &dyn Node, rules: &[Vec<String>]) -> Result<Verdict> {
+    for rule in rules {
+        let mut arguments = vec!["--dry-run"];
+        arguments.extend(rule.iter().map(String::as_str));
+        let output = node.run(&Invocation::new(UFW_PROGRAM, &arguments))?;
+        if !output.success() {
+            return Ok(Verdict::Failed(format!("ufw {}: {}", rule.join(" "), output.complaint())));
+        }
+    }
+    Ok(Verdict::Passed)
+}
+
+#[cfg(test)]
+mod tests;

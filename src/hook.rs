@@ -1,0 +1,259 @@
+//! PVE's first-boot hook: exactly once, although PVE runs us again at every boot until we succeed.
+//!
+//! A committed run ends with success whenever it is asked again. A failed one is put back and counted: three tries
+//! in all, each a boot, a power cut counts. Then, or at once for bad input, it gives up loudly and clears PVE's
+//! flag itself. What is said here about the flag and the unit is in PVE's `proxmox-first-boot` package.
+
+use crate::answer::{self, Answer};
+use crate::error::{Error, Result};
+use crate::facts::Facts;
+use crate::install;
+use crate::node::{Node, exists};
+use crate::payload::{self, Sealed};
+use crate::progress::{Importance, Watch};
+use crate::provision::{self, Planned};
+use crate::transaction::journal::{Journal, read_records};
+use crate::transaction::record::{Event, Record};
+use crate::transaction::state::{self, HOOK_PATH};
+use crate::transaction::{Outcome, Stage, Story, recover};
+use std::path::{Path, PathBuf};
+
+/// PVE's flag: while it exists, the executable is run at every boot.
+pub const PENDING_PATH: &str = "/var/lib/proxmox-first-boot/pending-first-boot-setup";
+/// Tries in all.
+pub const TRIES: u32 = 3;
+const CREDENTIAL_PATH: &str = "/run/credentials/@system/firstlight.answer";
+const ANSWER_PATH: &str = "/etc/firstlight/answer.toml";
+const MOTD_DIR: &str = "/etc/motd.d";
+const ISSUE_DIR: &str = "/etc/issue.d";
+const NOTE_NAME: &str = "firstlight";
+
+/// How the hook ended.
+pub enum End {
+    /// An earlier run was committed.
+    AlreadyCommitted,
+    /// No answer anywhere: installed, and a line for the login screen.
+    NoAnswer,
+    /// The answer, or this node, does not allow a run: never again.
+    BadInput(String),
+    /// Three tries failed: never again.
+    GaveUp(String),
+    /// A run ended; facts for its report where there was a plan.
+    Ran(Outcome, Option<Box<Facts>>),
+}
+
+/// Runs as the hook. The caller is root and holds the lock.
+pub fn run(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Result<End> {
+    state::prepare(node)?;
+    let recovered = recover(node, Stage::Late, watch)?;
+    let story = records(node)?;
+    if committed_once(node)? {
+        retire(node, executable)?;
+        return Ok(End::AlreadyCommitted);
+    }
+    if let Some(end) = final_end(&story) {
+        retire(node, executable)?;
+        return Ok(end);
+    }
+    let tries = tries(&story);
+    if tries >= TRIES {
+        return give_up(node, executable, "three tries were made, the last one was interrupted");
+    }
+    note(node, Event::Try { number: tries + 1, boot: state::boot_id(node) })?;
+    if let Some(outcome @ Outcome::Stuck(..)) = recovered {
+        return Ok(End::Ran(outcome, None));
+    }
+    install::install(node, executable)?;
+    match find_answer(node, executable)? {
+        Found::Nothing => no_answer(node),
+        Found::Wrong(message) => bad_input(node, executable, message),
+        Found::Answer(answer) => provision(node, executable, &answer, tries + 1, watch),
+    }
+}
+
+fn provision(
+    node: &dyn Node,
+    executable: &Path,
+    answer: &Answer,
+    number: u32,
+    watch: &mut dyn Watch,
+) -> Result<End> {
+    watch.say(Importance::Info, &format!("try {number} of {TRIES}, {}", answer.profile.source));
+    let (facts, plan) = match provision::plan(node, answer)? {
+        Planned::Plan(facts, plan) => (facts, plan),
+        Planned::Refused(problems) => return bad_input(node, executable, problems.to_string()),
+    };
+    let outcome = provision::apply(node, &plan, answer, "hook", watch)?;
+    match &outcome {
+        Outcome::Unchanged | Outcome::Committed(_) => {
+            scrub(node, executable)?;
+            clear_notes(node)?;
+        }
+        Outcome::Untouched(_, failure) | Outcome::Reverted(_, failure, _) if number >= TRIES => {
+            return give_up(node, executable, &format!("{}: {}", failure.what, failure.message));
+        }
+        _ => {}
+    }
+    Ok(End::Ran(outcome, Some(facts)))
+}
+
+/// The hook's own records, oldest first.
+pub fn records(node: &dyn Node) -> Result<Vec<Record>> {
+    let path = Path::new(HOOK_PATH);
+    if exists(node, path)? { read_records(node, path) } else { Ok(Vec::new()) }
+}
+
+fn note(node: &dyn Node, event: Event) -> Result<()> {
+    if exists(node, Path::new(HOOK_PATH))? {
+        Journal::open(node, HOOK_PATH.into())?.0.write(event)
+    } else {
+        Journal::start(node, HOOK_PATH.into(), event).map(drop)
+    }
+}
+
+/// Tries made so far.
+pub fn tries(records: &[Record]) -> u32 {
+    records
+        .iter()
+        .filter_map(|record| if let Event::Try { number, .. } = record.event { Some(number) } else { None })
+        .max()
+        .unwrap_or(0)
+}
+
+fn final_end(records: &[Record]) -> Option<End> {
+    records.iter().find_map(|record| match &record.event {
+        Event::Ended { outcome, message } if outcome == "bad-input" => Some(End::BadInput(message.clone())),
+        Event::Ended { outcome, message } if outcome == "gave-up" => Some(End::GaveUp(message.clone())),
+        _ => None,
+    })
+}
+
+/// Whether any run was ever committed: a rollback since then is the operator's will, not a reason to run again.
+fn committed_once(node: &dyn Node) -> Result<bool> {
+    for id in state::transactions(node)? {
+        if Story::of(&state::records(node, id)?).committed {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+enum Found {
+    Nothing,
+    Wrong(String),
+    Answer(Box<Answer>),
+}
+
+/// The sources in their order; the first hit wins, and a hit that is invalid is an error, not "next".
+fn find_answer(node: &dyn Node, executable: &Path) -> Result<Found> {
+    let image = node.read(executable)?;
+    match payload::unseal(&image) {
+        Sealed::Answer(bytes) => return Ok(parse("embedded answer", bytes)),
+        Sealed::Damaged(what) => return Ok(Found::Wrong(format!("{}: {what}", executable.display()))),
+        Sealed::None => {}
+    }
+    for path in [CREDENTIAL_PATH, ANSWER_PATH] {
+        if exists(node, Path::new(path))? {
+            return Ok(parse(path, &node.read(Path::new(path))?));
+        }
+    }
+    Ok(Found::Nothing)
+}
+
+fn parse(source: &str, bytes: &[u8]) -> Found {
+    match answer::read(source, bytes) {
+        Ok(answer) => Found::Answer(Box::new(answer)),
+        Err(problems) => Found::Wrong(problems.to_string()),
+    }
+}
+
+fn no_answer(node: &dyn Node) -> Result<End> {
+    let text =
+        "firstlight is installed and has no answer: log in as root and run `firstlight apply ANSWER`\n";
+    leave_note(node, ISSUE_DIR, &format!("{NOTE_NAME}.issue"), text)?;
+    note(node, Event::Ended { outcome: "no-answer".to_owned(), message: text.trim().to_owned() })?;
+    Ok(End::NoAnswer)
+}
+
+fn bad_input(node: &dyn Node, executable: &Path, message: String) -> Result<End> {
+    end(node, executable, "bad-input", &message)?;
+    Ok(End::BadInput(message))
+}
+
+fn give_up(node: &dyn Node, executable: &Path, message: &str) -> Result<End> {
+    end(node, executable, "gave-up", message)?;
+    Ok(End::GaveUp(message.to_owned()))
+}
+
+fn end(node: &dyn Node, executable: &Path, outcome: &str, message: &str) -> Result<()> {
+    note(node, Event::Ended { outcome: outcome.to_owned(), message: message.to_owned() })?;
+    let text = format!("firstlight did not harden this node ({outcome}). See: firstlight status\n");
+    leave_note(node, MOTD_DIR, NOTE_NAME, &text)?;
+    retire(node, executable)
+}
+
+/// Clears PVE's flag and the answer in the executable: the hook has nothing left to do on this node.
+fn retire(node: &dyn Node, executable: &Path) -> Result<()> {
+    scrub(node, executable)?;
+    let flag = Path::new(PENDING_PATH);
+    if exists(node, flag)? {
+        node.remove_file(flag)?;
+        flag.parent().map_or(Ok(()), |parent| node.sync_directory(parent))?;
+    }
+    Ok(())
+}
+
+/// Replaces the executable that the installer left behind by one without the answer. The installed copy never
+/// had it.
+fn scrub(node: &dyn Node, executable: &Path) -> Result<()> {
+    let Some(found) = node.lookup(executable)? else { return Ok(()) };
+    let image = node.read(executable)?;
+    let bare = payload::executable(&image);
+    if bare.len() == image.len() {
+        return Ok(());
+    }
+    let waiting = executable.with_extension("scrubbed");
+    if exists(node, &waiting)? {
+        node.remove_file(&waiting)?;
+    }
+    node.create(&waiting, bare, found.mode)?;
+    node.sync_file(&waiting)?;
+    node.rename(&waiting, executable)?;
+    executable.parent().map_or(Ok(()), |parent| node.sync_directory(parent))
+}
+
+fn leave_note(node: &dyn Node, directory: &str, name: &str, text: &str) -> Result<()> {
+    let directory = Path::new(directory);
+    if !exists(node, directory)? {
+        node.make_directory(directory, 0o755)?;
+    }
+    let path = directory.join(name);
+    if exists(node, &path)? {
+        node.remove_file(&path)?;
+    }
+    node.create(&path, text.as_bytes(), 0o644)?;
+    node.sync_file(&path)?;
+    node.sync_directory(directory)
+}
+
+fn clear_notes(node: &dyn Node) -> Result<()> {
+    let notes = [(MOTD_DIR, NOTE_NAME.to_owned()), (ISSUE_DIR, format!("{NOTE_NAME}.issue"))];
+    for path in notes.map(|(directory, name)| PathBuf::from(directory).join(name)) {
+        if exists(node, &path)? {
+            node.remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The hook's failure in a sentence, for the journal.
+pub fn complaint(end: &End) -> Option<Error> {
+    match end {
+        End::BadInput(message) => Some(Error::new("reading the answer", message)),
+        End::GaveUp(message) => Some(Error::new("provisioning, three tries", message)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

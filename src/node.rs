@@ -1,0 +1,212 @@
+//! The one seam to the node: its files below a root directory, its commands, its clock.
+//!
+//! Everything the product reads from a node or does to it goes through [`Node`], call by call, so that the
+//! whole engine runs unchanged against a temporary directory, and every call can be made to fail in a test.
+//! Paths are absolute *on the node*. A write never follows a link: neither in the last component nor in a
+//! parent directory. Reads follow links, but never out of the root.
+
+mod machine;
+#[cfg(test)]
+pub mod scripted;
+
+use crate::error::Result;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use machine::Machine;
+
+/// What is at a path; links are not followed.
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Metadata {
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits, set-id and sticky included: `0o7777`.
+    pub mode: u32,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// Bytes, for a regular file.
+    pub size: u64,
+    /// Modification time: seconds since 1970 and nanoseconds.
+    pub modified: (i64, u32),
+    /// Device and inode: two names of one file share it.
+    pub identity: (u64, u64),
+    /// Number of names of the file.
+    pub links: u64,
+}
+
+/// Types of directory entries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Link,
+    /// A device, socket or pipe: seen, never touched.
+    Other,
+}
+
+/// A command to run. The environment is always clean: `PATH`, `LC_ALL=C.UTF-8`, `HOME=/root`, and `environment`.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Invocation {
+    /// Absolute program and arguments; never a secret.
+    pub arguments: Vec<String>,
+    /// What the child reads; the place for secrets. `None` is an empty input.
+    pub input: Option<Vec<u8>>,
+    /// More variables; never a secret.
+    pub environment: Vec<(String, String)>,
+    /// After this the child and its group are killed, and the call fails.
+    pub limit: Duration,
+}
+
+impl Invocation {
+    /// `program` with `arguments`, empty input and a limit of one minute.
+    pub fn new(program: &str, arguments: &[&str]) -> Self {
+        let arguments =
+            std::iter::once(program).chain(arguments.iter().copied()).map(str::to_owned).collect();
+        Self { arguments, input: None, environment: Vec::new(), limit: Duration::from_secs(60) }
+    }
+
+    /// The same with another time limit.
+    #[must_use]
+    pub fn limit(mut self, seconds: u64) -> Self {
+        self.limit = Duration::from_secs(seconds);
+        self
+    }
+
+    /// The same with something to read on standard input.
+    #[must_use]
+    pub fn input(mut self, input: Vec<u8>) -> Self {
+        self.input = Some(input);
+        self
+    }
+
+    /// The same with one more variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// As a person would type it, for reports and errors.
+    pub fn line(&self) -> String {
+        self.arguments.join(" ")
+    }
+}
+
+/// What a command left behind.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Output {
+    /// Exit status; 128 + signal for a child that was killed.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Whether the exit status was 0.
+    pub fn success(&self) -> bool {
+        self.status == 0
+    }
+
+    /// The last lines a person needs to see: standard error, else standard output.
+    pub fn complaint(&self) -> String {
+        let text = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let start = lines.len().saturating_sub(6);
+        let tail = lines.get(start..).unwrap_or_default().join("\n");
+        if tail.is_empty() { format!("exit status {}", self.status) } else { tail }
+    }
+}
+
+/// Held until dropped; one per node.
+pub trait Lock {}
+
+/// The node. Every method is one step that can fail or be the last one before a power cut.
+pub trait Node {
+    /// What is at `path`, links not followed; `None` when there is nothing.
+    fn lookup(&self, path: &Path) -> Result<Option<Metadata>>;
+    /// The whole content; links are followed inside the root.
+    fn read(&self, path: &Path) -> Result<Vec<u8>>;
+    /// Target of a symbolic link.
+    fn read_link(&self, path: &Path) -> Result<PathBuf>;
+    /// Names in a directory, sorted, without `.` and `..`.
+    fn list(&self, directory: &Path) -> Result<Vec<std::ffi::OsString>>;
+    /// Extended attributes with POSIX ACLs among them, sorted by name; empty where the file system has none.
+    fn attributes(&self, path: &Path) -> Result<Vec<(String, Vec<u8>)>>;
+
+    /// Makes a new file with this content and mode (whatever the umask); fails if there is something. Not yet durable.
+    fn create(&self, path: &Path, content: &[u8], mode: u32) -> Result<()>;
+    /// Adds to the end of an existing file. Not yet durable.
+    fn append(&self, path: &Path, content: &[u8]) -> Result<()>;
+    /// Cuts a file to `size` bytes. Not yet durable.
+    fn truncate(&self, path: &Path, size: u64) -> Result<()>;
+    /// Renames within a file system, replacing a file at `to`. Not yet durable.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Removes a file or link.
+    fn remove_file(&self, path: &Path) -> Result<()>;
+    /// Makes a directory with this mode (whatever the umask).
+    fn make_directory(&self, path: &Path, mode: u32) -> Result<()>;
+    /// Removes an empty directory.
+    fn remove_directory(&self, path: &Path) -> Result<()>;
+    /// Makes a symbolic link at `path`.
+    fn make_link(&self, path: &Path, target: &Path) -> Result<()>;
+    /// Makes `path` another name of the file `existing`.
+    fn make_name(&self, path: &Path, existing: &Path) -> Result<()>;
+    /// Changes owner and group; links not followed.
+    fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> Result<()>;
+    /// Changes the permission bits.
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<()>;
+    /// Sets one extended attribute, or removes it with `None`; links not followed.
+    fn set_attribute(&self, path: &Path, name: &str, value: Option<&[u8]>) -> Result<()>;
+    /// Sets the modification time; links not followed.
+    fn set_modified(&self, path: &Path, modified: (i64, u32)) -> Result<()>;
+
+    /// Makes a file's content durable.
+    fn sync_file(&self, path: &Path) -> Result<()>;
+    /// Makes a directory's entries durable.
+    fn sync_directory(&self, path: &Path) -> Result<()>;
+    /// Makes everything on the file system of `path` durable: cheaper than a thousand `sync_file`.
+    fn sync_all(&self, path: &Path) -> Result<()>;
+
+    /// Runs a command to its end. A non-zero status is an `Output`; `Err` means it could not be run or its
+    /// time was up.
+    fn run(&self, invocation: &Invocation) -> Result<Output>;
+    /// Wall clock: seconds since 1970 and milliseconds, as one number of milliseconds.
+    fn now(&self) -> u64;
+    /// Waits.
+    fn sleep(&self, duration: Duration);
+    /// Takes the exclusive lock file at `path`, or says `None` if somebody else holds it.
+    fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>>;
+}
+
+/// Shorthand used everywhere: does anything stand at `path`?
+pub fn exists(node: &dyn Node, path: &Path) -> Result<bool> {
+    Ok(node.lookup(path)?.is_some())
+}
+
+/// The content as text, or `None` when there is no such file.
+pub fn read_text(node: &dyn Node, path: &Path) -> Result<Option<String>> {
+    if node.lookup(path)?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(String::from_utf8_lossy(&node.read(path)?).into_owned()))
+}
+
+/// Runs a command and turns a non-zero status into an error that carries its complaint.
+pub fn run_checked(node: &dyn Node, invocation: &Invocation) -> Result<Output> {
+    let output = node.run(invocation)?;
+    if output.success() {
+        return Ok(output);
+    }
+    Err(crate::error::Error::new(format!("running {}", invocation.line()), output.complaint()))
+}

@@ -1,0 +1,346 @@
+//! The real node: with `scripted` the only files that touch the file system, processes and the clock.
+//!
+//! Names are resolved by the kernel below the root (`openat2`), so that no link, `..` or mount trick leads out
+//! of it. Methods that act on a directory entry open its parent and then name the last component alone, never
+//! following it; those that write refuse links in the parents too.
+//!
+//! `/etc/pve` (pmxcfs) has rules of its own: modes and owners are fixed by the place of a file, so asking
+//! for others fails with "operation not permitted", and it has no links and no extended attributes.
+
+mod attributes;
+mod command;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use super::{Invocation, Kind, Lock, Metadata, Node, Output};
+use crate::error::{Error, Result};
+use nix::fcntl::{Flock, FlockArg};
+use place::{Links, done};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
+use std::ffi::{OsStr, OsString};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The real node, or a directory that stands for one.
+pub struct Machine {
+    root: OwnedFd,
+    directory: PathBuf,
+}
+
+/// Flags of every descriptor we open.
+const PLAIN: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NOCTTY).union(OFlags::NONBLOCK);
+
+impl Machine {
+    /// The node whose root directory is `root`: `/`, or a directory below which files alone are touched.
+    pub fn open(root: &Path) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let descriptor = done(rustix::fs::open(root, flags, Mode::empty()), "opening the root", root)?;
+        Ok(Self { root: descriptor, directory: root.to_owned() })
+    }
+
+    /// Opens the regular file at `path` itself, to change it.
+    fn open_file(&self, path: &Path, flags: OFlags, verb: &str) -> Result<OwnedFd> {
+        let place = self.place(path, Links::Refuse, verb)?;
+        let file = rustix::fs::openat(&place.parent, place.name, flags | PLAIN, Mode::empty());
+        let file = file.map_err(|errno| self.refused(path, errno, verb))?;
+        require_file(&file, path, verb)?;
+        Ok(file)
+    }
+}
+
+impl Node for Machine {
+    fn lookup(&self, path: &Path) -> Result<Option<Metadata>> {
+        let verb = "looking up";
+        let found = self.find(path, verb).and_then(|place| match place {
+            Some(place) => {
+                present(rustix::fs::statat(&place.parent, place.name, AtFlags::SYMLINK_NOFOLLOW), verb, path)
+            }
+            None => Ok(None),
+        })?;
+        Ok(found.map(|stat| metadata(&stat)))
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        let verb = "reading";
+        let flags = PLAIN.difference(OFlags::NOFOLLOW);
+        let file = self.open_inside(path, flags, Links::Follow, verb)?;
+        let size = require_file(&file, path, verb)?;
+        // One byte more than it has, so that the end is seen without growing.
+        let mut content = Vec::with_capacity(size.saturating_add(1));
+        loop {
+            if content.len() == content.capacity() {
+                content.reserve(4096);
+            }
+            let spare = rustix::buffer::spare_capacity(&mut content);
+            match rustix::io::read(&file, spare) {
+                Ok(0) => return Ok(content),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return done(Err(errno), verb, path),
+            }
+        }
+    }
+
+    fn read_link(&self, path: &Path) -> Result<PathBuf> {
+        let verb = "reading the link";
+        let place = self.place(path, Links::Follow, verb)?;
+        let target = done(rustix::fs::readlinkat(&place.parent, place.name, Vec::new()), verb, path)?;
+        Ok(OsString::from_vec(target.into_bytes()).into())
+    }
+
+    fn list(&self, directory: &Path) -> Result<Vec<OsString>> {
+        let verb = "listing";
+        let flags = OFlags::DIRECTORY | PLAIN.difference(OFlags::NOFOLLOW);
+        let descriptor = self.open_inside(directory, flags, Links::Follow, verb)?;
+        let mut buffer = [MaybeUninit::uninit(); 8192];
+        let mut entries = rustix::fs::RawDir::new(&descriptor, &mut buffer);
+        let mut names = Vec::new();
+        while let Some(entry) = entries.next() {
+            let entry = done(entry, verb, directory)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsStr::from_bytes(name).to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn attributes(&self, path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+        let verb = "reading the attributes of";
+        let place = self.place(path, Links::Follow, verb)?;
+        done(attributes::read(&place.through_proc()), verb, path)
+    }
+
+    fn create(&self, path: &Path, content: &[u8], mode: u32) -> Result<()> {
+        let verb = "creating";
+        let place = self.place(path, Links::Refuse, verb)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | PLAIN;
+        // Private until it is whole.
+        let file =
+            done(rustix::fs::openat(&place.parent, place.name, flags, Mode::RUSR | Mode::WUSR), verb, path)?;
+        let written = write_all(&file, content).and_then(|()| exact_mode(&file, mode));
+        if written.is_err() {
+            // The write has failed already, and that is what the caller hears; half a file helps nobody.
+            let _ = rustix::fs::unlinkat(&place.parent, place.name, AtFlags::empty());
+        }
+        done(written, verb, path)
+    }
+
+    fn append(&self, path: &Path, content: &[u8]) -> Result<()> {
+        let file = self.open_file(path, OFlags::WRONLY | OFlags::APPEND, "appending to")?;
+        done(write_all(&file, content), "appending to", path)
+    }
+
+    fn truncate(&self, path: &Path, size: u64) -> Result<()> {
+        let file = self.open_file(path, OFlags::WRONLY, "truncating")?;
+        done(rustix::fs::ftruncate(&file, size), "truncating", path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        let verb = "renaming";
+        let old = self.place(from, Links::Refuse, verb)?;
+        let new = self.place(to, Links::Refuse, verb)?;
+        done(rustix::fs::renameat(&old.parent, old.name, &new.parent, new.name), "renaming to", to)
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        let place = self.place(path, Links::Refuse, "removing")?;
+        done(rustix::fs::unlinkat(&place.parent, place.name, AtFlags::empty()), "removing", path)
+    }
+
+    fn make_directory(&self, path: &Path, mode: u32) -> Result<()> {
+        let verb = "making the directory";
+        let place = self.place(path, Links::Refuse, verb)?;
+        done(rustix::fs::mkdirat(&place.parent, place.name, Mode::RWXU), verb, path)?;
+        let flags = OFlags::DIRECTORY | PLAIN;
+        let directory = rustix::fs::openat(&place.parent, place.name, flags, Mode::empty());
+        done(directory.and_then(|directory| exact_mode(&directory, mode)), verb, path)
+    }
+
+    fn remove_directory(&self, path: &Path) -> Result<()> {
+        let verb = "removing the directory";
+        let place = self.place(path, Links::Refuse, verb)?;
+        done(rustix::fs::unlinkat(&place.parent, place.name, AtFlags::REMOVEDIR), verb, path)
+    }
+
+    fn make_link(&self, path: &Path, target: &Path) -> Result<()> {
+        let verb = "making the link";
+        let place = self.place(path, Links::Refuse, verb)?;
+        done(rustix::fs::symlinkat(target, &place.parent, place.name), verb, path)
+    }
+
+    fn make_name(&self, path: &Path, existing: &Path) -> Result<()> {
+        let verb = "making another name";
+        let old = self.place(existing, Links::Refuse, verb)?;
+        let new = self.place(path, Links::Refuse, verb)?;
+        let made = rustix::fs::linkat(&old.parent, old.name, &new.parent, new.name, AtFlags::empty());
+        done(made, verb, path)
+    }
+
+    fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
+        let verb = "changing the owner of";
+        let place = self.place(path, Links::Refuse, verb)?;
+        let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        done(rustix::fs::chownat(&place.parent, place.name, Some(uid), Some(gid), flags), verb, path)
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
+        let verb = "changing the mode of";
+        let place = self.place(path, Links::Refuse, verb)?;
+        // fchmodat without following needs Linux 6.6, so the entry is opened; a device never is.
+        let stat =
+            done(rustix::fs::statat(&place.parent, place.name, AtFlags::SYMLINK_NOFOLLOW), verb, path)?;
+        if metadata(&stat).kind == Kind::Other {
+            return Err(named(verb, path, "it is a device, socket or pipe"));
+        }
+        let file = rustix::fs::openat(&place.parent, place.name, PLAIN, Mode::empty());
+        let file = file.map_err(|errno| self.refused(path, errno, verb))?;
+        done(rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)), verb, path)
+    }
+
+    fn set_attribute(&self, path: &Path, name: &str, value: Option<&[u8]>) -> Result<()> {
+        let verb = "changing an attribute of";
+        let place = self.place(path, Links::Refuse, verb)?;
+        done(attributes::write(&place.through_proc(), name, value), verb, path)
+    }
+
+    fn set_modified(&self, path: &Path, modified: (i64, u32)) -> Result<()> {
+        let verb = "changing the time of";
+        let place = self.place(path, Links::Refuse, verb)?;
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+            last_modification: Timespec { tv_sec: modified.0, tv_nsec: modified.1.into() },
+        };
+        done(rustix::fs::utimensat(&place.parent, place.name, &times, AtFlags::SYMLINK_NOFOLLOW), verb, path)
+    }
+
+    fn sync_file(&self, path: &Path) -> Result<()> {
+        let file = self.open_file(path, OFlags::RDONLY, "making durable")?;
+        done(rustix::fs::fsync(&file), "making durable", path)
+    }
+
+    fn sync_directory(&self, path: &Path) -> Result<()> {
+        let directory = self.open_inside(path, OFlags::DIRECTORY | PLAIN, Links::Refuse, "making durable")?;
+        done(rustix::fs::fsync(&directory), "making durable", path)
+    }
+
+    fn sync_all(&self, path: &Path) -> Result<()> {
+        let flags = OFlags::DIRECTORY | PLAIN;
+        let directory = self.open_inside(path, flags, Links::Refuse, "making durable the file system of")?;
+        done(rustix::fs::syncfs(&directory), "making durable the file system of", path)
+    }
+
+    fn run(&self, invocation: &Invocation) -> Result<Output> {
+        if self.directory != Path::new("/") {
+            let because = format!("no commands below {}", self.directory.display());
+            return Err(Error::new(format!("running {}", invocation.line()), because));
+        }
+        command::run(invocation)
+    }
+
+    fn now(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+
+    fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
+        let verb = "locking";
+        let place = self.place(path, Links::Refuse, verb)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | PLAIN;
+        let file = rustix::fs::openat(&place.parent, place.name, flags, Mode::RUSR | Mode::WUSR);
+        let file = file.map_err(|errno| self.refused(path, errno, verb))?;
+        require_file(&file, path, verb)?;
+        let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => held,
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => return Ok(None),
+            Err((_, errno)) => return Err(named(verb, path, &errno.to_string())),
+        };
+        // Who holds it: for the message of a second start, and for the dead-man timer that stops a holder.
+        let written = rustix::fs::ftruncate(&*held, 0)
+            .and_then(|()| write_all(&held, format!("{}\n", std::process::id()).as_bytes()));
+        done(written, verb, path)?;
+        Ok(Some(Box::new(Held { _file: held })))
+    }
+}
+
+/// The lock file, locked as long as it is open.
+struct Held {
+    _file: Flock<OwnedFd>,
+}
+
+impl Lock for Held {}
+
+#[cold]
+fn named(verb: &str, path: &Path, because: &str) -> Error {
+    Error::new(format!("{verb} {}", path.display()), because)
+}
+
+/// `None` for what is not there, or stands below something that is no directory.
+fn present(
+    found: rustix::io::Result<rustix::fs::Stat>,
+    verb: &str,
+    path: &Path,
+) -> Result<Option<rustix::fs::Stat>> {
+    match found {
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
+        other => done(other.map(Some), verb, path),
+    }
+}
+
+fn metadata(stat: &rustix::fs::Stat) -> Metadata {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Directory,
+        FileType::Symlink => Kind::Link,
+        _ => Kind::Other,
+    };
+    Metadata {
+        kind,
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        size: u64::try_from(stat.st_size).unwrap_or_default(),
+        modified: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or_default()),
+        identity: (stat.st_dev, stat.st_ino),
+        links: stat.st_nlink,
+    }
+}
+
+/// The size of an open regular file; anything else is refused, since reading or writing it does things.
+fn require_file(file: &OwnedFd, path: &Path, verb: &str) -> Result<usize> {
+    let stat = metadata(&done(rustix::fs::fstat(file), verb, path)?);
+    match stat.kind {
+        Kind::File => Ok(usize::try_from(stat.size).unwrap_or(usize::MAX)),
+        Kind::Directory => Err(named(verb, path, "it is a directory")),
+        Kind::Link | Kind::Other => Err(named(verb, path, "it is not a regular file")),
+    }
+}
+
+fn write_all(file: &OwnedFd, mut content: &[u8]) -> rustix::io::Result<()> {
+    while !content.is_empty() {
+        match rustix::io::write(file, content) {
+            Ok(0) => return Err(rustix::io::Errno::IO),
+            Ok(count) => content = content.get(count..).unwrap_or_default(),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Sets the mode where it differs: pmxcfs refuses even the try, and has given the right one.
+fn exact_mode(file: &OwnedFd, mode: u32) -> rustix::io::Result<()> {
+    if rustix::fs::fstat(file)?.st_mode & 0o7777 == mode {
+        return Ok(());
+    }
+    rustix::fs::fchmod(file, Mode::from_raw_mode(mode))
+}

@@ -1,0 +1,54 @@
+//! Extended attributes by path, links not followed. POSIX ACLs are among them, as the kernel's own bytes.
+
+use rustix::fs::XattrFlags;
+use rustix::io::{Errno, Result};
+
+/// More than Linux lets any attribute, or all names together, have.
+const LIMIT: usize = 65536;
+
+/// All attributes, sorted by name. Names that are not UTF-8 are left out: nothing on a PVE node makes any.
+pub(super) fn read(path: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut list = Vec::with_capacity(256);
+    let listed = match rustix::fs::llistxattr(path, rustix::buffer::spare_capacity(&mut list)) {
+        Err(Errno::RANGE) => {
+            list.reserve(LIMIT);
+            rustix::fs::llistxattr(path, rustix::buffer::spare_capacity(&mut list))
+        }
+        other => other,
+    };
+    match listed {
+        Ok(_) => {}
+        // A file system without attributes, pmxcfs among them.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(Vec::new()),
+        Err(errno) => return Err(errno),
+    }
+    let mut found = Vec::new();
+    for name in list.split(|byte| *byte == 0) {
+        let Ok(name) = std::str::from_utf8(name) else { continue };
+        if name.is_empty() {
+            continue;
+        }
+        let mut value = Vec::with_capacity(LIMIT);
+        match rustix::fs::lgetxattr(path, name, rustix::buffer::spare_capacity(&mut value)) {
+            Ok(_) => {}
+            // Removed since it was listed; or shown in the list, as some ACLs are, where there is none.
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => continue,
+            Err(errno) => return Err(errno),
+        }
+        value.shrink_to_fit();
+        found.push((name.to_owned(), value));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Sets an attribute, or removes it; one that is not there is removed already.
+pub(super) fn write(path: &[u8], name: &str, value: Option<&[u8]>) -> Result<()> {
+    match value {
+        Some(value) => rustix::fs::lsetxattr(path, name, value, XattrFlags::empty()),
+        None => match rustix::fs::lremovexattr(path, name) {
+            Err(Errno::NODATA) => Ok(()),
+            other => other,
+        },
+    }
+}

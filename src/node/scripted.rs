@@ -1,0 +1,456 @@
+//! A node for tests: real files in a temporary directory, commands answered by the test, a clock that only
+//! `sleep` moves, and crashes: at any call, and with everything lost that was not made durable.
+
+mod power;
+
+use super::{Invocation, Lock, Machine, Metadata, Node, Output};
+use crate::error::{Error, Result};
+pub use power::Lose;
+use power::Power;
+use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What a test says a command does: it may change files, and says how it ended.
+type Answer = Rc<dyn Fn(&Files, &Invocation) -> Output>;
+
+/// The files of a scripted node, for tests and for what stands for commands: nothing here counts as a call.
+pub struct Files {
+    directory: tempfile::TempDir,
+    /// The same files through the seam, never failing.
+    pub machine: Machine,
+}
+
+impl Files {
+    /// Where `path` really is.
+    pub fn host(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path.trim_start_matches('/'))
+    }
+
+    /// Writes a file, and makes its parents.
+    pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
+        self.directory(Path::new(path).parent().unwrap().to_str().unwrap());
+        std::fs::write(self.host(path), content).unwrap();
+    }
+
+    /// Makes a directory and its parents.
+    pub fn directory(&self, path: &str) {
+        std::fs::create_dir_all(self.host(path)).unwrap();
+    }
+
+    /// The content as text; empty when there is no such file.
+    pub fn text(&self, path: &str) -> String {
+        std::fs::read_to_string(self.host(path)).unwrap_or_default()
+    }
+
+    /// Whether anything stands at `path`.
+    pub fn has(&self, path: &str) -> bool {
+        self.host(path).symlink_metadata().is_ok()
+    }
+
+    /// Removes a file or a whole directory.
+    pub fn remove(&self, path: &str) {
+        let host = self.host(path);
+        if host.symlink_metadata().unwrap().is_dir() {
+            std::fs::remove_dir_all(host).unwrap();
+        } else {
+            std::fs::remove_file(host).unwrap();
+        }
+    }
+}
+
+/// The scripted node.
+pub struct Scripted {
+    /// Its files.
+    pub files: Files,
+    answers: RefCell<Vec<(String, Answer)>>,
+    ran: RefCell<Vec<String>>,
+    calls: Cell<usize>,
+    fail_at: Cell<Option<usize>>,
+    steps: Cell<usize>,
+    fail_at_step: Cell<Option<usize>>,
+    down: Cell<bool>,
+    trace: RefCell<Vec<String>>,
+    power: Power,
+    clock: Cell<u64>,
+}
+
+/// 2026-01-01 00:00:00 UTC, in milliseconds.
+const START: u64 = 1_767_225_600_000;
+
+impl Default for Scripted {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scripted {
+    /// A node without any file; `/etc` and `/var/lib` are there.
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let machine = Machine::open(directory.path()).unwrap();
+        let files = Files { directory, machine };
+        files.directory("/etc");
+        files.directory("/var/lib");
+        Self {
+            files,
+            answers: RefCell::default(),
+            ran: RefCell::default(),
+            calls: Cell::new(0),
+            fail_at: Cell::new(None),
+            steps: Cell::new(0),
+            fail_at_step: Cell::new(None),
+            down: Cell::new(false),
+            trace: RefCell::default(),
+            power: Power::default(),
+            clock: Cell::new(START),
+        }
+    }
+
+    /// Answers every command whose line begins with `prefix`; the longest prefix wins, then the newest.
+    pub fn on(&self, prefix: &str, answer: impl Fn(&Files, &Invocation) -> Output + 'static) {
+        self.answers.borrow_mut().insert(0, (prefix.to_owned(), Rc::new(answer)));
+    }
+
+    /// Answers with success and this text.
+    pub fn says(&self, prefix: &str, stdout: &str) {
+        let output = Output { status: 0, stdout: stdout.to_owned(), stderr: String::new() };
+        self.on(prefix, move |_, _| output.clone());
+    }
+
+    /// Answers with a failure and this complaint.
+    pub fn refuses(&self, prefix: &str, status: i32, stderr: &str) {
+        let output = Output { status, stdout: String::new(), stderr: stderr.to_owned() };
+        self.on(prefix, move |_, _| output.clone());
+    }
+
+    /// The lines of all commands that were run, oldest first.
+    pub fn ran(&self) -> Vec<String> {
+        self.ran.borrow().clone()
+    }
+
+    /// Calls until now, reads among them, since the last [`revive`](Self::revive).
+    pub fn calls(&self) -> usize {
+        self.calls.get()
+    }
+
+    /// The call number `number` (from 0, counted since the last revival) fails, and every one after it: the
+    /// process has died there. A write that dies leaves half of what it wrote.
+    pub fn fail_at(&self, number: usize) {
+        self.fail_at.set(Some(number));
+    }
+
+    /// Calls until now that change something, make something durable or run a command.
+    pub fn steps(&self) -> usize {
+        self.steps.get()
+    }
+
+    /// Like [`fail_at`](Self::fail_at), counted in [`steps`](Self::steps): fewer crash points, the same outcomes.
+    pub fn fail_at_step(&self, number: usize) {
+        self.fail_at_step.set(Some(number));
+    }
+
+    /// Whether the injected crash has happened.
+    pub fn is_down(&self) -> bool {
+        self.down.get()
+    }
+
+    /// A new process on the same node: nothing fails any more, counters and the trace start again.
+    pub fn revive(&self) {
+        self.down.set(false);
+        self.fail_at.set(None);
+        self.fail_at_step.set(None);
+        self.calls.set(0);
+        self.steps.set(0);
+        self.trace.borrow_mut().clear();
+    }
+
+    /// A power cut, and a new boot: what was not made durable is lost.
+    pub fn cut_power(&self, lose: Lose) {
+        self.power.cut(&self.files, lose);
+        self.revive();
+    }
+
+    /// What a power cut would take away now: empty after work that has made itself durable.
+    pub fn not_durable(&self) -> Vec<String> {
+        self.power.pending()
+    }
+
+    /// Every changing call since the last revival: `rename /etc/.x /etc/x`.
+    pub fn trace(&self) -> Vec<String> {
+        self.trace.borrow().clone()
+    }
+
+    /// Counts a reading call.
+    fn call(&self) -> Result<()> {
+        let number = self.calls.replace(self.calls.get() + 1);
+        if self.fail_at.get().is_some_and(|at| number >= at) {
+            self.down.set(true);
+        }
+        if self.down.get() { Err(Error::new("calling the node", "injected crash")) } else { Ok(()) }
+    }
+
+    /// Counts a changing call.
+    fn step(&self, what: &str) -> Result<()> {
+        let number = self.steps.replace(self.steps.get() + 1);
+        if self.fail_at_step.get().is_some_and(|at| number >= at) {
+            self.down.set(true);
+        }
+        self.trace.borrow_mut().push(what.to_owned());
+        self.call()
+    }
+
+    /// Counts a changing call that, if this is the one to die at, does half of its work.
+    fn torn_step(&self, what: &str, half: impl FnOnce()) -> Result<()> {
+        let alive = !self.down.get();
+        self.step(what).inspect_err(|_| {
+            if alive {
+                half();
+            }
+        })
+    }
+}
+
+fn line(verb: &str, path: &Path) -> String {
+    format!("{verb} {}", path.display())
+}
+
+impl Node for Scripted {
+    fn lookup(&self, path: &Path) -> Result<Option<Metadata>> {
+        self.call()?;
+        self.files.machine.lookup(path)
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        self.call()?;
+        self.files.machine.read(path)
+    }
+
+    fn read_link(&self, path: &Path) -> Result<PathBuf> {
+        self.call()?;
+        self.files.machine.read_link(path)
+    }
+
+    fn list(&self, directory: &Path) -> Result<Vec<OsString>> {
+        self.call()?;
+        self.files.machine.list(directory)
+    }
+
+    fn attributes(&self, path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+        self.call()?;
+        self.files.machine.attributes(path)
+    }
+
+    fn create(&self, path: &Path, content: &[u8], mode: u32) -> Result<()> {
+        let machine = &self.files.machine;
+        self.torn_step(&line("create", path), || {
+            let half = content.get(..content.len() / 2).unwrap_or_default();
+            if machine.create(path, half, 0o600).is_ok() {
+                self.power.created(path);
+            }
+        })?;
+        machine.create(path, content, mode)?;
+        self.power.created(path);
+        Ok(())
+    }
+
+    fn append(&self, path: &Path, content: &[u8]) -> Result<()> {
+        let machine = &self.files.machine;
+        let before = machine.lookup(path)?.map_or(0, |found| found.size);
+        self.torn_step(&line("append", path), || {
+            let half = content.get(..content.len() / 2).unwrap_or_default();
+            if machine.append(path, half).is_ok() {
+                self.power.appended(path, before);
+            }
+        })?;
+        machine.append(path, content)?;
+        self.power.appended(path, before);
+        Ok(())
+    }
+
+    fn truncate(&self, path: &Path, size: u64) -> Result<()> {
+        self.step(&line("truncate", path))?;
+        let before = self.files.machine.read(path)?;
+        self.files.machine.truncate(path, size)?;
+        self.power.truncated(path, before);
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.step(&format!("rename {} {}", from.display(), to.display()))?;
+        let replaced = self.power.stash(&self.files, to);
+        self.files.machine.rename(from, to)?;
+        self.power.renamed(from, to, replaced);
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        self.step(&line("remove", path))?;
+        let removed = self.power.stash(&self.files, path);
+        self.files.machine.remove_file(path)?;
+        self.power.removed(path, removed);
+        Ok(())
+    }
+
+    fn make_directory(&self, path: &Path, mode: u32) -> Result<()> {
+        self.step(&line("make-directory", path))?;
+        self.files.machine.make_directory(path, mode)?;
+        self.power.made_directory(path);
+        Ok(())
+    }
+
+    fn remove_directory(&self, path: &Path) -> Result<()> {
+        self.step(&line("remove-directory", path))?;
+        let before = self.files.machine.lookup(path)?;
+        self.files.machine.remove_directory(path)?;
+        self.power.removed_directory(path, before);
+        Ok(())
+    }
+
+    fn make_link(&self, path: &Path, target: &Path) -> Result<()> {
+        self.step(&line("make-link", path))?;
+        self.files.machine.make_link(path, target)?;
+        self.power.made_entry(path);
+        Ok(())
+    }
+
+    fn make_name(&self, path: &Path, existing: &Path) -> Result<()> {
+        self.step(&line("make-name", path))?;
+        self.files.machine.make_name(path, existing)?;
+        self.power.made_entry(path);
+        Ok(())
+    }
+
+    fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
+        self.step(&line("set-owner", path))?;
+        self.power.changing(&self.files, path);
+        self.files.machine.set_owner(path, uid, gid)
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
+        self.step(&line("set-mode", path))?;
+        self.power.changing(&self.files, path);
+        self.files.machine.set_mode(path, mode)
+    }
+
+    fn set_attribute(&self, path: &Path, name: &str, value: Option<&[u8]>) -> Result<()> {
+        self.step(&line("set-attribute", path))?;
+        self.power.changing(&self.files, path);
+        self.files.machine.set_attribute(path, name, value)
+    }
+
+    fn set_modified(&self, path: &Path, modified: (i64, u32)) -> Result<()> {
+        self.step(&line("set-modified", path))?;
+        self.power.changing(&self.files, path);
+        self.files.machine.set_modified(path, modified)
+    }
+
+    fn sync_file(&self, path: &Path) -> Result<()> {
+        self.step(&line("sync-file", path))?;
+        self.files.machine.lookup(path)?.ok_or_else(|| Error::new(line("sync-file", path), "not there"))?;
+        self.power.synced_file(path);
+        Ok(())
+    }
+
+    fn sync_directory(&self, path: &Path) -> Result<()> {
+        self.step(&line("sync-directory", path))?;
+        self.files.machine.list(path)?;
+        self.power.synced_directory(path);
+        Ok(())
+    }
+
+    fn sync_all(&self, path: &Path) -> Result<()> {
+        self.step(&line("sync-all", path))?;
+        self.files.machine.list(path)?;
+        self.power.synced_all();
+        Ok(())
+    }
+
+    fn run(&self, invocation: &Invocation) -> Result<Output> {
+        let line = invocation.line();
+        self.step(&format!("run {line}"))?;
+        self.ran.borrow_mut().push(line.clone());
+        let answers = self.answers.borrow();
+        let fits = answers.iter().rev().filter(|(prefix, _)| line.starts_with(prefix.as_str()));
+        let answer = fits.max_by_key(|(prefix, _)| prefix.len()).map(|(_, answer)| answer.clone());
+        drop(answers);
+        let answer = answer.ok_or_else(|| Error::new(format!("running {line}"), "no answer in this test"))?;
+        Ok(answer(&self.files, invocation))
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.get()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.clock.set(self.clock.get() + u64::try_from(duration.as_millis()).unwrap());
+    }
+
+    fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
+        self.step(&line("lock", path))?;
+        self.files.machine.lock(path)
+    }
+}
+
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_prefix_answers_and_unknown_commands_fail() {
+        let node = Scripted::new();
+        node.says("/usr/bin/systemctl", "any");
+        node.says("/usr/bin/systemctl is-active", "active");
+        node.refuses("/usr/bin/systemctl is-active ssh", 3, "inactive");
+        let run = |words: &[&str]| node.run(&Invocation::new("/usr/bin/systemctl", words));
+        assert_eq!(run(&["cat"]).unwrap().stdout, "any");
+        assert_eq!(run(&["is-active", "cron"]).unwrap().stdout, "active");
+        assert_eq!(run(&["is-active", "ssh"]).unwrap().status, 3);
+        assert!(node.run(&Invocation::new("/bin/true", &[])).is_err());
+        assert_eq!(node.ran().len(), 4);
+    }
+
+    #[test]
+    fn a_crash_tears_a_write_and_stops_everything_until_the_revival() {
+        let node = Scripted::new();
+        let path = Path::new("/etc/journal");
+        node.create(path, b"one\n", 0o600).unwrap();
+        node.fail_at(1);
+        assert!(node.append(path, b"two\n").is_err());
+        assert!(node.read(path).is_err());
+        node.revive();
+        assert_eq!(node.read(path).unwrap(), b"one\ntw");
+    }
+
+    #[test]
+    fn a_power_cut_takes_what_was_not_made_durable() {
+        let (old, new) = (Path::new("/etc/x"), Path::new("/etc/.x"));
+        for (file, directory, content) in
+            [(true, true, "new"), (true, false, "old"), (false, true, ""), (false, false, "old")]
+        {
+            let node = Scripted::new();
+            node.files.put("/etc/x", "old");
+            node.create(new, b"new", 0o644).unwrap();
+            if file {
+                node.sync_file(new).unwrap();
+            }
+            node.rename(new, old).unwrap();
+            if directory {
+                node.sync_directory(Path::new("/etc")).unwrap();
+            }
+            assert_eq!(node.not_durable().is_empty(), file && directory);
+            node.cut_power(Lose::Everything);
+            assert_eq!(node.files.text("/etc/x"), content, "file {file}, directory {directory}");
+            assert!(!node.files.has("/etc/.x"));
+        }
+    }
+
+    #[test]
+    fn the_clock_moves_by_sleeping_alone() {
+        let node = Scripted::new();
+        let start = node.now();
+        node.sleep(Duration::from_secs(600));
+        assert_eq!(node.now() - start, 600_000);
+    }
+}

@@ -1,0 +1,192 @@
+//! File contents by their SHA-256, each stored once across all snapshots: `/var/lib/firstlight/objects/`.
+//!
+//! An object under its final name is whole and durable before anything refers to it: a batch writes under
+//! temporary names, makes them all durable at once, and renames. Whoever uses the store holds the node's lock.
+
+use crate::error::{Error, Result};
+use crate::node::{Node, exists};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// SHA-256 of a content; shown in hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(test, derive(Debug))]
+pub struct ObjectId([u8; 32]);
+
+impl ObjectId {
+    /// The name of this content.
+    pub fn of(content: &[u8]) -> Self {
+        Self(Sha256::digest(content).into())
+    }
+
+    /// Reads what `Display` wrote: 64 lower-case hexadecimal digits.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 {
+            return None;
+        }
+        for (byte, digits) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+            for &digit in digits {
+                let value = match digit {
+                    b'0'..=b'9' => digit - b'0',
+                    b'a'..=b'f' => digit - b'a' + 10,
+                    _ => return None,
+                };
+                *byte = *byte << 4 | value;
+            }
+        }
+        Some(Self(bytes))
+    }
+}
+
+impl From<Sha256> for ObjectId {
+    fn from(sum: Sha256) -> Self {
+        Self(sum.finalize().into())
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+        let text: String = self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+        formatter.write_str(&text)
+    }
+}
+
+/// The store.
+pub struct Objects<'a> {
+    node: &'a dyn Node,
+    directory: PathBuf,
+}
+
+/// Ending of an object that is not whole yet.
+const NEW: &str = ".new";
+
+impl<'a> Objects<'a> {
+    /// The store in `directory`, which need not be there yet; its parent must be when a batch begins.
+    pub fn new(node: &'a dyn Node, directory: &Path) -> Self {
+        Self { node, directory: directory.to_owned() }
+    }
+
+    /// Whether the object is stored.
+    pub fn has(&self, id: &ObjectId) -> Result<bool> {
+        exists(self.node, &self.path(id))
+    }
+
+    /// The content, checked against its name.
+    pub fn read(&self, id: &ObjectId) -> Result<Vec<u8>> {
+        let path = self.path(id);
+        let content = self.node.read(&path)?;
+        if ObjectId::of(&content) == *id {
+            return Ok(content);
+        }
+        let doing = format!("reading the object {}", path.display());
+        Err(Error::new(doing, "damaged: the content does not have the SHA-256 it is named by"))
+    }
+
+    /// Begins to add contents; what a crash left half-written goes away.
+    pub fn batch(&self) -> Result<Batch<'_>> {
+        if !exists(self.node, &self.directory)? {
+            self.node.make_directory(&self.directory, 0o700)?;
+            if let Some(parent) = self.directory.parent() {
+                self.node.sync_directory(parent)?;
+            }
+        }
+        // Sorted, because the names are.
+        let known = self.stored()?;
+        Ok(Batch { objects: self, known, fresh: BTreeSet::new(), stored: 0 })
+    }
+
+    /// Removes every object that is not in `keep`; says how many.
+    pub fn sweep(&self, keep: &BTreeSet<ObjectId>) -> Result<usize> {
+        let mut removed = 0;
+        if exists(self.node, &self.directory)? {
+            for id in self.stored()? {
+                if !keep.contains(&id) {
+                    self.node.remove_file(&self.path(&id))?;
+                    removed += 1;
+                }
+            }
+            self.node.sync_directory(&self.directory)?;
+        }
+        Ok(removed)
+    }
+
+    /// All objects, in order; half-written ones are removed on the way.
+    fn stored(&self) -> Result<Vec<ObjectId>> {
+        let mut stored = Vec::new();
+        for name in self.node.list(&self.directory)? {
+            if let Some(id) = ObjectId::parse(name.as_encoded_bytes()) {
+                stored.push(id);
+            } else if half_written(&name) {
+                self.node.remove_file(&self.directory.join(&name))?;
+            }
+        }
+        Ok(stored)
+    }
+
+    fn path(&self, id: &ObjectId) -> PathBuf {
+        self.directory.join(id.to_string())
+    }
+
+    fn new_path(&self, id: &ObjectId) -> PathBuf {
+        self.directory.join(format!("{id}{NEW}"))
+    }
+}
+
+fn half_written(name: &OsStr) -> bool {
+    let id = name.as_encoded_bytes().strip_suffix(NEW.as_bytes());
+    id.is_some_and(|id| ObjectId::parse(id).is_some())
+}
+
+/// Contents on their way into the store; nothing is there until `commit`.
+#[must_use]
+pub struct Batch<'a> {
+    objects: &'a Objects<'a>,
+    known: Vec<ObjectId>,
+    fresh: BTreeSet<ObjectId>,
+    stored: usize,
+}
+
+/// After so many the store takes them over: a hundred thousand would be megabytes of names to remember.
+const MANY: usize = 4096;
+
+impl Batch<'_> {
+    /// Adds a content unless it is stored already, and names it.
+    pub fn add(&mut self, content: &[u8]) -> Result<ObjectId> {
+        let id = ObjectId::of(content);
+        if self.known.binary_search(&id).is_err() && !self.fresh.contains(&id) {
+            self.objects.node.create(&self.objects.new_path(&id), content, 0o600)?;
+            self.fresh.insert(id);
+            if self.fresh.len() >= MANY {
+                self.flush()?;
+            }
+        }
+        Ok(id)
+    }
+
+    /// Makes everything that was added durable, then gives it its name; says how many objects are new.
+    pub fn commit(mut self) -> Result<usize> {
+        self.flush()?;
+        // Even without new ones: an earlier batch may have died between its renames and this line.
+        self.objects.node.sync_directory(&self.objects.directory)?;
+        Ok(self.stored)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let Objects { node, directory } = self.objects;
+        if !self.fresh.is_empty() {
+            node.sync_all(directory)?;
+        }
+        for id in std::mem::take(&mut self.fresh) {
+            node.rename(&self.objects.new_path(&id), &self.objects.path(&id))?;
+            self.known.push(id);
+            self.stored += 1;
+        }
+        self.known.sort_unstable();
+        Ok(())
+    }
+}

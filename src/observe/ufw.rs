@@ -1,0 +1,189 @@
+//! UFW and PVE's firewall, from `ufw status verbose` and the rules that the kernel has.
+
+use super::rules::{Action, Rule, of_line, of_words};
+use super::{Observer, Verdict};
+use crate::error::{Error, Result};
+use crate::facts::{cluster_firewall, networks};
+use crate::gate::UFW_PROGRAM;
+use crate::node::exists;
+use crate::profile::Network;
+use std::path::Path;
+
+const IPTABLES_SAVE_PROGRAM: &str = "/usr/sbin/iptables-save";
+const IP6TABLES_SAVE_PROGRAM: &str = "/usr/sbin/ip6tables-save";
+const IPV6_PATH: &str = "/proc/sys/net/ipv6";
+const CLUSTER_FIREWALL_PATH: &str = "/etc/pve/firewall/cluster.fw";
+/// Jump of the legacy backend into PVE's chains; pve-firewall removes it within 10 s of being switched off.
+const PVE_JUMP: &str = "-A INPUT -j PVEFW-INPUT";
+
+/// One of the kernel's two rule sets.
+struct Family {
+    ipv4: bool,
+    /// What UFW's chains start with.
+    prefix: &'static str,
+    listing: String,
+}
+
+impl Observer<'_> {
+    /// iptables-save and, where the kernel has IPv6, ip6tables-save.
+    fn families(&mut self) -> Result<Vec<Family>> {
+        let listing = self.listing(IPTABLES_SAVE_PROGRAM, &[])?;
+        let mut families = vec![Family { ipv4: true, prefix: "ufw", listing }];
+        if exists(self.node, Path::new(IPV6_PATH))? {
+            let listing = self.listing(IP6TABLES_SAVE_PROGRAM, &[])?;
+            families.push(Family { ipv4: false, prefix: "ufw6", listing });
+        }
+        Ok(families)
+    }
+
+    pub(super) fn ufw_active(&mut self, [incoming, outgoing, routed]: [&str; 3]) -> Result<Verdict> {
+        let status = self.listing(UFW_PROGRAM, &["status", "verbose"])?;
+        if let Some(problem) = wrong_defaults(&status, [incoming, outgoing, routed]) {
+            return Ok(Verdict::Fails(problem));
+        }
+        for family in self.families()? {
+            // `reject` drops by policy too: UFW rejects in a chain before it.
+            let closed = incoming == "allow" || has_line(&family.listing, ":INPUT DROP ");
+            if !closed || !family.is_linked(false) {
+                return Ok(Verdict::Fails(format!(
+                    "the kernel does not filter {} with UFW's rules",
+                    family.name()
+                )));
+            }
+        }
+        Ok(Verdict::Holds)
+    }
+
+    pub(super) fn ufw_rule(&mut self, words: &[String]) -> Result<Verdict> {
+        let Some(rule) = of_words(words) else {
+            return Err(Error::new(format!("reading the rule `ufw {}`", words.join(" ")), "unknown form"));
+        };
+        for family in self.families()? {
+            if rule.network.is_some_and(|network| network.address().is_ipv4() != family.ipv4) {
+                continue;
+            }
+            if let Some(problem) = family.problem(&rule) {
+                return Ok(Verdict::Fails(problem));
+            }
+        }
+        Ok(Verdict::Holds)
+    }
+
+    pub(super) fn ufw_nothing_wider(&mut self, ports: &[u16], allowed: &[Network]) -> Result<Verdict> {
+        for family in self.families()? {
+            for (line, rule) in family.rules(false) {
+                let concerns = rule.protocol.as_deref().is_none_or(|protocol| protocol == "tcp")
+                    && (rule.ports.is_empty()
+                        || ports
+                            .iter()
+                            .any(|port| rule.ports.iter().any(|own| own.0 <= *port && *port <= own.1)));
+                let within = rule
+                    .network
+                    .is_some_and(|network| allowed.iter().any(|outer| networks::covers(outer, &network)));
+                if concerns && !within && rule.action.accepts() {
+                    return Ok(Verdict::Fails(format!("the kernel also has `{line}`")));
+                }
+            }
+        }
+        Ok(Verdict::Holds)
+    }
+
+    pub(super) fn pve_firewall_off(&mut self) -> Result<Verdict> {
+        if cluster_firewall::is_enabled(&self.text(CLUSTER_FIREWALL_PATH)?) {
+            return Ok(Verdict::Fails(format!("{CLUSTER_FIREWALL_PATH} switches PVE's firewall on")));
+        }
+        for family in self.families()? {
+            if has_line(&family.listing, PVE_JUMP) {
+                return Ok(Verdict::Fails("the kernel still has PVE's rules in front".to_owned()));
+            }
+        }
+        Ok(Verdict::Holds)
+    }
+}
+
+fn has_line(listing: &str, start: &str) -> bool {
+    listing.lines().any(|line| line.starts_with(start))
+}
+
+/// What is wrong with `Status:` and `Default:` of `ufw status verbose`.
+fn wrong_defaults(status: &str, [incoming, outgoing, routed]: [&str; 3]) -> Option<String> {
+    let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    if value("Status:") != Some("active") {
+        return Some("UFW is not active".to_owned());
+    }
+    let actual = value("Default:").unwrap_or_default();
+    let wanted = format!("{incoming} (incoming), {outgoing} (outgoing), ");
+    let rest = actual.strip_prefix(&wanted).unwrap_or_default();
+    // `disabled`: the kernel does not forward, so nothing is routed (seen with ufw 0.36.2).
+    let fits = rest == format!("{routed} (routed)") || rest == "disabled (routed)";
+    (!fits).then(|| format!("UFW's defaults are {actual}"))
+}
+
+impl Family {
+    fn name(&self) -> &'static str {
+        if self.ipv4 { "IPv4" } else { "IPv6" }
+    }
+
+    fn chain(&self, out: bool) -> String {
+        format!("{}-user-{}", self.prefix, direction(out))
+    }
+
+    /// Whether packets come by the rules of the user.
+    fn is_linked(&self, out: bool) -> bool {
+        let (prefix, direction) = (self.prefix, direction(out));
+        let builtin = direction.to_ascii_uppercase();
+        has_line(&self.listing, &format!("-A {builtin} -j {prefix}-before-{direction}"))
+            && has_line(&self.listing, &format!("-A {prefix}-before-{direction} -j {}", self.chain(out)))
+    }
+
+    fn rules(&self, out: bool) -> Vec<(&str, Rule)> {
+        let chain = self.chain(out);
+        self.listing.lines().filter_map(|line| Some((line, of_line(line, &chain, out)?))).collect()
+    }
+
+    /// Why the kernel does not decide as `wanted`: the first line that speaks about these packets counts.
+    fn problem(&self, wanted: &Rule) -> Option<String> {
+        if !self.is_linked(wanted.out) {
+            return Some(format!("the kernel does not filter {} with UFW's rules", self.name()));
+        }
+        // A rule without protocol becomes one line for each (ufw does so for plain ports).
+        let protocols: &[&str] =
+            if wanted.protocol.is_none() && !wanted.ports.is_empty() { &["tcp", "udp"] } else { &[""] };
+        for protocol in protocols {
+            let part = Rule {
+                protocol: if protocol.is_empty() {
+                    wanted.protocol.clone()
+                } else {
+                    Some((*protocol).to_owned())
+                },
+                ports: wanted.ports.clone(),
+                ..*wanted
+            };
+            if let Some(problem) = self.problem_of_part(&part) {
+                return Some(problem);
+            }
+        }
+        None
+    }
+
+    fn problem_of_part(&self, wanted: &Rule) -> Option<String> {
+        for (line, rule) in self.rules(wanted.out) {
+            if !rule.overlaps(wanted) {
+                continue;
+            }
+            let unlimited =
+                wanted.action == Action::Limit && rule.action == Action::Allow && rule.covers(wanted);
+            if rule.action.accepts() != wanted.action.accepts() || unlimited {
+                return Some(format!("the kernel comes by `{line}` first"));
+            }
+            if rule.covers(wanted) {
+                return None;
+            }
+        }
+        Some(format!("the kernel has no such rule for {}", self.name()))
+    }
+}
+
+fn direction(out: bool) -> &'static str {
+    if out { "output" } else { "input" }
+}

@@ -1,0 +1,89 @@
+//! Unfinished transactions, dealt with before anything else; and rollback on request.
+
+use super::journal::Journal;
+use super::record::{Closing, Event};
+use super::revert::Way;
+use super::state::{self, OBJECTS_DIR, TransactionId};
+use super::story::{Phase, Story};
+use super::{Failure, Outcome, Stage};
+use crate::error::{Error, Result};
+use crate::node::Node;
+use crate::objects::Objects;
+use crate::progress::{Importance, Watch};
+use std::path::Path;
+
+/// Deals with an unfinished transaction: `None` when there is none. The caller holds the lock.
+pub fn recover(node: &dyn Node, stage: Stage, watch: &mut dyn Watch) -> Result<Option<Outcome>> {
+    let mut outcome = None;
+    for id in state::transactions(node)?.into_iter().rev() {
+        let (journal, records) = Journal::open(node, id.journal())?;
+        let story = Story::of(&records);
+        if story.phase() != Phase::Unfinished {
+            continue;
+        }
+        let failure = failure_of(&story);
+        if story.made.is_empty() {
+            if stage == Stage::Late {
+                journal.write(Event::Closed { outcome: Closing::Untouched, message: String::new() })?;
+                outcome = Some(Outcome::Untouched(id, failure));
+            }
+            continue;
+        }
+        watch.say(Importance::Warning, &format!("transaction {id} was not finished: putting it back"));
+        let objects = Objects::new(node, Path::new(OBJECTS_DIR));
+        let reason = story.revert.clone().unwrap_or_else(|| failure.what.clone());
+        let way = Way { node, id, journal: &journal, objects: &objects, watch };
+        outcome = Some(way.back(failure, &reason, stage, false)?);
+    }
+    if stage == Stage::Late {
+        state::finish_commit(node)?;
+    }
+    Ok(outcome)
+}
+
+fn failure_of(story: &Story) -> Failure {
+    match &story.failed {
+        Some((what, message)) => Failure { what: what.clone(), message: message.clone() },
+        None => Failure {
+            what: "interrupted".to_owned(),
+            message: match story.made.last() {
+                Some(made) => format!("the run ended during or after: {}", story.title(made.step)),
+                None => "the run ended before its first effect".to_owned(),
+            },
+        },
+    }
+}
+
+/// Takes a committed transaction back (the last one that stands; `id` must name it).
+/// Paths that somebody changed since are kept unless `force`.
+pub fn rollback(
+    node: &dyn Node,
+    id: Option<TransactionId>,
+    force: bool,
+    watch: &mut dyn Watch,
+) -> Result<Outcome> {
+    let standing = state::standing(node)?;
+    let last = standing
+        .last()
+        .copied()
+        .ok_or_else(|| Error::new("rolling back", "there is no committed transaction that stands"))?;
+    if let Some(id) = id
+        && id != last
+    {
+        let because = if standing.contains(&id) {
+            format!("{last} was committed after it; roll {last} back first")
+        } else {
+            "it is not a committed transaction that stands".to_owned()
+        };
+        return Err(Error::new(format!("rolling back {id}"), because).hint("firstlight snapshots list"));
+    }
+    let (journal, _) = Journal::open(node, last.journal())?;
+    let objects = Objects::new(node, Path::new(OBJECTS_DIR));
+    let failure = Failure { what: "rollback".to_owned(), message: "asked for".to_owned() };
+    Way { node, id: last, journal: &journal, objects: &objects, watch }.back(
+        failure,
+        "rollback asked for",
+        Stage::Late,
+        force,
+    )
+}

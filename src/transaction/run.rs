@@ -1,0 +1,262 @@
+//! The way forward: snapshot, gates, steps, probes, commit.
+
+use super::journal::Journal;
+use super::record::{Closing, Event, FORMAT, Inverse};
+use super::revert::Way;
+use super::state::{self, OBJECTS_DIR, RUN_DIR, STATE_DIR, TRANSACTIONS_DIR, TransactionId};
+use super::{Failure, Order, Outcome, Stage};
+use crate::control::Gate;
+use crate::error::{Error, Result};
+use crate::gate::{self, Verdict};
+use crate::manifest::{self, Scope};
+use crate::node::{Node, exists};
+use crate::objects::Objects;
+use crate::observe::{self, Observer};
+use crate::plan::{Plan, Step};
+use crate::progress::{Ending, Importance, Watch};
+use std::path::{Path, PathBuf};
+
+/// Left out of every snapshot: `/etc/pve`, a file system of its own that is shared with the cluster, and our own
+/// state.
+pub fn skipped() -> [PathBuf; 2] {
+    [PathBuf::from("/etc/pve"), PathBuf::from(STATE_DIR)]
+}
+
+/// Makes the plan true, or puts the node back. The caller holds the lock and has recovered.
+pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Watch) -> Result<Outcome> {
+    if plan.steps.is_empty() {
+        return Ok(Outcome::Unchanged);
+    }
+    let (id, journal) = begin(node, plan, order)?;
+    let objects = Objects::new(node, Path::new(OBJECTS_DIR));
+    let mut run =
+        Run { node, plan, journal: &journal, objects: &objects, watch, touched: false, asked: Vec::new() };
+    let outcome = run.forward(id, order);
+    let touched = run.touched;
+    match outcome {
+        Ok(()) => {
+            state::finish_commit(node)?;
+            Ok(Outcome::Committed(id))
+        }
+        Err(failure) => {
+            journal.write(Event::Failed { what: failure.what.clone(), message: failure.message.clone() })?;
+            watch.say(Importance::Error, &format!("{}: {}", failure.what, failure.message));
+            if touched {
+                let reason = format!("{} failed", failure.what);
+                return Way { node, id, journal: &journal, objects: &objects, watch }.back(
+                    failure,
+                    &reason,
+                    Stage::Late,
+                    false,
+                );
+            }
+            journal.write(Event::Closed { outcome: Closing::Untouched, message: String::new() })?;
+            Ok(Outcome::Untouched(id, failure))
+        }
+    }
+}
+
+/// A new journal under the next free number, with the plan's story at its head.
+fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(TransactionId, Journal<'a>)> {
+    state::prepare(node)?;
+    let last = node
+        .list(Path::new(TRANSACTIONS_DIR))?
+        .iter()
+        .filter_map(|name| name.to_str().and_then(TransactionId::parse))
+        .max();
+    let id = TransactionId(last.map_or(1, |last| last.0.saturating_add(1)));
+    node.make_directory(&id.directory(), 0o700)?;
+    let first = Event::Begin {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        door: order.door.to_owned(),
+        plan: plan.hash.clone(),
+        source: order.source.to_owned(),
+        boot: state::boot_id(node),
+    };
+    let journal = Journal::start(node, id.journal(), first)?;
+    for (step, title) in plan.steps.iter().map(|step| step.title.clone()).enumerate() {
+        journal.note(Event::Step { step, title })?;
+    }
+    for text in plan.warnings.iter().cloned() {
+        journal.note(Event::Warning { text })?;
+    }
+    Ok((id, journal))
+}
+
+struct Run<'a> {
+    node: &'a dyn Node,
+    plan: &'a Plan,
+    journal: &'a Journal<'a>,
+    objects: &'a Objects<'a>,
+    watch: &'a mut dyn Watch,
+    /// An intent is on disk: from here on a failure means putting back.
+    touched: bool,
+    /// Gates already asked.
+    asked: Vec<&'static str>,
+}
+
+/// A failure inside the run, with the name of what failed.
+fn named(what: &str) -> impl Fn(Error) -> Failure + '_ {
+    move |error| Failure { what: what.to_owned(), message: error.to_string() }
+}
+
+impl Run<'_> {
+    fn forward(&mut self, id: TransactionId, order: &Order<'_>) -> std::result::Result<(), Failure> {
+        self.snapshot(id).map_err(named("snapshot"))?;
+        self.gates(false)?;
+        let total = self.plan.steps.len();
+        let plan = self.plan;
+        for (number, step) in plan.steps.iter().enumerate() {
+            if !matches!(step.change, crate::change::Change::Packages(_)) {
+                self.gates(true)?;
+            }
+            self.watch.begin(number + 1, total, &step.title);
+            let started = self.node.now();
+            let result = self.step(number, step);
+            let milliseconds = self.node.now().saturating_sub(started);
+            self.watch.end(if result.is_ok() { Ending::Done } else { Ending::Failed }, milliseconds);
+            result.map_err(named(&step.title))?;
+            self.journal.write(Event::Done { step: number, milliseconds }).map_err(named("journal"))?;
+        }
+        self.gates(true)?;
+        self.probes()?;
+        state::write_atomically(self.node, &state::record_path(id), order.record.as_bytes())
+            .and_then(|()| self.journal.write(Event::Commit))
+            .map_err(named("commit"))
+    }
+
+    /// `/etc` and every path outside it that a step may touch, contents included, durable before the first effect.
+    fn snapshot(&mut self, id: TransactionId) -> Result<()> {
+        let mut scopes = vec![Scope::Tree("/etc".into())];
+        for step in &self.plan.steps {
+            scopes.extend(
+                step.change.scopes(self.node)?.into_iter().filter(|scope| !scope.path().starts_with("/etc")),
+            );
+        }
+        let mut batch = self.objects.batch()?;
+        let manifest = manifest::capture(self.node, &scopes, &skipped(), Some(&mut batch))?;
+        batch.commit()?;
+        state::write_atomically(self.node, &id.snapshot(), &manifest.encode())?;
+        self.journal.write(Event::Snapshot { entries: manifest.entries.len() })
+    }
+
+    /// Asks every gate whose tool is there; `all`: the packages are installed, none may be missing any more.
+    fn gates(&mut self, all: bool) -> std::result::Result<(), Failure> {
+        let plan = self.plan;
+        for gate in &plan.gates {
+            let id = gate.id;
+            if self.asked.contains(&id) {
+                continue;
+            }
+            if !exists(self.node, Path::new(gate.tool)).map_err(named(id))? {
+                if all {
+                    return Err(Failure {
+                        what: format!("gate {id}"),
+                        message: format!("{} is missing", gate.tool),
+                    });
+                }
+                continue;
+            }
+            self.asked.push(id);
+            let started = self.node.now();
+            let verdict = self.ask(gate).map_err(named(&format!("gate {id}")))?;
+            let milliseconds = self.node.now().saturating_sub(started);
+            let (passed, message) = match verdict {
+                Verdict::Passed => (true, String::new()),
+                Verdict::Failed(message) => (false, message),
+            };
+            let event = Event::Gate { id: id.to_owned(), passed, message: message.clone(), milliseconds };
+            self.journal.write(event).map_err(named("journal"))?;
+            if !passed {
+                return Err(Failure { what: format!("gate {id}"), message });
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&self, gate: &Gate) -> Result<Verdict> {
+        let stage = Path::new(RUN_DIR).join("stage");
+        state::remove_tree(self.node, &stage)?;
+        state::make_directories(self.node, &stage)?;
+        let verdict = gate::run(self.node, gate, &stage);
+        state::remove_tree(self.node, &stage)?;
+        verdict
+    }
+
+    /// Intent with the prior state, durable; effect, durable; what it left behind.
+    fn step(&mut self, number: usize, step: &Step) -> Result<()> {
+        let mut warnings = Vec::new();
+        let inverse = step.change.inverse(self.node, &mut warnings)?;
+        for text in warnings {
+            self.watch.say(Importance::Warning, &text);
+            self.journal.note(Event::Warning { text })?;
+        }
+        let scopes = step.change.scopes(self.node)?;
+        let before = self.capture(&scopes, true)?;
+        let files_only = matches!(inverse, Inverse::Paths | Inverse::Reload(_));
+        self.journal.write(Event::Intent { step: number, inverse, scopes: scopes.clone(), before })?;
+        self.touched = true;
+        let result = step.change.effect(self.node);
+        if !files_only {
+            // Tools write without fsync: a commit must not outlive what it commits.
+            self.sync(&scopes)?;
+        }
+        let after = self.capture(&scopes, false)?;
+        self.journal.write(Event::Observed { step: number, after })?;
+        result
+    }
+
+    fn capture(&self, scopes: &[Scope], contents: bool) -> Result<crate::objects::ObjectId> {
+        capture(self.node, self.objects, scopes, contents)
+    }
+
+    fn sync(&self, scopes: &[Scope]) -> Result<()> {
+        let mut devices = Vec::new();
+        for scope in scopes {
+            for path in scope.path().ancestors() {
+                let Some(found) = self.node.lookup(path)? else { continue };
+                if found.kind == crate::node::Kind::Directory && !devices.contains(&found.identity.0) {
+                    devices.push(found.identity.0);
+                    self.node.sync_all(path)?;
+                }
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every control must hold in effective state.
+    fn probes(&mut self) -> std::result::Result<(), Failure> {
+        let mut observer = Observer::new(self.node);
+        let mut first = None;
+        for control in &self.plan.controls {
+            let seen = observer.evaluate(&control.check).map_err(named(&control.id))?;
+            let (holds, message) = match seen {
+                observe::Verdict::Holds => (true, String::new()),
+                observe::Verdict::Fails(message) => (false, message),
+            };
+            let event = Event::Probe { control: control.id.to_string(), holds, message: message.clone() };
+            self.journal.note(event).map_err(named("journal"))?;
+            if !holds && first.is_none() {
+                first = Some(Failure { what: format!("control {}", control.id), message });
+            }
+        }
+        first.map_or(Ok(()), Err)
+    }
+}
+
+/// Captures `scopes` and stores the manifest (and, with `contents`, what the files hold); all durable.
+pub fn capture(
+    node: &dyn Node,
+    objects: &Objects<'_>,
+    scopes: &[Scope],
+    contents: bool,
+) -> Result<crate::objects::ObjectId> {
+    let mut batch = objects.batch()?;
+    let store = if contents { Some(&mut batch) } else { None };
+    let manifest = manifest::capture(node, scopes, &skipped(), store)?;
+    let id = batch.add(&manifest.encode())?;
+    batch.commit()?;
+    Ok(id)
+}

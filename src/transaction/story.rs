@@ -1,0 +1,114 @@
+//! What a journal says so far: a fold over its records, for recovery and rollback.
+
+use super::record::{Closing, Event, Inverse, Record};
+use crate::manifest::Scope;
+use crate::objects::ObjectId;
+use std::path::PathBuf;
+
+/// One step that may have happened.
+pub struct Made {
+    /// Place in the plan.
+    pub step: usize,
+    /// What takes it back beside the paths.
+    pub inverse: Inverse,
+    /// The paths it may have touched.
+    pub scopes: Vec<Scope>,
+    /// Manifest of its paths before it.
+    pub before: ObjectId,
+    /// Manifest of its paths after it, once seen.
+    pub after: Option<ObjectId>,
+    /// Its way back began: these paths are kept.
+    pub reverting: Option<Vec<PathBuf>>,
+    /// Its way back is over.
+    pub reverted: bool,
+}
+
+/// What a journal says so far.
+#[derive(Default)]
+pub struct Story {
+    /// Titles of the plan's steps.
+    pub titles: Vec<String>,
+    /// Steps that may have happened, oldest first.
+    pub made: Vec<Made>,
+    /// What failed first.
+    pub failed: Option<(String, String)>,
+    /// The commit record is there.
+    pub committed: bool,
+    /// The way back began, and why.
+    pub revert: Option<String>,
+    /// The way back is over.
+    pub closed: Option<Closing>,
+}
+
+/// Where a transaction stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub enum Phase {
+    /// Neither committed nor put back: recovery has work.
+    Unfinished,
+    /// Committed, and it stands.
+    Committed,
+    /// Put back, rolled back, or never begun.
+    Over,
+}
+
+impl Story {
+    /// Folds the records.
+    pub fn of(records: &[Record]) -> Self {
+        let mut story = Self::default();
+        for record in records {
+            story.take(&record.event);
+        }
+        story
+    }
+
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Step { title, .. } => self.titles.push(title.clone()),
+            Event::Intent { step, inverse, scopes, before } => self.made.push(Made {
+                step: *step,
+                inverse: inverse.clone(),
+                scopes: scopes.clone(),
+                before: *before,
+                after: None,
+                reverting: None,
+                reverted: false,
+            }),
+            Event::Observed { step, after } => self.with(*step, |made| made.after = Some(*after)),
+            Event::Reverting { step, kept } => self.with(*step, |made| made.reverting = Some(kept.clone())),
+            Event::Reverted { step } => self.with(*step, |made| made.reverted = true),
+            Event::Failed { what, message } if self.failed.is_none() => {
+                self.failed = Some((what.clone(), message.clone()));
+            }
+            Event::Commit => self.committed = true,
+            Event::Revert { reason } => {
+                self.revert.get_or_insert_with(|| reason.clone());
+                self.closed = None;
+            }
+            Event::Closed { outcome, .. } => self.closed = Some(*outcome),
+            _ => {}
+        }
+    }
+
+    fn with(&mut self, step: usize, change: impl FnOnce(&mut Made)) {
+        if let Some(made) = self.made.iter_mut().find(|made| made.step == step) {
+            change(made);
+        }
+    }
+
+    /// Where the transaction stands.
+    pub fn phase(&self) -> Phase {
+        match (self.committed, &self.revert, self.closed) {
+            // Stuck is not over: every recovery tries again.
+            (_, _, Some(Closing::Stuck)) => Phase::Unfinished,
+            (_, _, Some(_)) => Phase::Over,
+            (true, None, None) => Phase::Committed,
+            (_, _, None) => Phase::Unfinished,
+        }
+    }
+
+    /// Title of a step, for people.
+    pub fn title(&self, step: usize) -> &str {
+        self.titles.get(step).map_or("a step", String::as_str)
+    }
+}
