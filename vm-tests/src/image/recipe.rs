@@ -3,7 +3,7 @@
 use crate::network::Side;
 
 /// Raised when the building itself changes in a way the recipe's text does not show.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Root's password in every guest: `not a secret`.
 const ROOT_PASSWORD_HASH: &str =
