@@ -116,7 +116,7 @@ fn a3_keys_are_added_and_none_is_taken_away() {
     let profile = Profile::example();
     let (mut facts, mut user) = known(&profile);
     user.authorized_keys = "# mine\nssh-ed25519 AAAAforeign me@home".to_owned();
-    facts.users.push(user.clone());
+    facts.users.push(user);
     let keys = file(&propose(&profile, &facts), "/srv/ops/.ssh/authorized_keys");
     let expected = format!("# mine\nssh-ed25519 AAAAforeign me@home\nssh-ed25519 {BLOB} ops@desk\n");
     assert_eq!(String::from_utf8(keys.content).unwrap(), expected);
