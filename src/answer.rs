@@ -189,5 +189,8 @@ fn path_of(text: &str, start: usize, end: usize) -> String {
     if !path.is_empty() {
         path.push('.');
     }
-    path + key
+    path.push_str(key);
+    // Quoted keys stand here as they were typed, and may hold what a terminal obeys.
+    path.retain(|character| !character.is_control());
+    path
 }

@@ -20,8 +20,9 @@ pub use restore::{Unrestored, restore};
 #[derive(Default)]
 #[cfg_attr(test, derive(Debug, PartialEq, Clone))]
 pub struct Manifest {
-    /// By absolute path. In a captured tree, a path that is not here is absent.
-    pub entries: BTreeMap<PathBuf, Entry>,
+    /// By absolute path. In a captured tree, a path that is not here is absent. Boxed, because half of the
+    /// places in a tree that grows in order stay empty.
+    pub entries: BTreeMap<PathBuf, Box<Entry>>,
 }
 
 /// What stood at one path.
@@ -117,7 +118,7 @@ pub struct Difference<'a> {
 impl Manifest {
     /// What stands at `path`; `None` for nothing, recorded or not.
     pub fn get(&self, path: &Path) -> Option<&Entry> {
-        self.entries.get(path).filter(|entry| entry.state != State::Absent)
+        self.entries.get(path).map(|entry| &**entry).filter(|entry| entry.state != State::Absent)
     }
 
     /// Every path at which `self` and `after`, captured from the same scopes, are not the same; in order of

@@ -42,6 +42,12 @@ impl ObjectId {
     }
 }
 
+impl From<Sha256> for ObjectId {
+    fn from(sum: Sha256) -> Self {
+        Self(sum.finalize().into())
+    }
+}
+
 impl fmt::Display for ObjectId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
@@ -91,7 +97,7 @@ impl<'a> Objects<'a> {
         }
         // Sorted, because the names are.
         let known = self.stored()?;
-        Ok(Batch { objects: self, known, fresh: BTreeSet::new() })
+        Ok(Batch { objects: self, known, fresh: BTreeSet::new(), stored: 0 })
     }
 
     /// Removes every object that is not in `keep`; says how many.
@@ -142,7 +148,11 @@ pub struct Batch<'a> {
     objects: &'a Objects<'a>,
     known: Vec<ObjectId>,
     fresh: BTreeSet<ObjectId>,
+    stored: usize,
 }
+
+/// After so many the store takes them over: a hundred thousand would be megabytes of names to remember.
+const MANY: usize = 4096;
 
 impl Batch<'_> {
     /// Adds a content unless it is stored already, and names it.
@@ -151,21 +161,32 @@ impl Batch<'_> {
         if self.known.binary_search(&id).is_err() && !self.fresh.contains(&id) {
             self.objects.node.create(&self.objects.new_path(&id), content, 0o600)?;
             self.fresh.insert(id);
+            if self.fresh.len() >= MANY {
+                self.flush()?;
+            }
         }
         Ok(id)
     }
 
     /// Makes everything that was added durable, then gives it its name; says how many objects are new.
-    pub fn commit(self) -> Result<usize> {
+    pub fn commit(mut self) -> Result<usize> {
+        self.flush()?;
+        // Even without new ones: an earlier batch may have died between its renames and this line.
+        self.objects.node.sync_directory(&self.objects.directory)?;
+        Ok(self.stored)
+    }
+
+    fn flush(&mut self) -> Result<()> {
         let Objects { node, directory } = self.objects;
         if !self.fresh.is_empty() {
             node.sync_all(directory)?;
         }
-        for id in &self.fresh {
-            node.rename(&self.objects.new_path(id), &self.objects.path(id))?;
+        for id in std::mem::take(&mut self.fresh) {
+            node.rename(&self.objects.new_path(&id), &self.objects.path(&id))?;
+            self.known.push(id);
+            self.stored += 1;
         }
-        // Even without new ones: an earlier batch may have died between its renames and this line.
-        node.sync_directory(directory)?;
-        Ok(self.fresh.len())
+        self.known.sort_unstable();
+        Ok(())
     }
 }

@@ -1,5 +1,9 @@
 //! The ordered changes still needed, with a hash over them: what was reviewed is what is applied.
 
+pub mod diff;
+pub mod json;
+pub mod show;
+
 use crate::change::Change;
 use crate::control::{Control, Gate, Proposal};
 use crate::error::Result;

@@ -1,5 +1,27 @@
 //! Who is told while a run works: a terminal, plain lines, or the journal.
 
+mod bar;
+mod lines;
+mod unit;
+
+pub use bar::Bar;
+pub use lines::Lines;
+pub use unit::{Unit, is_journal, prefixed};
+
+use std::io::IsTerminal;
+
+/// The right one for where this process writes: the journal, a terminal that can redraw a line, or anything else.
+pub fn choose() -> Box<dyn Watch> {
+    if is_journal() {
+        return Box::new(Unit);
+    }
+    let dumb = std::env::var_os("TERM").is_none_or(|value| value == "dumb");
+    if std::io::stderr().is_terminal() && !dumb {
+        return Box::new(Bar::new());
+    }
+    Box::new(Lines::default())
+}
+
 /// Told what happens while it happens.
 pub trait Watch {
     /// Step `number` of `total` (from 1) begins.

@@ -13,14 +13,14 @@ mod revert;
 mod run;
 mod story;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use state::TransactionId;
 use std::path::PathBuf;
 
 pub use prune::prune;
 pub use recovery::{recover, rollback};
-pub use run::apply;
+pub use run::{apply, skipped};
 pub use story::{Phase, Story};
 
 /// How a run ended.

@@ -179,8 +179,10 @@ fn no_prefix_of_an_answer_panics() {
     }
 }
 
+const ROUNDS: usize = 3000;
+
 #[test]
-fn no_mutation_of_an_answer_panics() {
+fn no_mutation_of_an_answer_panics_and_what_is_still_valid_is_written_again() {
     let originals = [complete(), everything(), fs::read_to_string(&files("")[0]).unwrap()];
     let mut state = 0x0005_DEEC_E66D_u64;
     let mut random = move |below: usize| {
@@ -188,7 +190,7 @@ fn no_mutation_of_an_answer_panics() {
         usize::try_from(state >> 33).unwrap() % below
     };
     let spice = b"[]{}=\"'.,\n\r\\#-+09azAZ_ \x00\x1b\xff\xc3";
-    for round in 0..3000 {
+    for round in 0..ROUNDS {
         let mut bytes = originals[round % 3].clone().into_bytes();
         for _ in 0..=random(4) {
             let (at, byte) = (random(bytes.len()), spice[random(spice.len())]);
@@ -198,8 +200,15 @@ fn no_mutation_of_an_answer_panics() {
                 _ => drop(bytes.remove(at)),
             }
         }
-        if let Err(problems) = read("mutation", &bytes) {
-            assert!(!problems.list.is_empty() && !problems.to_string().is_empty());
+        match read("mutation", &bytes) {
+            Err(problems) => assert!(!problems.list.is_empty() && !problems.to_string().is_empty()),
+            Ok(answer) => {
+                let again = read("record", answer.record.as_bytes());
+                let again = again.unwrap_or_else(|problems| panic!("{problems}\n{}", answer.record));
+                assert_eq!(again.record, answer.record);
+                let strict = answer.pve.map(|pve| toml::from_str::<toml::Table>(&pve.toml));
+                assert!(strict.is_none_or(|parsed| parsed.is_ok()));
+            }
         }
     }
 }

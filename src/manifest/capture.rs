@@ -66,13 +66,13 @@ impl Walk<'_, '_> {
         }
         let Some(entry) = self.look(&path)? else {
             if asked {
-                self.manifest.entries.entry(path).or_insert_with(Entry::absent);
+                self.manifest.entries.entry(path).or_insert_with(|| Box::new(Entry::absent()));
             }
             return Ok(());
         };
         let below = tree && entry.state == State::Directory;
         if !below {
-            self.manifest.entries.insert(path, entry);
+            self.manifest.entries.insert(path, Box::new(entry));
             return Ok(());
         }
         let names = match self.node.list(&path) {
@@ -84,7 +84,7 @@ impl Walk<'_, '_> {
         for name in names {
             self.visit(path.join(name), true, false)?;
         }
-        self.manifest.entries.insert(path, entry);
+        self.manifest.entries.insert(path, Box::new(entry));
         Ok(())
     }
 

@@ -131,7 +131,7 @@ fn what_is_right_already_is_not_touched() {
     furnish(&node.files);
     let before = snapshot(&node);
     let all: Vec<(&Path, Option<&Entry>)> =
-        before.entries.iter().map(|(path, entry)| (path.as_path(), Some(entry))).collect();
+        before.entries.iter().map(|(path, entry)| (path.as_path(), Some(&**entry))).collect();
     node.revive();
     let objects = Objects::new(&node, path(STORE));
     assert!(restore(&node, &objects, &all).unwrap().is_empty());
@@ -202,7 +202,7 @@ fn a_restore_does_not_write_through_a_link_that_took_the_place_of_a_directory() 
     symlink("/srv/elsewhere", node.files.host("/etc/dir")).unwrap();
     let only: Vec<_> = before.entries.iter().filter(|(path, _)| path.ends_with("file")).collect();
     let only: Vec<(&Path, Option<&Entry>)> =
-        only.into_iter().map(|(path, entry)| (path.as_path(), Some(entry))).collect();
+        only.into_iter().map(|(path, entry)| (path.as_path(), Some(&**entry))).collect();
     let error = restore(&node, &Objects::new(&node, path(STORE)), &only).unwrap_err().to_string();
     assert!(
         error.contains("/etc/dir is a symbolic link; firstlight does not write through links"),
@@ -274,13 +274,19 @@ fn a_manifest_with_hostile_names_reads_back_as_it_was() {
         entry.modified = (-1 - i64::from(number), 999_999_999);
         entry.attributes =
             [("user.a=b %\n".into(), name.as_bytes().into()), ("user.empty".into(), [].into())].into();
-        manifest.entries.insert(path("/etc").join(name), entry);
+        manifest.entries.insert(path("/etc").join(name), Box::new(entry));
     }
-    manifest.entries.insert("/".into(), Entry::absent());
+    manifest.entries.insert("/".into(), Box::new(Entry::absent()));
     let text = manifest.encode();
     assert_eq!(Manifest::decode(&text).unwrap(), manifest);
     assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), manifest.entries.len() + 2);
     assert!(text.is_ascii());
+    let node = Scripted::new();
+    for number in 0..3000 {
+        manifest.entries.insert(format!("/srv/{number}").into(), Box::new(Entry::absent()));
+    }
+    manifest.store(&node, path("/etc/manifest")).unwrap();
+    assert!(node.read(path("/etc/manifest")).unwrap() == manifest.encode());
     assert_eq!(Manifest::decode(&Manifest::default().encode()).unwrap(), Manifest::default());
 }
 
@@ -309,7 +315,7 @@ fn a_manifest_is_text_that_a_person_can_read() {
     entry.state = State::File { content: ObjectId::of(b"hello"), size: 5 };
     (entry.mode, entry.gid, entry.modified) = (0o640, 33, (1_700_000_000, 5));
     entry.attributes = [("user.note".into(), b"a b".as_slice().into())].into();
-    manifest.entries.insert("/etc/motd".into(), entry);
+    manifest.entries.insert("/etc/motd".into(), Box::new(entry));
     let text = String::from_utf8(manifest.encode()).unwrap();
     let wanted = "firstlight manifest 1\nf 640 0 33 1700000000.5 0 /etc/motd 5 \
         2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824 user.note=a%20b\nsha256 ";

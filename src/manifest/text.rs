@@ -5,28 +5,54 @@
 
 use super::{Attributes, Entry, Manifest, State};
 use crate::error::{Error, Result};
+use crate::node::Node;
 use crate::objects::ObjectId;
+use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const FIRST: &[u8] = b"firstlight manifest 1\n";
 const LAST: &[u8] = b"sha256 ";
+/// How much text is written at once.
+const PIECE: usize = 64 * 1024;
 /// `sha256 `, 64 digits, newline.
 const LAST_LENGTH: usize = 7 + 64 + 1;
 
 impl Manifest {
     /// The manifest as text that [`decode`](Self::decode) reads.
     pub fn encode(&self) -> Vec<u8> {
-        let mut text = FIRST.to_vec();
-        for (path, entry) in &self.entries {
-            write_entry(&mut text, path.as_os_str().as_bytes(), entry);
-        }
-        let sum = ObjectId::of(&text).to_string();
-        text.extend_from_slice(LAST);
-        text.extend_from_slice(sum.as_bytes());
-        text.push(b'\n');
+        let mut text = Vec::new();
+        // A vector takes everything.
+        let _ = self.write_pieces(&mut |piece| {
+            text.extend_from_slice(piece);
+            Ok(())
+        });
         text
+    }
+
+    /// Makes a new file of the manifest at `path`, without holding all of its text. Not yet durable.
+    pub fn store(&self, node: &dyn Node, path: &Path) -> Result<()> {
+        node.create(path, b"", 0o600)?;
+        self.write_pieces(&mut |piece| node.append(path, piece))
+    }
+
+    fn write_pieces(&self, write: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut sum = Sha256::new();
+        let mut piece = FIRST.to_vec();
+        for (path, entry) in &self.entries {
+            write_entry(&mut piece, path.as_os_str().as_bytes(), entry);
+            if piece.len() > PIECE {
+                sum.update(&piece);
+                write(&piece)?;
+                piece.clear();
+            }
+        }
+        sum.update(&piece);
+        piece.extend_from_slice(LAST);
+        piece.extend_from_slice(ObjectId::from(sum).to_string().as_bytes());
+        piece.push(b'\n');
+        write(&piece)
     }
 
     /// Reads a manifest; one that is torn, changed or of another version is refused.
@@ -47,7 +73,7 @@ impl Manifest {
             if !line.is_empty() {
                 let (path, entry) =
                     read_entry(line).ok_or_else(|| refuse(&format!("line {} is no entry", index + 2)))?;
-                manifest.entries.insert(path, entry);
+                manifest.entries.insert(path, Box::new(entry));
             }
         }
         Ok(manifest)

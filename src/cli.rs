@@ -1,0 +1,267 @@
+//! The command line: words in, a [`Command`] out, or a sentence that says what would be right. Touches nothing.
+
+mod form;
+mod help;
+
+use crate::transaction::state::TransactionId;
+use form::{Words, nearest};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub use help::{PROGRAM, help};
+
+/// What to do.
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub enum Command {
+    /// Print a help text.
+    Help(String),
+    /// Print the version.
+    Version,
+    /// Run as PVE's first-boot executable, with its one argument.
+    Hook(String),
+    /// Validate an answer.
+    Check {
+        /// The answer file.
+        answer: PathBuf,
+    },
+    /// Make the installer's answer and the first-boot executable.
+    Bake {
+        /// The answer file.
+        answer: PathBuf,
+        /// Where the two files go.
+        out: PathBuf,
+        /// Another executable than the running one.
+        executable: Option<PathBuf>,
+    },
+    /// Show what would change.
+    Plan {
+        /// The answer file; `None` for the profile of record.
+        answer: Option<PathBuf>,
+        /// For programs.
+        json: bool,
+    },
+    /// Change it.
+    Apply {
+        /// The answer file; `None` for the profile of record.
+        answer: Option<PathBuf>,
+        /// The only plan that may be applied.
+        plan: Option<String>,
+    },
+    /// Tell what happened.
+    Status {
+        /// Seconds to wait for the end.
+        wait: Option<u64>,
+        /// For programs.
+        json: bool,
+    },
+    /// Take a committed transaction back.
+    Rollback {
+        /// Which; `None` for the last one.
+        id: Option<TransactionId>,
+        /// Also what somebody changed since.
+        force: bool,
+    },
+    /// Look at the snapshots.
+    Snapshots(Snapshots),
+    /// Put the executable and its units in place.
+    Install,
+    /// Take them away.
+    Uninstall,
+    /// Deal with an unfinished transaction.
+    Recover {
+        /// Files only: before the network.
+        early: bool,
+    },
+}
+
+/// What to do with the snapshots.
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub enum Snapshots {
+    /// Name them.
+    List,
+    /// Name the entries of one, or print one content.
+    Show {
+        /// Whose snapshot.
+        id: TransactionId,
+        /// One path.
+        path: Option<PathBuf>,
+    },
+    /// Compare one with the node.
+    Diff {
+        /// Whose snapshot.
+        id: TransactionId,
+        /// One path.
+        path: Option<PathBuf>,
+    },
+    /// Remove old ones.
+    Prune {
+        /// How many stay.
+        keep: usize,
+    },
+}
+
+/// Why the words are no command; a sentence.
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub struct Usage(pub String);
+
+/// The hook's words: PVE's units give one of them as the only argument.
+const HOOK_WORDS: [&str; 3] = ["before-network", "network-online", "fully-up"];
+/// Commands of the design that this version does not have.
+const LATER: [&str; 5] = ["wizard", "audit", "totp", "confirm", "bundle"];
+/// Longest wait without a number: apt's own patience and the 10 minutes of a first boot fit.
+const WAIT_SECONDS: u64 = 1800;
+const SNAPSHOTS_KEPT: usize = 10;
+
+/// Reads the arguments, the program's name left out.
+pub fn parse(arguments: Vec<OsString>) -> Result<Command, Usage> {
+    if let [word] = arguments.as_slice()
+        && let Some(word) = HOOK_WORDS.iter().find(|&hook| word == hook)
+    {
+        return Ok(Command::Hook((*word).to_owned()));
+    }
+    let mut arguments = arguments.into_iter();
+    let Some(first) = arguments.next() else { return Ok(Command::Help(help(""))) };
+    let first = first.to_string_lossy().into_owned();
+    match first.as_str() {
+        "-h" | "--help" | "help" => return Ok(Command::Help(help(&first_word(&mut arguments)))),
+        "-V" | "--version" => return Ok(Command::Version),
+        _ => {}
+    }
+    let name = full_name(first, &mut arguments)?;
+    if name == "snapshots --help" || name == "snapshots -h" {
+        return Ok(Command::Help(help("snapshots")));
+    }
+    let Some(form) = form::find(&name) else { return Err(unknown(&name)) };
+    let words = form.read(arguments)?;
+    if words.help {
+        return Ok(Command::Help(help(&name)));
+    }
+    build(&name, words)
+}
+
+/// `snapshots` takes a second word.
+fn full_name(first: String, arguments: &mut dyn Iterator<Item = OsString>) -> Result<String, Usage> {
+    if LATER.contains(&first.as_str()) {
+        return Err(Usage(format!("`{first}` is not in this version")));
+    }
+    if first != "snapshots" {
+        return Ok(first);
+    }
+    match first_word(arguments).as_str() {
+        "" => Err(Usage("`snapshots` needs one of list, show, diff, prune".to_owned())),
+        second => Ok(format!("{first} {second}")),
+    }
+}
+
+fn first_word(arguments: &mut dyn Iterator<Item = OsString>) -> String {
+    arguments.next().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn unknown(name: &str) -> Usage {
+    let names = form::names();
+    let hint = match nearest(name, &names) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => String::new(),
+    };
+    let what = if name.starts_with('-') { "option" } else { "command" };
+    Usage(format!("unknown {what} `{name}`{hint}"))
+}
+
+fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
+    Ok(match name {
+        "check" => Command::Check { answer: words.required("ANSWER")?.into() },
+        "bake" => {
+            let answer = words.required("ANSWER")?.into();
+            let out = words.value("out").ok_or_else(|| Usage("`bake` needs --out DIR".to_owned()))?;
+            Command::Bake { answer, out: out.into(), executable: words.value("exe").map(PathBuf::from) }
+        }
+        "plan" => Command::Plan { json: words.flag("json"), answer: words.operand().map(PathBuf::from) },
+        "apply" => {
+            confirmation(&mut words)?;
+            let plan = words.value("plan").map(|hash| plan_hash(&hash)).transpose()?;
+            Command::Apply { plan, answer: words.operand().map(PathBuf::from) }
+        }
+        "status" => Command::Status { wait: seconds(&mut words)?, json: words.flag("json") },
+        "rollback" => {
+            let force = words.flag("force");
+            let id = words.operand().map(|word| transaction(&word)).transpose()?;
+            Command::Rollback { id, force }
+        }
+        "install" => Command::Install,
+        "uninstall" => Command::Uninstall,
+        "recover" => Command::Recover { early: words.flag("early") },
+        _ => Command::Snapshots(snapshots(name, words)?),
+    })
+}
+
+fn snapshots(name: &str, mut words: Words) -> Result<Snapshots, Usage> {
+    Ok(match name {
+        "snapshots show" => {
+            let id = transaction(&words.required("ID")?)?;
+            Snapshots::Show { id, path: path(&mut words)? }
+        }
+        "snapshots diff" => {
+            let id = transaction(&words.required("ID")?)?;
+            Snapshots::Diff { id, path: path(&mut words)? }
+        }
+        "snapshots prune" => Snapshots::Prune { keep: keep(&mut words)? },
+        _ => Snapshots::List,
+    })
+}
+
+fn confirmation(words: &mut Words) -> Result<(), Usage> {
+    match words.value("confirm") {
+        None => Ok(()),
+        Some(word) if word == "none" => Ok(()),
+        Some(word) if word == "login" => Err(Usage("`--confirm login` is not in this version".to_owned())),
+        Some(word) => {
+            Err(Usage(format!("--confirm takes none (or login), not `{}`", word.to_string_lossy())))
+        }
+    }
+}
+
+fn plan_hash(word: &OsString) -> Result<String, Usage> {
+    let text = word.to_string_lossy().to_ascii_lowercase();
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(text);
+    }
+    Err(Usage("--plan takes the 64 hexadecimal digits that `plan` prints".to_owned()))
+}
+
+fn seconds(words: &mut Words) -> Result<Option<u64>, Usage> {
+    if !words.flag("wait") {
+        return Ok(None);
+    }
+    let Some(word) = words.value("wait") else { return Ok(Some(WAIT_SECONDS)) };
+    match word.to_str().and_then(|text| text.parse().ok()) {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(Usage(format!("--wait takes seconds, not `{}`", word.to_string_lossy()))),
+    }
+}
+
+fn transaction(word: &OsString) -> Result<TransactionId, Usage> {
+    word.to_str().and_then(TransactionId::parse).ok_or_else(|| {
+        Usage(format!("`{}` is no transaction; `snapshots list` names them", word.to_string_lossy()))
+    })
+}
+
+fn path(words: &mut Words) -> Result<Option<PathBuf>, Usage> {
+    match words.operand().map(PathBuf::from) {
+        Some(path) if !path.is_absolute() => {
+            Err(Usage(format!("`{}` must be an absolute path", path.display())))
+        }
+        path => Ok(path),
+    }
+}
+
+fn keep(words: &mut Words) -> Result<usize, Usage> {
+    let Some(word) = words.value("keep") else { return Ok(SNAPSHOTS_KEPT) };
+    match word.to_str().and_then(|text| text.parse().ok()) {
+        Some(number) if number > 0 => Ok(number),
+        _ => Err(Usage(format!("--keep takes a number from 1, not `{}`", word.to_string_lossy()))),
+    }
+}
+
+#[cfg(test)]
+#[path = "cli/tests.rs"]
+mod tests;

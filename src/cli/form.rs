@@ -1,0 +1,162 @@
+//! Which options and operands each command has, and reading them. The one table of the command line.
+
+use super::Usage;
+use lexopt::{Arg, Parser};
+use std::ffi::OsString;
+
+/// One command's words.
+pub struct Form {
+    name: &'static str,
+    options: &'static [(&'static str, Takes)],
+    operands: usize,
+}
+
+/// Whether an option has a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Value,
+    /// Only as `--option=VALUE`.
+    MaybeValue,
+}
+
+use Takes::{MaybeValue, Nothing, Value};
+
+const FORMS: [Form; 13] = [
+    Form { name: "check", options: &[], operands: 1 },
+    Form { name: "bake", options: &[("out", Value), ("exe", Value)], operands: 1 },
+    Form { name: "plan", options: &[("json", Nothing)], operands: 1 },
+    Form { name: "apply", options: &[("plan", Value), ("confirm", Value)], operands: 1 },
+    Form { name: "status", options: &[("wait", MaybeValue), ("json", Nothing)], operands: 0 },
+    Form { name: "rollback", options: &[("force", Nothing)], operands: 1 },
+    Form { name: "snapshots list", options: &[], operands: 0 },
+    Form { name: "snapshots show", options: &[], operands: 2 },
+    Form { name: "snapshots diff", options: &[], operands: 2 },
+    Form { name: "snapshots prune", options: &[("keep", Value)], operands: 0 },
+    Form { name: "install", options: &[], operands: 0 },
+    Form { name: "uninstall", options: &[], operands: 0 },
+    Form { name: "recover", options: &[("early", Nothing)], operands: 0 },
+];
+
+/// The form of a command.
+pub fn find(name: &str) -> Option<&'static Form> {
+    FORMS.iter().find(|form| form.name == name)
+}
+
+/// All commands.
+pub fn names() -> Vec<&'static str> {
+    FORMS.iter().map(|form| form.name).collect()
+}
+
+/// The words of one command line, checked against its form.
+#[derive(Default)]
+pub struct Words {
+    /// Whether help was asked for.
+    pub help: bool,
+    options: Vec<(&'static str, Option<OsString>)>,
+    operands: std::collections::VecDeque<OsString>,
+}
+
+impl Words {
+    /// Whether the option was given.
+    pub fn flag(&self, name: &str) -> bool {
+        self.options.iter().any(|(option, _)| *option == name)
+    }
+
+    /// The option's value.
+    pub fn value(&self, name: &str) -> Option<OsString> {
+        self.options.iter().find(|(option, _)| *option == name)?.1.clone()
+    }
+
+    /// The next operand.
+    pub fn operand(&mut self) -> Option<OsString> {
+        self.operands.pop_front()
+    }
+
+    /// The next operand, which must be there.
+    pub fn required(&mut self, name: &str) -> Result<OsString, Usage> {
+        self.operand().ok_or_else(|| Usage(format!("{name} is missing")))
+    }
+}
+
+impl Form {
+    /// Reads the words behind the command.
+    pub fn read(&self, arguments: std::vec::IntoIter<OsString>) -> Result<Words, Usage> {
+        let mut parser = Parser::from_args(arguments);
+        let mut words = Words::default();
+        while let Some(argument) = parser.next().map_err(complaint)? {
+            let name = match argument {
+                Arg::Value(operand) => {
+                    if words.operands.len() == self.operands {
+                        return Err(Usage(format!("`{}` is one word too many", operand.to_string_lossy())));
+                    }
+                    words.operands.push_back(operand);
+                    continue;
+                }
+                Arg::Long("help") | Arg::Short('h') => {
+                    words.help = true;
+                    return Ok(words);
+                }
+                Arg::Short(letter) => return Err(self.unknown(&format!("-{letter}"), "")),
+                Arg::Long(name) => name.to_owned(),
+            };
+            let Some(&(option, takes)) = self.options.iter().find(|(option, _)| *option == name) else {
+                return Err(self.unknown(&format!("--{name}"), &name));
+            };
+            if words.flag(option) {
+                return Err(Usage(format!("--{option} is given twice")));
+            }
+            let value = match takes {
+                Nothing => None,
+                Value => Some(parser.value().map_err(complaint)?),
+                MaybeValue => parser.optional_value(),
+            };
+            words.options.push((option, value));
+        }
+        Ok(words)
+    }
+
+    fn unknown(&self, shown: &str, name: &str) -> Usage {
+        let options: Vec<&str> = self.options.iter().map(|(option, _)| *option).collect();
+        let hint = match nearest(name, &options) {
+            Some(near) => format!("; did you mean `--{near}`?"),
+            None => String::new(),
+        };
+        Usage(format!("`{}` has no option `{shown}`{hint}", self.name))
+    }
+}
+
+/// The candidate that is at most two slips (or a third of its letters) away.
+pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let (slips, best) = candidates
+        .iter()
+        .map(|candidate| (distance(word, candidate), *candidate))
+        .min_by_key(|pair| pair.0)?;
+    let limit = (best.len() / 3).max(2);
+    if slips <= limit && slips < best.len() { Some(best) } else { None }
+}
+
+/// Insertions, deletions and replacements between two words.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (place, letter) in left.chars().enumerate() {
+        let mut before = place;
+        let mut last = place + 1;
+        for (slot, other) in row.iter_mut().skip(1).zip(&right) {
+            let replaced = before + usize::from(letter != *other);
+            before = *slot;
+            last = replaced.min(before + 1).min(last + 1);
+            *slot = last;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = place + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// lexopt's own sentence; it names the option.
+fn complaint(error: lexopt::Error) -> Usage {
+    Usage(error.to_string())
+}

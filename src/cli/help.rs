@@ -1,0 +1,171 @@
+//! The help texts. Written by hand: 80 columns, the exit codes in each overview.
+
+/// The name people type.
+pub const PROGRAM: &str = "firstlight";
+
+/// The help of a command; the overview for any other name.
+pub fn help(name: &str) -> String {
+    let name = if name.starts_with("snapshots") { "snapshots" } else { name };
+    let text = TEXTS.iter().find(|(command, _)| *command == name).map_or(OVERVIEW, |(_, text)| *text);
+    format!("{text}\n")
+}
+
+const OVERVIEW: &str = "\
+firstlight hardens a Proxmox VE node in one transaction that can be put back.
+
+usage: firstlight COMMAND [OPTION]…        firstlight COMMAND --help
+
+  check ANSWER            validate an answer file; touches nothing
+  bake ANSWER --out DIR   the installer's answer and the first-boot executable
+  plan [ANSWER]           what would change
+  apply [ANSWER]          change it, or put everything back
+  status                  what happened, step by step
+  rollback [ID]           take a committed transaction back
+  snapshots               list, show, compare and prune the snapshots
+  install, uninstall      the executable and its units
+  recover                 deal with a run that was cut off
+
+  --version               the version
+
+exit codes
+  0  done, or nothing to do
+  1  failed and put back
+  2  bad input, not root, lock held, another plan: nothing was touched
+  3  done, but something needs attention: warnings, kept files
+  4  still at work (and `status --wait` that timed out)
+  5  failed and could not be put back: read what it prints";
+
+const TEXTS: [(&str, &str); 10] = [
+    (
+        "check",
+        "\
+usage: firstlight check ANSWER
+
+Validates an answer file: every problem at once, each with its place, on
+standard error. Touches nothing, needs no root, works on any machine.
+
+exit codes: 0 fine, 2 problems",
+    ),
+    (
+        "bake",
+        "\
+usage: firstlight bake ANSWER --out DIR [--exe FILE]
+
+Writes two files for an unattended installation:
+  DIR/answer.toml   PVE's part, for `proxmox-auto-install-assistant`
+  DIR/first-boot    this program with our part of the answer inside
+
+Both may hold secrets: they are readable by you alone.
+
+  --out DIR    where they go
+  --exe FILE   another firstlight than the running one
+
+exit codes: 0 done, 2 problems",
+    ),
+    (
+        "plan",
+        "\
+usage: firstlight plan [ANSWER] [--json]
+
+Shows what `apply` would change: diffs, packages, users, units, and the hash
+of the plan. Changes nothing and takes no lock. Without ANSWER the profile of
+record is read. Needs root.
+
+  --json   for programs (docs/json.md)
+
+exit codes: 0 shown, 2 bad input or refused",
+    ),
+    (
+        "apply",
+        "\
+usage: firstlight apply [ANSWER] [--plan HASH] [--confirm none]
+
+Makes the node as the answer wants it, in one transaction: snapshot, checks,
+changes, checks. Any failure puts everything back. Without ANSWER the profile
+of record is read. Needs root.
+
+  --plan HASH      only this plan, as `plan` printed it
+  --confirm none   commit as soon as the checks pass (the only way so far)
+
+exit codes: 0 done, 1 failed and put back, 2 nothing was touched,
+            3 done with warnings, 5 could not be put back",
+    ),
+    (
+        "status",
+        "\
+usage: firstlight status [--wait[=SECONDS]] [--json]
+
+Tells what happened on this node: outcome, steps with their times, checks,
+warnings, earlier transactions. Needs root.
+
+  --wait[=SECONDS]   until nothing more happens by itself (30 minutes)
+  --json             for programs (docs/json.md)
+
+exit codes: those of the last run; 0 if nothing ever ran, 4 while it works
+            or when waiting took too long",
+    ),
+    (
+        "rollback",
+        "\
+usage: firstlight rollback [ID] [--force]
+
+Takes the last committed transaction back: files, users, units, firewall, and
+packages that it installed. What somebody changed since is listed and kept.
+Needs root.
+
+  --force   also what somebody changed since
+
+exit codes: 0 put back, 2 nothing was touched, 3 put back but for kept files,
+            5 could not be put back",
+    ),
+    (
+        "snapshots",
+        "\
+usage: firstlight snapshots list
+       firstlight snapshots show ID [PATH]
+       firstlight snapshots diff ID [PATH]
+       firstlight snapshots prune [--keep N]
+
+A snapshot is what stood in /etc before a transaction. `show` lists it, or
+prints one file as it was. `diff` compares it with the node as it is now.
+`prune` removes all but the last N (10) and whatever nobody needs any more;
+a transaction that can still be rolled back stays. Needs root.
+
+exit codes: 0 done, 2 no such snapshot or path",
+    ),
+    (
+        "install",
+        "\
+usage: firstlight install
+
+Copies this program without its answer to /usr/local/sbin/firstlight, and
+puts its units in place. Twice is once. Needs root.
+
+exit codes: 0 done, 2 not done",
+    ),
+    (
+        "uninstall",
+        "\
+usage: firstlight uninstall
+
+Removes the program and its units. What was hardened stays; so do snapshots
+and journals in /var/lib/firstlight. A run that was cut off is put back first.
+Needs root.
+
+exit codes: 0 done, 2 not done",
+    ),
+    (
+        "recover",
+        "\
+usage: firstlight recover [--early]
+
+Puts back a run that was cut off by a crash or a power cut. Every command
+that changes something does this first, and so do the units at boot.
+Needs root.
+
+  --early   files only, starts and stops nothing: before the network is up
+
+exit codes: 0 nothing to do or put back, 3 put back but for kept files,
+            5 could not be put back",
+    ),
+];

@@ -1,0 +1,107 @@
+use super::*;
+
+fn words(line: &str) -> Result<Command, Usage> {
+    parse(line.split_whitespace().map(OsString::from).collect())
+}
+
+fn answer() -> Option<PathBuf> {
+    Some("a.toml".into())
+}
+
+const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+#[test]
+fn j2_every_command_is_read() {
+    let id = TransactionId(3);
+    let lines = [
+        ("check a.toml", Command::Check { answer: "a.toml".into() }),
+        ("check -- -a.toml", Command::Check { answer: "-a.toml".into() }),
+        ("bake a.toml --out d", Command::Bake { answer: "a.toml".into(), out: "d".into(), executable: None }),
+        (
+            "bake --exe=f --out=d a.toml",
+            Command::Bake { answer: "a.toml".into(), out: "d".into(), executable: Some("f".into()) },
+        ),
+        ("plan", Command::Plan { answer: None, json: false }),
+        ("plan a.toml --json", Command::Plan { answer: answer(), json: true }),
+        ("apply a.toml", Command::Apply { answer: answer(), plan: None }),
+        ("apply --confirm none", Command::Apply { answer: None, plan: None }),
+        ("status", Command::Status { wait: None, json: false }),
+        ("status --json --wait", Command::Status { wait: Some(1800), json: true }),
+        ("status --wait=90", Command::Status { wait: Some(90), json: false }),
+        ("rollback", Command::Rollback { id: None, force: false }),
+        ("rollback 0003 --force", Command::Rollback { id: Some(id), force: true }),
+        ("snapshots list", Command::Snapshots(Snapshots::List)),
+        ("snapshots show 3", Command::Snapshots(Snapshots::Show { id, path: None })),
+        ("snapshots diff 3 /etc/x", Command::Snapshots(Snapshots::Diff { id, path: Some("/etc/x".into()) })),
+        ("snapshots prune", Command::Snapshots(Snapshots::Prune { keep: 10 })),
+        ("snapshots prune --keep 2", Command::Snapshots(Snapshots::Prune { keep: 2 })),
+        ("install", Command::Install),
+        ("uninstall", Command::Uninstall),
+        ("recover", Command::Recover { early: false }),
+        ("recover --early", Command::Recover { early: true }),
+        ("--version", Command::Version),
+        ("-V", Command::Version),
+        ("before-network", Command::Hook("before-network".into())),
+        ("network-online", Command::Hook("network-online".into())),
+        ("fully-up", Command::Hook("fully-up".into())),
+    ];
+    for (line, command) in lines {
+        assert_eq!(words(line), Ok(command), "{line}");
+    }
+    let upper = format!("apply --plan {}", HASH.to_uppercase());
+    assert_eq!(words(&upper), Ok(Command::Apply { answer: None, plan: Some(HASH.into()) }));
+}
+
+#[test]
+fn j2_wrong_words_are_named_with_what_would_be_right() {
+    let lines = [
+        ("aply a.toml", "unknown command `aply`; did you mean `apply`?"),
+        ("statsu", "unknown command `statsu`; did you mean `status`?"),
+        ("frobnicate", "unknown command `frobnicate`"),
+        ("--json", "unknown option `--json`"),
+        ("plan --jsn", "`plan` has no option `--jsn`; did you mean `--json`?"),
+        ("plan -j", "`plan` has no option `-j`"),
+        ("check --json a", "`check` has no option `--json`"),
+        ("check", "ANSWER is missing"),
+        ("check a b", "`b` is one word too many"),
+        ("fully-up now", "unknown command `fully-up`"),
+        ("bake a.toml", "`bake` needs --out DIR"),
+        ("plan --json --json", "--json is given twice"),
+        ("apply --plan abc", "--plan takes the 64 hexadecimal digits that `plan` prints"),
+        ("apply --confirm login", "`--confirm login` is not in this version"),
+        ("apply --confirm maybe", "--confirm takes none (or login), not `maybe`"),
+        ("status --wait=soon", "--wait takes seconds, not `soon`"),
+        ("status --wait 90", "`90` is one word too many"),
+        ("rollback last", "`last` is no transaction; `snapshots list` names them"),
+        ("snapshots", "`snapshots` needs one of list, show, diff, prune"),
+        ("snapshots lst", "unknown command `snapshots lst`; did you mean `snapshots list`?"),
+        ("snapshots show 1 etc/x", "`etc/x` must be an absolute path"),
+        ("snapshots prune --keep 0", "--keep takes a number from 1, not `0`"),
+        ("wizard", "`wizard` is not in this version"),
+        ("totp show", "`totp` is not in this version"),
+    ];
+    for (line, message) in lines {
+        assert_eq!(words(line), Err(Usage(message.into())), "{line}");
+    }
+    assert!(matches!(words("plan --json=yes"), Err(Usage(text)) if text.contains("--json")));
+    assert!(matches!(words("bake a --out"), Err(Usage(text)) if text.contains("--out")));
+}
+
+#[test]
+fn j2_help_is_there_for_every_command_and_fits_eighty_columns() {
+    for name in form::names().into_iter().chain([""]) {
+        let Ok(Command::Help(text)) = words(&format!("{name} --help")) else { panic!("{name}") };
+        assert!(text.contains("exit codes"), "{name}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{name}: {text}");
+        if !name.is_empty() {
+            assert!(text.starts_with("usage: firstlight "), "{name}: {text}");
+            assert!(text.contains(name), "{name}: {text}");
+        }
+    }
+    assert_eq!(words(""), Ok(Command::Help(help(""))));
+    assert_eq!(words("help status"), Ok(Command::Help(help("status"))));
+    assert_eq!(words("snapshots --help"), Ok(Command::Help(help("snapshots"))));
+    for later in LATER {
+        assert!(!help("").contains(later), "{later} is not in this version");
+    }
+}

@@ -1,0 +1,151 @@
+//! The commands: each reads what it needs, calls the engine, prints, and gives the exit code of design 9.
+//!
+//! [`run`] is the one place where an error is printed. Calls into the engine go through [`engine`].
+
+mod apply;
+mod bake;
+mod check;
+mod engine;
+mod hook;
+mod maintain;
+mod plan;
+mod rollback;
+mod snapshots;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use crate::cli::{self, Command, PROGRAM};
+use crate::error::Error;
+use crate::node::{Lock, Node, read_text};
+use crate::progress::{Importance, Watch, is_journal, prefixed};
+use crate::report::terminal::{self, Colour, Paint, indented};
+use crate::report::{Occasion, Report};
+use crate::transaction::state::{self, LOCK_PATH};
+use crate::transaction::{Outcome, Stage};
+use std::ffi::OsString;
+use std::path::Path;
+
+/// Runs the program; the exit code.
+pub fn run(arguments: Vec<OsString>) -> u8 {
+    let ended = match cli::parse(arguments) {
+        Ok(command) => dispatch(command),
+        Err(usage) => Err(Stop::refusal(format!("{}\n  hint: {PROGRAM} --help", usage.0))),
+    };
+    ended.unwrap_or_else(|stop| {
+        complain(&stop.text);
+        stop.code
+    })
+}
+
+/// Why a command ended early: its exit code and what to print.
+struct Stop {
+    code: u8,
+    text: String,
+}
+
+impl Stop {
+    /// Nothing was touched.
+    fn refusal(text: impl Into<String>) -> Self {
+        Self { code: 2, text: text.into() }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::refusal(error.to_string())
+    }
+}
+
+/// A command's exit code, or why it ended early.
+type Ended = Result<u8, Stop>;
+
+fn dispatch(command: Command) -> Ended {
+    let text = match command {
+        Command::Help(text) => text,
+        Command::Version => format!("{PROGRAM} {}\n", env!("CARGO_PKG_VERSION")),
+        Command::Check { answer } => return check::run(&*engine::node()?, &answer),
+        Command::Bake { answer, out, executable } => {
+            return bake::run(&*engine::node()?, &answer, &out, executable.as_deref());
+        }
+        command => return as_root(command),
+    };
+    terminal::print(&text);
+    Ok(0)
+}
+
+/// Everything else reads or changes what belongs to root.
+fn as_root(command: Command) -> Ended {
+    if !engine::is_root() {
+        return Err(Stop::refusal("this command needs root\n  hint: put `sudo` before it"));
+    }
+    let node = &*engine::node()?;
+    match command {
+        Command::Hook(word) => hook::run(node, &word),
+        Command::Plan { answer, json } => plan::run(node, answer.as_deref(), json),
+        Command::Apply { answer, plan } => apply::run(node, answer.as_deref(), plan.as_deref()),
+        Command::Status { wait, json } => status::run(node, wait, json),
+        Command::Rollback { id, force } => rollback::run(node, id, force),
+        Command::Snapshots(what) => snapshots::run(node, &what),
+        Command::Install => maintain::install(node),
+        Command::Uninstall => maintain::uninstall(node),
+        Command::Recover { early } => maintain::recover(node, early),
+        Command::Help(_) | Command::Version | Command::Check { .. } | Command::Bake { .. } => Ok(0),
+    }
+}
+
+/// Prints an error: in a unit with its priority, on a terminal in colour.
+fn complain(text: &str) {
+    if is_journal() {
+        terminal::print(&prefixed(Importance::Error, text));
+        return;
+    }
+    let mark = Paint::of_errors().paint(Colour::Red, "error:");
+    terminal::complain(&format!("{mark} {}", indented(text, "")));
+}
+
+/// The lock, or who holds it.
+fn lock(node: &dyn Node) -> Result<Box<dyn Lock>, Stop> {
+    state::prepare(node)?;
+    if let Some(lock) = node.lock(Path::new(LOCK_PATH))? {
+        return Ok(lock);
+    }
+    let process = read_text(node, Path::new(LOCK_PATH))?.unwrap_or_default();
+    let holder = match process.trim() {
+        "" => "another firstlight".to_owned(),
+        process => format!("another firstlight (process {process})"),
+    };
+    Err(Stop::refusal(format!("{holder} is at work\n  hint: {PROGRAM} status --wait")))
+}
+
+/// Deals with a run that was cut off; what cannot be put back ends the command.
+fn recover_first(node: &dyn Node, watch: &mut dyn Watch) -> Result<(), Stop> {
+    match engine::recover(node, Stage::Late, watch) {
+        Ok(Some(outcome @ Outcome::Stuck(..))) => {
+            write_status(node, watch);
+            let report = Report { occasion: Occasion::Recover, outcome: &outcome, warnings: &[], login: None };
+            Err(Stop { code: 5, text: report.render(Paint::PLAIN) })
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(failed(node, &error)),
+    }
+}
+
+/// An error out of the middle of a transaction: the journal knows what it means.
+fn failed(node: &dyn Node, error: &Error) -> Stop {
+    let open = crate::status::read(node).map_or(true, |status| {
+        status.is_open()
+    });
+    if !open {
+        return Stop { code: 1, text: error.to_string() };
+    }
+    let hint = "the node is neither the old one nor the new one; run `firstlight recover`, or reboot";
+    Stop { code: 5, text: format!("{error}\n  hint: {hint}") }
+}
+
+/// `status.json` is a copy for other programs: a failure to write it is said, and changes nothing.
+fn write_status(node: &dyn Node, watch: &mut dyn Watch) {
+    if let Err(error) = crate::status::write_file(node) {
+        watch.say(Importance::Warning, &error.to_string());
+    }
+}

@@ -1,0 +1,46 @@
+//! `firstlight apply`: recover, plan, install, one transaction, report.
+
+use super::{Ended, Stop, engine, failed, lock, recover_first, write_status};
+use crate::node::Node;
+use crate::plan::Plan;
+use crate::progress;
+use crate::report::terminal::{Paint, print};
+use crate::report::{Occasion, Report};
+use std::path::Path;
+
+/// Makes the node as the answer wants it.
+pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>) -> Ended {
+    let answer = engine::answer_or_record(node, file)?;
+    let _lock = lock(node)?;
+    let mut watch = progress::choose();
+    recover_first(node, &mut *watch)?;
+    // Before the installation, although design 3 names it first: whoever is refused finds nothing new on the node.
+    let (facts, plan) = engine::plan(node, &answer)?;
+    same(&plan, hash)?;
+    engine::install(node)?;
+    let ended = engine::apply(node, &plan, &answer, &mut *watch);
+    write_status(node, &mut *watch);
+    // The terminal is the report's from here on.
+    drop(watch);
+    let outcome = ended.map_err(|error| failed(node, &error))?;
+    let login = engine::login(node, &facts);
+    let report = Report {
+        occasion: Occasion::Apply,
+        outcome: &outcome,
+        warnings: &plan.warnings,
+        login: login.as_ref(),
+    };
+    print(&report.render(Paint::of_output()));
+    Ok(report.exit_code())
+}
+
+/// What was reviewed is what is applied.
+fn same(plan: &Plan, hash: Option<&str>) -> Result<(), Stop> {
+    match hash {
+        Some(hash) if hash != plan.hash => Err(Stop::refusal(format!(
+            "the plan is another one by now: {}\n  hint: firstlight plan shows it",
+            plan.hash
+        ))),
+        _ => Ok(()),
+    }
+}

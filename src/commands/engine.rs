@@ -1,0 +1,143 @@
+//! Every call of the commands into the engine. Thin on purpose: the commands decide nothing about a node, and
+//! this file decides nothing at all.
+
+use super::Stop;
+use crate::answer::{self, Answer};
+use crate::bake::{self, Baked};
+use crate::error::{Error, Result};
+use crate::facts::Facts;
+use crate::hook::{self, End};
+use crate::install;
+use crate::manifest::{self, Manifest, Scope};
+use crate::node::{Machine, Node, exists};
+use crate::objects::{ObjectId, Objects};
+use crate::plan::Plan;
+use crate::progress::Watch;
+use crate::provision::{self, Planned};
+use crate::report::Login;
+use crate::transaction::state::{OBJECTS_DIR, PROFILE_PATH, TransactionId};
+use crate::transaction::{self, Outcome, Stage};
+use std::path::{Path, PathBuf};
+
+/// The machine that this process runs on.
+pub fn node() -> Result<Box<dyn Node>> {
+    Ok(Box::new(Machine::open(Path::new("/"))?))
+}
+
+/// Whether this process may change the machine.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// The running program.
+pub fn own_executable() -> Result<PathBuf> {
+    std::env::current_exe().map_err(|error| Error::new("finding the running program", error))
+}
+
+/// The answer in a file of the operator's.
+pub fn read_answer(node: &dyn Node, file: &Path) -> std::result::Result<Answer, Stop> {
+    let source = file.to_string_lossy();
+    let bytes = node.read(&absolute(file)?)?;
+    answer::read(&source, &bytes).map_err(|problems| Stop::refusal(problems.to_string()))
+}
+
+/// The answer in `file`, or the profile of record.
+pub fn answer_or_record(node: &dyn Node, file: Option<&Path>) -> std::result::Result<Answer, Stop> {
+    match file {
+        Some(file) => read_answer(node, file),
+        None if exists(node, Path::new(PROFILE_PATH))? => read_answer(node, Path::new(PROFILE_PATH)),
+        None => Err(Stop::refusal("no run was committed on this node yet: name an ANSWER")),
+    }
+}
+
+/// A path of the operator's as the node knows it.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| Error::new(format!("finding {}", path.display()), error))
+}
+
+/// The installer's answer and the first-boot executable.
+pub fn bake(answer: &Answer, executable: &[u8]) -> std::result::Result<Baked, Stop> {
+    bake::bake(answer, executable).map_err(|problems| Stop::refusal(problems.to_string()))
+}
+
+/// What the node is, and what is still needed on it.
+pub fn plan(node: &dyn Node, answer: &Answer) -> std::result::Result<(Box<Facts>, Plan), Stop> {
+    match provision::plan(node, answer)? {
+        Planned::Plan(facts, plan) => Ok((facts, plan)),
+        Planned::Refused(problems) => Err(Stop::refusal(problems.to_string())),
+    }
+}
+
+/// Makes the plan true, or puts everything back.
+pub fn apply(node: &dyn Node, plan: &Plan, answer: &Answer, watch: &mut dyn Watch) -> Result<Outcome> {
+    provision::apply(node, plan, answer, "command", watch)
+}
+
+/// Deals with a run that was cut off.
+pub fn recover(node: &dyn Node, stage: Stage, watch: &mut dyn Watch) -> Result<Option<Outcome>> {
+    transaction::recover(node, stage, watch)
+}
+
+/// Takes a committed transaction back.
+pub fn rollback(
+    node: &dyn Node,
+    id: Option<TransactionId>,
+    force: bool,
+    watch: &mut dyn Watch,
+) -> Result<Outcome> {
+    transaction::rollback(node, id, force, watch)
+}
+
+/// Runs as PVE's first-boot executable.
+pub fn hook(node: &dyn Node, watch: &mut dyn Watch) -> Result<End> {
+    hook::run(node, &own_executable()?, watch)
+}
+
+/// Puts the running program and its units in place.
+pub fn install(node: &dyn Node) -> Result<()> {
+    install::install(node, &own_executable()?)
+}
+
+/// Takes the program and its units away.
+pub fn uninstall(node: &dyn Node) -> Result<()> {
+    install::uninstall(node)
+}
+
+/// How to log in by the profile of record: what is true once a run is committed. `None` while there is none, or
+/// while it cannot be read: a report must not fail for that.
+pub fn login(node: &dyn Node, facts: &Facts) -> Option<Login> {
+    let answer = answer_or_record(node, None).ok()?;
+    Some(Login {
+        admin: answer.profile.admin.name.as_str().to_owned(),
+        port: answer.profile.ssh.port.number(),
+        addresses: facts.addresses.iter().map(|(address, _)| *address).collect(),
+        host_keys: facts.host_keys.clone(),
+    })
+}
+
+/// What stood on the node before a transaction.
+pub fn snapshot(node: &dyn Node, id: TransactionId) -> std::result::Result<Manifest, Stop> {
+    if !exists(node, &id.snapshot())? {
+        let hint = "firstlight snapshots list";
+        return Err(Stop::refusal(format!("transaction {id} has no snapshot\n  hint: {hint}")));
+    }
+    Ok(Manifest::decode(&node.read(&id.snapshot())?)?)
+}
+
+/// What stands now at the same places.
+pub fn current(node: &dyn Node, snapshot: &Manifest) -> Result<Manifest> {
+    let mut scopes = vec![Scope::Tree("/etc".into())];
+    let outside = snapshot.entries.keys().filter(|path| !path.starts_with("/etc"));
+    scopes.extend(outside.cloned().map(Scope::Entry));
+    manifest::capture(node, &scopes, &transaction::skipped(), None)
+}
+
+/// A content of a snapshot.
+pub fn content(node: &dyn Node, id: &ObjectId) -> Result<Vec<u8>> {
+    Objects::new(node, Path::new(OBJECTS_DIR)).read(id)
+}
+
+/// Forgets all but the newest `keep` transactions.
+pub fn prune(node: &dyn Node, keep: usize) -> Result<(Vec<TransactionId>, usize)> {
+    transaction::prune(node, keep)
+}

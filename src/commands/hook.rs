@@ -1,0 +1,54 @@
+//! The first-boot hook as a program: its word, its report for the journal, its exit code.
+
+use super::{Ended, Stop, engine, failed, lock, write_status};
+use crate::hook::{End, complaint};
+use crate::node::Node;
+use crate::progress::{self, Importance};
+use crate::report::terminal::Paint;
+use crate::report::{Login, Occasion, Report, tell};
+use crate::transaction::Outcome;
+
+/// Runs as PVE's first-boot executable. Only the last of PVE's three moments has a whole node to work on.
+pub fn run(node: &dyn Node, word: &str) -> Ended {
+    if word != "fully-up" {
+        let hint = "`firstlight bake` writes an answer.toml that does";
+        return Err(Stop::refusal(format!("the first boot must be ordered fully-up, not {word}\n  hint: {hint}")));
+    }
+    let _lock = lock(node)?;
+    let mut watch = progress::choose();
+    let ended = engine::hook(node, &mut *watch);
+    write_status(node, &mut *watch);
+    drop(watch);
+    let end = ended.map_err(|error| failed(node, &error))?;
+    if let Some(error) = complaint(&end) {
+        let code = if matches!(end, End::BadInput(_)) { 2 } else { 1 };
+        return Err(Stop { code, text: error.to_string() });
+    }
+    match end {
+        End::Ran(outcome, facts) => {
+            let login = facts.and_then(|facts| engine::login(node, &facts));
+            Ok(told(node, &outcome, login.as_ref()))
+        }
+        End::NoAnswer => {
+            tell(Importance::Info, "firstlight: no answer found; installed, nothing else was changed\n");
+            Ok(0)
+        }
+        _ => {
+            tell(Importance::Info, "firstlight: an earlier run was committed; nothing to do\n");
+            Ok(0)
+        }
+    }
+}
+
+/// Tells the end. For PVE success is success: 3 would make it run us again at every boot.
+fn told(node: &dyn Node, outcome: &Outcome, login: Option<&Login>) -> u8 {
+    let status = crate::status::read(node).ok();
+    let story = status.as_ref().and_then(|status| status.story());
+    let warnings = story.map_or(&[][..], |story| story.warnings.as_slice());
+    let report = Report { occasion: Occasion::Apply, outcome, warnings, login };
+    tell(report.importance(), &report.render(Paint::of_output()));
+    match report.exit_code() {
+        3 | 4 => 0,
+        code => code,
+    }
+}

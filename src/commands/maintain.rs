@@ -1,0 +1,55 @@
+//! `firstlight install`, `uninstall` and `recover`: what keeps a node able to put itself back.
+
+use super::{Ended, engine, failed, lock, recover_first, write_status};
+use crate::install::BINARY_PATH;
+use crate::node::{Node, exists};
+use crate::progress;
+use crate::report::terminal::{Paint, print};
+use crate::report::{Occasion, Report, tell};
+use crate::transaction::state::STATE_DIR;
+use crate::transaction::{Outcome, Stage};
+use std::path::Path;
+
+/// Puts the program and its units in place.
+pub fn install(node: &dyn Node) -> Ended {
+    let _lock = lock(node)?;
+    engine::install(node)?;
+    print(&format!("{BINARY_PATH} and its recovery units are in place\n"));
+    Ok(0)
+}
+
+/// Takes them away, once there is nothing left that only they could put back.
+pub fn uninstall(node: &dyn Node) -> Ended {
+    let _lock = lock(node)?;
+    let mut watch = progress::choose();
+    recover_first(node, &mut *watch)?;
+    engine::uninstall(node)?;
+    drop(watch);
+    print(&format!("removed; what was hardened stays, and so does {STATE_DIR}\n"));
+    Ok(0)
+}
+
+/// Deals with a run that was cut off.
+pub fn recover(node: &dyn Node, early: bool) -> Ended {
+    // A node on which nothing ever ran stays without a trace of us.
+    if !exists(node, Path::new(STATE_DIR))? {
+        return Ok(0);
+    }
+    let _lock = lock(node)?;
+    let mut watch = progress::choose();
+    let stage = if early { Stage::Early } else { Stage::Late };
+    let ended = engine::recover(node, stage, &mut *watch);
+    write_status(node, &mut *watch);
+    drop(watch);
+    match ended.map_err(|error| failed(node, &error))? {
+        None => Ok(0),
+        // The early stage leaves the rest to the late one: that is no failure.
+        Some(Outcome::Stuck(..)) if early => Ok(0),
+        Some(outcome) => {
+            let report =
+                Report { occasion: Occasion::Recover, outcome: &outcome, warnings: &[], login: None };
+            tell(report.importance(), &report.render(Paint::of_output()));
+            Ok(report.exit_code())
+        }
+    }
+}

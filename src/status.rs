@@ -1,0 +1,84 @@
+//! What happened on this node and what is true now: a fold over the journals, for people and for programs.
+//!
+//! Reads only, except [`write_file`], and never takes the lock: a `status` at the wrong moment must not make
+//! the first boot find the lock held.
+
+mod fold;
+pub mod json;
+mod story;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod time;
+
+pub use fold::{Evidence, Outcome, Status, fold};
+pub use story::{Checked, Standing, StepOutcome, StepStory, Story};
+
+use crate::error::Result;
+use crate::node::{Node, exists, read_text};
+use crate::transaction::journal::read_records;
+use crate::transaction::state::{
+    HOOK_PATH, LOCK_PATH, STATUS_PATH, boot_id, records, transactions, write_atomically,
+};
+use std::path::Path;
+use std::time::Duration;
+
+/// PVE starts the first-boot executable while this is there, and removes it after success.
+pub const PENDING_PATH: &str = "/var/lib/proxmox-first-boot/pending-first-boot-setup";
+const LOCKS_PATH: &str = "/proc/locks";
+
+/// Reads what happened.
+pub fn read(node: &dyn Node) -> Result<Status> {
+    read_with(node, holder(node)?)
+}
+
+/// Writes `status.json` for other programs, whole or not at all. For the holder of the lock, at the end of its
+/// work: the lock does not count.
+pub fn write_file(node: &dyn Node) -> Result<()> {
+    let status = read_with(node, None)?;
+    write_atomically(node, Path::new(STATUS_PATH), json::value(&status).to_string().as_bytes())
+}
+
+/// Waits until nothing more happens by itself in this boot; `None` when `limit` was not enough.
+pub fn wait(node: &dyn Node, limit: Duration) -> Result<Option<Status>> {
+    let deadline = node.now().saturating_add(limit.as_millis().try_into().unwrap_or(u64::MAX));
+    loop {
+        let status = read(node)?;
+        if status.settled {
+            return Ok(Some(status));
+        }
+        let left = deadline.saturating_sub(node.now());
+        if left == 0 {
+            return Ok(None);
+        }
+        node.sleep(Duration::from_millis(left.min(1000)));
+    }
+}
+
+/// The process that holds the lock, by the kernel's own list: `LOCK: FLOCK ADVISORY WRITE PID DEVICE:INODE …`.
+pub fn holder(node: &dyn Node) -> Result<Option<u32>> {
+    let Some(metadata) = node.lookup(Path::new(LOCK_PATH))? else { return Ok(None) };
+    let Some(locks) = read_text(node, Path::new(LOCKS_PATH))? else { return Ok(None) };
+    let inode = metadata.identity.1.to_string();
+    Ok(locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let &[_, "FLOCK", _, _, process, file, ..] = words.as_slice() else { return None };
+        // Device numbers are not compared: Btrfs and overlayfs show another one here than `stat` does.
+        if file.rsplit(':').next()? == inode { process.parse().ok() } else { None }
+    }))
+}
+
+fn read_with(node: &dyn Node, holder: Option<u32>) -> Result<Status> {
+    let mut stories = Vec::new();
+    for id in transactions(node)? {
+        stories.push(match records(node, id) {
+            Ok(records) => Story::read(id, &records),
+            Err(error) => Story::damaged(id, error.to_string()),
+        });
+    }
+    let hook = Path::new(HOOK_PATH);
+    let hook = if exists(node, hook)? { read_records(node, hook)? } else { Vec::new() };
+    let boot = boot_id(node);
+    let pending = exists(node, Path::new(PENDING_PATH))?;
+    Ok(fold(Evidence { stories, hook, holder, pending, boot }))
+}

@@ -1,0 +1,250 @@
+//! From what lies on the disk to what is true: all journals, the hook's journal and three facts of the moment
+//! become one outcome with its exit code. Pure.
+
+use super::story::{Standing, Story};
+use crate::transaction::record::{Closing, Event, Record};
+use crate::transaction::state::TransactionId;
+
+/// What `status` decides from.
+pub struct Evidence {
+    /// Every transaction that has a journal, oldest first.
+    pub stories: Vec<Story>,
+    /// The hook's own journal.
+    pub hook: Vec<Record>,
+    /// The process that holds the lock.
+    pub holder: Option<u32>,
+    /// Whether PVE will start the hook again: its flag is there.
+    pub pending: bool,
+    /// Kernel's id of this boot.
+    pub boot: String,
+}
+
+/// What happened, and what is true now.
+pub struct Status {
+    /// In one word.
+    pub outcome: Outcome,
+    /// The true exit code, also where the hook had to answer 0.
+    pub exit_code: u8,
+    /// Tries of the first-boot hook so far.
+    pub tries: u32,
+    /// What failed, in the words of who refused; or why nothing ran.
+    pub message: String,
+    /// The process that works on the node right now.
+    pub holder: Option<u32>,
+    /// Whether something is still to come in this boot without anybody's doing.
+    pub settled: bool,
+    /// Whether PVE starts the hook again at the next boot.
+    pub pending: bool,
+    /// The transaction that decides, if there is one.
+    pub latest: Option<TransactionId>,
+    /// Every transaction, oldest first.
+    pub stories: Vec<Story>,
+}
+
+impl Status {
+    /// The story of the transaction that decides.
+    pub fn story(&self) -> Option<&Story> {
+        self.stories.iter().find(|story| Some(story.id) == self.latest)
+    }
+
+    /// Whether recovery has work left, or cannot know.
+    pub fn is_open(&self) -> bool {
+        let open = |story: &Story| Outcome::of_standing(story.standing).exit_code(false) == 5;
+        self.stories.iter().any(open)
+    }
+}
+
+/// How the node stands, in one word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub enum Outcome {
+    /// The last transaction is the node.
+    Committed,
+    /// It failed and was put back.
+    Reverted,
+    /// A gate refused before the first effect.
+    Untouched,
+    /// It was put back on request.
+    RolledBack,
+    /// It could not be put back.
+    Stuck,
+    /// A run is at work.
+    Running,
+    /// A run was cut off and not yet dealt with.
+    Unfinished,
+    /// The hook used up its tries.
+    GaveUp,
+    /// The hook refused its answer, or the node.
+    BadInput,
+    /// The hook found no answer.
+    NoAnswer,
+    /// The node was as wanted already.
+    Unchanged,
+    /// Nothing ever ran.
+    NeverRan,
+}
+
+impl Outcome {
+    /// As the JSON spells it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::Reverted => "reverted",
+            Self::Untouched => "untouched",
+            Self::RolledBack => "rolled-back",
+            Self::Stuck => "stuck",
+            Self::Running => "running",
+            Self::Unfinished => "unfinished",
+            Self::GaveUp => "gave-up",
+            Self::BadInput => "bad-input",
+            Self::NoAnswer => "no-answer",
+            Self::Unchanged => "unchanged",
+            Self::NeverRan => "never-ran",
+        }
+    }
+
+    fn of_word(word: &str) -> Self {
+        match word {
+            "bad-input" => Self::BadInput,
+            "no-answer" => Self::NoAnswer,
+            "unchanged" => Self::Unchanged,
+            _ => Self::GaveUp,
+        }
+    }
+
+    /// How a transaction that stands so left the node.
+    pub fn of_standing(standing: Standing) -> Self {
+        match standing {
+            Standing::Open => Self::Unfinished,
+            Standing::Committed => Self::Committed,
+            Standing::Closed(Closing::Untouched) => Self::Untouched,
+            Standing::Closed(Closing::Reverted) => Self::Reverted,
+            Standing::Closed(Closing::RolledBack) => Self::RolledBack,
+            Standing::Closed(Closing::Stuck) | Standing::Damaged => Self::Stuck,
+        }
+    }
+
+    /// Design 9. `attention`: warnings or kept files.
+    fn exit_code(self, attention: bool) -> u8 {
+        match self {
+            Self::Committed | Self::RolledBack if attention => 3,
+            Self::Committed | Self::RolledBack | Self::Unchanged | Self::NoAnswer | Self::NeverRan => 0,
+            Self::Reverted | Self::Untouched | Self::GaveUp => 1,
+            Self::BadInput => 2,
+            Self::Running => 4,
+            Self::Stuck | Self::Unfinished => 5,
+        }
+    }
+}
+
+/// Decides.
+pub fn fold(evidence: Evidence) -> Status {
+    let hook = Hook::read(&evidence.hook);
+    let latest = decisive(&evidence.stories);
+    let (outcome, message) = match evidence.holder {
+        Some(process) => (Outcome::Running, working(process, latest)),
+        None => decide(&hook, latest, evidence.pending),
+    };
+    let attention = latest.is_some_and(|story| !story.warnings.is_empty() || !story.kept.is_empty());
+    let cut_off = outcome == Outcome::Unfinished && latest.is_some_and(|story| story.boot != evidence.boot);
+    let turn = evidence.pending && hook.ended.is_none() && hook.boot != evidence.boot;
+    Status {
+        outcome,
+        exit_code: outcome.exit_code(attention),
+        tries: hook.tries,
+        message,
+        holder: evidence.holder,
+        settled: outcome != Outcome::Running && !cut_off && !turn,
+        pending: evidence.pending && hook.ended.is_none(),
+        latest: latest.map(|story| story.id),
+        stories: evidence.stories,
+    }
+}
+
+/// The transaction that says how the node stands: one that is open; else one that was rolled back after the
+/// last one came to nothing; else the last one.
+fn decisive(stories: &[Story]) -> Option<&Story> {
+    let last = stories.last()?;
+    if let Some(open) = stories.iter().rfind(|story| story.standing == Standing::Open) {
+        return Some(open);
+    }
+    let nothing = matches!(last.standing, Standing::Closed(Closing::Untouched | Closing::Reverted));
+    let later = stories.iter().rfind(|story| {
+        matches!(story.standing, Standing::Closed(Closing::RolledBack | Closing::Stuck))
+            && story.ended > last.ended
+    });
+    Some(later.filter(|_| nothing).unwrap_or(last))
+}
+
+/// What the hook's own journal tells.
+struct Hook {
+    tries: u32,
+    /// The boot of the last try.
+    boot: String,
+    /// When, how and why it ended for good.
+    ended: Option<(u64, Outcome, String)>,
+}
+
+impl Hook {
+    fn read(records: &[Record]) -> Self {
+        let mut hook = Self { tries: 0, boot: String::new(), ended: None };
+        for record in records {
+            match &record.event {
+                Event::Try { number, boot } => {
+                    hook.tries = *number;
+                    hook.boot.clone_from(boot);
+                }
+                Event::Ended { outcome, message } => {
+                    hook.ended = Some((record.at, Outcome::of_word(outcome), message.clone()));
+                }
+                _ => {}
+            }
+        }
+        hook
+    }
+}
+
+/// The hook's last word against the last transaction. What is not put back always wins; then whoever came last.
+/// A transaction of the hook is always before the hook's last word, whatever the clock did in between.
+fn decide(hook: &Hook, latest: Option<&Story>, pending: bool) -> (Outcome, String) {
+    let told = latest.map(|story| (story, Outcome::of_standing(story.standing)));
+    match (told, &hook.ended) {
+        (Some((story, outcome)), None) => (outcome, said(story, outcome)),
+        (Some((story, outcome)), Some((at, _, _))) if stands(story, outcome, *at) => {
+            (outcome, said(story, outcome))
+        }
+        (_, Some((_, outcome, message))) => (*outcome, message.clone()),
+        (None, None) if hook.tries == 0 => (Outcome::NeverRan, String::new()),
+        // PVE removes its flag after success only: without a transaction there was nothing to change.
+        (None, None) if !pending => (Outcome::Unchanged, String::new()),
+        (None, None) => (
+            Outcome::Untouched,
+            format!("try {} of the first boot ended before its transaction began", hook.tries),
+        ),
+    }
+}
+
+fn stands(story: &Story, outcome: Outcome, ended: u64) -> bool {
+    matches!(outcome, Outcome::Stuck | Outcome::Unfinished | Outcome::Committed | Outcome::RolledBack)
+        || (story.door != "hook" && story.started > ended)
+}
+
+fn said(story: &Story, outcome: Outcome) -> String {
+    if outcome == Outcome::Unfinished && story.message.is_empty() {
+        return match story.current() {
+            Some((place, title)) => {
+                format!("cut off in step {place} of {}: {title}", story.steps.len())
+            }
+            None => "cut off".to_owned(),
+        };
+    }
+    story.message.clone()
+}
+
+fn working(process: u32, latest: Option<&Story>) -> String {
+    let open = latest.filter(|story| story.standing == Standing::Open);
+    match open.and_then(|story| Some((story.current()?, story.steps.len()))) {
+        Some(((place, title), total)) => format!("process {process} is at step {place} of {total}: {title}"),
+        None => format!("process {process} is at work"),
+    }
+}

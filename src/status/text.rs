@@ -1,0 +1,185 @@
+//! The status for people: what is true first, then step by step, 80 columns.
+
+use super::{Checked, Outcome, Status, StepOutcome, Story, time};
+use crate::report::terminal::{Colour, Paint, indented, visible, wrapped};
+use crate::transaction::state::TransactionId;
+
+const WIDTH: usize = 80;
+/// Columns of a line's word, and of its time.
+const WORD: usize = 10;
+const TIME: usize = 12;
+
+/// The status in full.
+pub fn render(status: &Status, paint: Paint) -> String {
+    let mut text = headline(status, paint);
+    if !status.message.is_empty() {
+        text.push_str(&indented(&status.message, "  "));
+    }
+    text.push_str(&wrapped(&next(status), "  ", WIDTH));
+    if let Some(story) = status.story() {
+        text.push_str(&facts(status, story, paint));
+        text.push_str(&details(story, paint));
+    }
+    text.push_str(&earlier(status, paint));
+    text
+}
+
+/// One line of a list: word, text, time.
+pub fn line(word: &str, colour: Colour, text: &str, milliseconds: Option<u64>, paint: Paint) -> String {
+    let shown = visible(text);
+    let word = paint.paint(colour, &format!("{word:<WORD$}"));
+    let Some(milliseconds) = milliseconds else { return format!("  {word}{shown}\n") };
+    let width = WIDTH - 2 - WORD - TIME;
+    let time = time::duration(milliseconds);
+    if shown.chars().count() > width {
+        // The whole title, and its time below it: nothing is cut off.
+        return format!("  {word}{shown}\n{:>WIDTH$}\n", time);
+    }
+    format!("  {word}{shown:<width$}{time:>TIME$}\n")
+}
+
+fn headline(status: &Status, paint: Paint) -> String {
+    let colour = match status.exit_code {
+        0 => Colour::Green,
+        3 | 4 => Colour::Yellow,
+        _ => Colour::Red,
+    };
+    let word = paint.paint(colour, status.outcome.word());
+    format!("{} {word}\n", paint.paint(Colour::Bold, "firstlight:"))
+}
+
+/// What the word means, and what to do about it.
+fn next(status: &Status) -> String {
+    let attention = status.exit_code == 3;
+    let text = match status.outcome {
+        Outcome::Committed if attention => "The node is as the answer wants it; see the warnings below.",
+        Outcome::Committed | Outcome::Unchanged => "The node is as the answer wants it.",
+        Outcome::Reverted if status.pending => {
+            "It was put back. The first boot tries again at the next boot, three times in all."
+        }
+        Outcome::Reverted => "It was put back; the node is as it was before.",
+        Outcome::Untouched if status.pending => {
+            "Nothing was touched. The first boot tries again at the next boot, three times in all."
+        }
+        Outcome::Untouched => "Nothing was touched.",
+        Outcome::RolledBack if attention => "It was rolled back on request, except the kept files below.",
+        Outcome::RolledBack => "It was rolled back on request; the node is as it was before.",
+        Outcome::Stuck => {
+            "The node is neither the old one nor the new one. `firstlight recover` tries again."
+        }
+        Outcome::Running => "Wait for it with `firstlight status --wait`.",
+        Outcome::Unfinished if !status.settled => {
+            "The boot units put it back; wait with `firstlight status --wait`."
+        }
+        Outcome::Unfinished => "Put it back with `firstlight recover`.",
+        Outcome::GaveUp => "Put back, and not tried again. Mend the cause, then `firstlight apply ANSWER`.",
+        Outcome::BadInput => "Nothing was touched. Mend the answer, then `firstlight apply ANSWER`.",
+        Outcome::NoAnswer => {
+            "No answer was found at first boot; nothing was changed. `firstlight apply ANSWER` runs one."
+        }
+        Outcome::NeverRan if !status.settled => {
+            "The first boot is still to come; wait with `firstlight status --wait`."
+        }
+        Outcome::NeverRan => "Nothing has run on this node.",
+    };
+    text.to_owned()
+}
+
+fn facts(status: &Status, story: &Story, paint: Paint) -> String {
+    let mut lines = vec![("transaction", story.id.to_string())];
+    lines.push(("started", time::iso(story.started)));
+    if let (Some(ended), Some(took)) = (story.ended, story.milliseconds()) {
+        lines.push(("ended", format!("{}, after {}", time::iso(ended), time::duration(took))));
+    }
+    if !story.door.is_empty() {
+        lines.push(("started by", format!("{}, answer from {}", door(&story.door), story.source)));
+    }
+    if status.tries > 0 {
+        lines.push(("tries", format!("{} of the first boot", status.tries)));
+    }
+    if !story.version.is_empty() {
+        lines.push(("version", story.version.clone()));
+        lines.push(("plan", story.plan.clone()));
+    }
+    let mut text = String::from("\n");
+    for (name, value) in lines {
+        let name = paint.paint(Colour::Dim, &format!("{name:<12}"));
+        text.push_str(&format!("  {name}{}\n", visible(&value)));
+    }
+    text
+}
+
+fn door(door: &str) -> &str {
+    match door {
+        "hook" => "the first boot",
+        "wizard" => "the wizard",
+        "command" => "firstlight apply",
+        other => other,
+    }
+}
+
+fn details(story: &Story, paint: Paint) -> String {
+    let mut text = String::new();
+    text.push_str(&checks("Gates", &story.gates, ("passed", "refused"), paint));
+    if !story.steps.is_empty() {
+        text.push_str(&heading("Steps", paint));
+    }
+    for step in &story.steps {
+        let colour = match step.outcome {
+            StepOutcome::Done => Colour::Green,
+            StepOutcome::Failed | StepOutcome::Stuck => Colour::Red,
+            StepOutcome::Waiting => Colour::Dim,
+            StepOutcome::Started | StepOutcome::Reverted => Colour::Yellow,
+        };
+        text.push_str(&line(step.outcome.word(), colour, &step.title, step.milliseconds, paint));
+    }
+    text.push_str(&checks("Probes", &story.probes, ("holds", "fails"), paint));
+    if !story.warnings.is_empty() {
+        text.push_str(&heading("Warnings", paint));
+    }
+    for warning in &story.warnings {
+        text.push_str(&wrapped(warning, "  ", WIDTH));
+    }
+    if !story.kept.is_empty() {
+        text.push_str(&heading("Kept: somebody else changed these since", paint));
+    }
+    for path in &story.kept {
+        text.push_str(&format!("  {}\n", visible(&path.to_string_lossy())));
+    }
+    text
+}
+
+fn checks(title: &str, checks: &[Checked], words: (&str, &str), paint: Paint) -> String {
+    let mut text = if checks.is_empty() { String::new() } else { heading(title, paint) };
+    for check in checks {
+        let (word, colour) = if check.passed { (words.0, Colour::Green) } else { (words.1, Colour::Red) };
+        text.push_str(&line(word, colour, &check.id, check.milliseconds, paint));
+        if !check.passed {
+            text.push_str(&indented(&check.message, "            "));
+        }
+    }
+    text
+}
+
+fn earlier(status: &Status, paint: Paint) -> String {
+    let others: Vec<&Story> = status.stories.iter().filter(|story| Some(story.id) != status.latest).collect();
+    if others.is_empty() {
+        return String::new();
+    }
+    let mut text = heading("Other transactions", paint);
+    for story in others {
+        text.push_str(&format!("  {}\n", summary(story.id, story)));
+    }
+    text
+}
+
+/// A transaction in one line.
+pub fn summary(id: TransactionId, story: &Story) -> String {
+    let outcome = Outcome::of_standing(story.standing).word();
+    let started = if story.started == 0 { "-".to_owned() } else { time::iso(story.started) };
+    format!("{id}  {outcome:<12}{started:<22}{}", visible(&story.door)).trim_end().to_owned()
+}
+
+fn heading(title: &str, paint: Paint) -> String {
+    format!("\n{}\n", paint.paint(Colour::Bold, title))
+}
