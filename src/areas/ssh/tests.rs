@@ -1,7 +1,7 @@
 use super::*;
 use crate::areas::example::network;
 use crate::facts::User;
-use crate::profile::{Algorithms, Port, UserName};
+use crate::profile::{Port, UserName};
 
 const COMPATIBLE: &str = "\
 # Written by firstlight; change the answer and run `firstlight apply`.
@@ -148,6 +148,8 @@ fn b4_strict_is_what_the_policies_of_ssh_audit_want() {
         line(&profile, &facts, "HostKeyAlgorithms"),
         "HostKeyAlgorithms ssh-ed25519,rsa-sha2-512,rsa-sha2-256"
     );
+    let warnings = Ssh.propose(&profile, &facts).ok().unwrap().warnings;
+    assert_eq!(warnings, ["strict: the RSA host key is not made anew with 4096 bits in this version"]);
     let old = Facts { openssh: "9.2".to_owned(), ssh_key_exchanges: Vec::new(), ..Facts::example() };
     assert_eq!(
         line(&profile, &old, "MACs"),
