@@ -9,6 +9,7 @@ pub mod areas;
 pub mod bake;
 pub mod change;
 pub mod cli;
+pub mod commands;
 pub mod control;
 pub mod error;
 pub mod facts;

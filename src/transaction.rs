@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 pub use prune::prune;
 pub use recovery::{recover, rollback};
-pub use run::apply;
+pub use run::{apply, skipped};
 pub use story::{Phase, Story};
 
 /// How a run ended.

@@ -2,8 +2,8 @@
 
 use super::{Ended, Stop, engine, lock};
 use crate::cli::Snapshots;
-use crate::manifest::{Difference, Entry, Manifest, State};
 use crate::error::Result;
+use crate::manifest::{Difference, Entry, Manifest, State};
 use crate::node::Node;
 use crate::objects::ObjectId;
 use crate::plan::{diff, show};

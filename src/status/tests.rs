@@ -29,7 +29,7 @@ fn step(step: usize, title: &str) -> Event {
 }
 
 fn intent(step: usize) -> Event {
-    Event::Intent { step, inverse: Inverse::Paths, before: ObjectId::of(b"") }
+    Event::Intent { step, inverse: Inverse::Paths, scopes: Vec::new(), before: ObjectId::of(b"") }
 }
 
 fn done(step: usize) -> Event {

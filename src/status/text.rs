@@ -33,7 +33,7 @@ pub fn line(word: &str, colour: Colour, text: &str, milliseconds: Option<u64>, p
     let time = time::duration(milliseconds);
     if shown.chars().count() > width {
         // The whole title, and its time below it: nothing is cut off.
-        return format!("  {word}{shown}\n{:>WIDTH$}\n", time);
+        return format!("  {word}{shown}\n{time:>WIDTH$}\n");
     }
     format!("  {word}{shown:<width$}{time:>TIME$}\n")
 }
