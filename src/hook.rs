@@ -254,3 +254,6 @@ pub fn complaint(end: &End) -> Option<Error> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

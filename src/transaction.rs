@@ -13,7 +13,7 @@ mod revert;
 mod run;
 mod story;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use state::TransactionId;
 use std::path::PathBuf;

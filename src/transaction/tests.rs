@@ -1,6 +1,6 @@
 //! The whole transaction on a small Debian: forward, back, and a crash at every call through the seam.
 
-mod debian;
+pub mod debian;
 
 use super::record::Event;
 use super::state::{self, TransactionId};

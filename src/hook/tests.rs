@@ -1,0 +1,162 @@
+//! Exactly once, three tries, then loud.
+
+use super::{End, PENDING_PATH, TRIES, records, run, tries};
+use crate::node::scripted::Scripted;
+use crate::payload;
+use crate::progress::Silent;
+use crate::transaction::state::PROFILE_PATH;
+use crate::transaction::tests::debian::debian;
+use crate::transaction::{Outcome, Stage, recover};
+use std::path::Path;
+
+const EXECUTABLE: &str = "/var/lib/proxmox-first-boot/proxmox-first-boot";
+const ANSWER: &str = r#"
+[firstlight]
+schema = 1
+[firstlight.admin]
+name = "ops"
+ssh-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICSRnhZczuItvkC4OIHjiTlZfkL7tay9kjZQKYGK4cdl ops@example"]
+sudo = "none"
+[firstlight.ssh]
+enabled = false
+[firstlight.firewall]
+enabled = false
+[firstlight.packages]
+enabled = false
+[firstlight.fail2ban]
+enabled = false
+[firstlight.updates]
+enabled = false
+"#;
+
+/// A node as PVE's installer leaves it, with our executable in its place.
+fn installed(answer: Option<&str>) -> Scripted {
+    let node = debian();
+    let files = &node.files;
+    let image = match answer {
+        Some(answer) => payload::seal(&payload::tests::tiny_elf(), answer.as_bytes()),
+        None => payload::tests::tiny_elf(),
+    };
+    files.put(EXECUTABLE, image);
+    files.put(PENDING_PATH, "");
+    files.put("/etc/shells", "/bin/bash\n/bin/sh\n");
+    files.put("/etc/os-release", "VERSION_ID=\"13\"\n");
+    files.directory("/usr/local/sbin");
+    node.says("/usr/bin/systemctl --quiet enable firstlight", "");
+    node
+}
+
+fn boot(node: &Scripted) -> End {
+    node.revive();
+    recover(node, Stage::Early, &mut Silent).unwrap();
+    recover(node, Stage::Late, &mut Silent).unwrap();
+    run(node, Path::new(EXECUTABLE), &mut Silent).unwrap()
+}
+
+#[test]
+fn j1_a_committed_run_is_not_repeated_and_leaves_no_answer_behind() {
+    let node = installed(Some(ANSWER));
+    let end = boot(&node);
+    assert!(matches!(end, End::Ran(Outcome::Committed(_), _)), "{}", describe(&end));
+    assert!(node.files.text("/etc/passwd").contains("ops:"));
+    let image = std::fs::read(node.files.host(EXECUTABLE)).unwrap();
+    assert!(matches!(payload::unseal(&image), payload::Sealed::None), "scrubbed");
+    let installed = std::fs::read(node.files.host("/usr/local/sbin/firstlight")).unwrap();
+    assert!(matches!(payload::unseal(&installed), payload::Sealed::None), "never had it");
+    assert!(node.files.has(PENDING_PATH), "PVE's unit removes its flag itself after success");
+    assert!(matches!(boot(&node), End::AlreadyCommitted));
+    assert_eq!(tries(&records(&node).unwrap()), 1);
+}
+
+#[test]
+fn j1_three_failures_and_it_gives_up_loudly_and_clears_the_flag() {
+    let node = installed(Some(ANSWER));
+    node.refuses("/usr/sbin/useradd", 1, "useradd: cannot lock /etc/passwd");
+    for number in 1..TRIES {
+        let end = boot(&node);
+        assert!(matches!(end, End::Ran(Outcome::Reverted(..), _)), "try {number}: {}", describe(&end));
+        assert!(node.files.has(PENDING_PATH), "PVE runs us again");
+    }
+    let End::GaveUp(message) = boot(&node) else { panic!("third try") };
+    assert!(message.contains("cannot lock /etc/passwd"), "{message}");
+    assert!(!node.files.has(PENDING_PATH));
+    assert!(node.files.text("/etc/motd.d/firstlight").contains("firstlight status"));
+    let image = std::fs::read(node.files.host(EXECUTABLE)).unwrap();
+    assert!(matches!(payload::unseal(&image), payload::Sealed::None), "scrubbed after giving up");
+    assert!(matches!(boot(&node), End::GaveUp(_)), "and it stays so");
+}
+
+#[test]
+fn j1_three_power_cuts_count_as_three_tries() {
+    let node = installed(Some(ANSWER));
+    for _ in 0..TRIES {
+        node.revive();
+        recover(&node, Stage::Early, &mut Silent).unwrap();
+        recover(&node, Stage::Late, &mut Silent).unwrap();
+        node.on("/usr/sbin/useradd", |_, _| panic!("power cut"));
+        let cut = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _ = run(&node, Path::new(EXECUTABLE), &mut Silent);
+        }));
+        assert!(cut.is_err());
+    }
+    let End::GaveUp(message) = boot(&node) else { panic!("fourth boot") };
+    assert!(message.contains("interrupted"), "{message}");
+    assert!(!node.files.has(PENDING_PATH));
+    assert!(!node.files.text("/etc/passwd").contains("ops:"), "the old node");
+    assert!(!node.files.has(PROFILE_PATH));
+}
+
+#[test]
+fn j1_a_crash_at_any_step_of_the_hook_is_tried_again_until_it_is_committed() {
+    let total = {
+        let node = installed(Some(ANSWER));
+        boot(&node);
+        node.steps()
+    };
+    for step in 0..total {
+        let node = installed(Some(ANSWER));
+        node.revive();
+        node.fail_at_step(step);
+        let _ = run(&node, Path::new(EXECUTABLE), &mut Silent);
+        let end = boot(&node);
+        let done = matches!(end, End::Ran(Outcome::Committed(_), _) | End::AlreadyCommitted);
+        assert!(done, "crash at step {step}: {}", describe(&end));
+        let image = std::fs::read(node.files.host(EXECUTABLE)).unwrap();
+        assert!(matches!(payload::unseal(&image), payload::Sealed::None), "scrubbed, crash at step {step}");
+    }
+}
+
+#[test]
+fn j1_a_damaged_payload_ends_at_once() {
+    let node = installed(Some(ANSWER));
+    let mut image = std::fs::read(node.files.host(EXECUTABLE)).unwrap();
+    let last = image.len() - 40;
+    image[last] ^= 1;
+    node.files.put(EXECUTABLE, image);
+    let End::BadInput(message) = boot(&node) else { panic!("bad input") };
+    assert!(message.contains(EXECUTABLE), "{message}");
+    assert!(!node.files.has(PENDING_PATH));
+    assert!(!node.files.text("/etc/passwd").contains("ops:"));
+}
+
+#[test]
+fn j1_without_an_answer_it_installs_and_leaves_a_line_on_the_login_screen() {
+    let node = installed(None);
+    assert!(matches!(boot(&node), End::NoAnswer));
+    assert!(node.files.text("/etc/issue.d/firstlight.issue").contains("log in as root"));
+    assert!(node.files.has("/usr/local/sbin/firstlight"));
+    node.files.put("/etc/firstlight/answer.toml", ANSWER);
+    let end = boot(&node);
+    assert!(matches!(end, End::Ran(Outcome::Committed(_), _)), "{}", describe(&end));
+    assert!(!node.files.has("/etc/issue.d/firstlight.issue"), "it goes away at commit");
+}
+
+fn describe(end: &End) -> String {
+    match end {
+        End::AlreadyCommitted => "already committed".to_owned(),
+        End::NoAnswer => "no answer".to_owned(),
+        End::BadInput(message) => format!("bad input: {message}"),
+        End::GaveUp(message) => format!("gave up: {message}"),
+        End::Ran(outcome, _) => format!("{outcome:?}"),
+    }
+}
