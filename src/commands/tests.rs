@@ -187,3 +187,39 @@ fn j3_a_comparison_shows_what_everybody_may_read_and_nothing_else() {
     assert_eq!(text.matches("content not shown").count(), 3, "{text}");
     assert!(text.contains("/etc/new: new since\n"), "{text}");
 }
+
+/// Every file below `directory`, as text.
+fn sources(directory: &Path, all: &mut String) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, all);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            all.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_lock_out_table_names_tests_answers_and_scenarios_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = String::new();
+    sources(&root.join("src"), &mut all);
+    sources(&root.join("vm-tests/src"), &mut all);
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let section = readme.split("## What can lock you out").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut named = 0;
+    for row in section.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        let proof = row.split('|').nth(3).unwrap();
+        for name in proof.split('`').skip(1).step_by(2) {
+            let there = if name.starts_with("answer-files/") {
+                root.join(name).exists()
+            } else {
+                all.contains(&format!("fn {name}()")) || all.contains(&format!("\"{name}\""))
+            };
+            assert!(there, "{name} does not exist");
+            named += 1;
+        }
+    }
+    assert!(named > 15, "the table has only {named} proofs");
+}
