@@ -12,7 +12,9 @@ use crate::transaction::Outcome;
 pub fn run(node: &dyn Node, word: &str) -> Ended {
     if word != "fully-up" {
         let hint = "`firstlight bake` writes an answer.toml that does";
-        return Err(Stop::refusal(format!("the first boot must be ordered fully-up, not {word}\n  hint: {hint}")));
+        return Err(Stop::refusal(format!(
+            "the first boot must be ordered fully-up, not {word}\n  hint: {hint}"
+        )));
     }
     let _lock = lock(node)?;
     let mut watch = progress::choose();
