@@ -125,8 +125,11 @@ impl Agent {
     }
 
     fn execute(&mut self, name: &str, arguments: Value) -> Result<Value> {
-        let request = json!({ "execute": name, "arguments": arguments });
-        writeln!(self.stream, "{request}").with_context(|| format!("sending {name} to the guest agent"))?;
+        // In one piece: every write is a message to the guest.
+        let request = format!("{}\n", json!({ "execute": name, "arguments": arguments }));
+        self.stream
+            .write_all(request.as_bytes())
+            .with_context(|| format!("sending {name} to the guest agent"))?;
         let line = self.line(Instant::now() + ANSWER).with_context(|| format!("waiting for {name}"))?;
         let answer: Value = serde_json::from_str(&line).context("reading an answer of the guest agent")?;
         if let Some(error) = answer.get("error") {

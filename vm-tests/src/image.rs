@@ -3,6 +3,7 @@
 mod recipe;
 mod repository;
 mod tree;
+mod warm;
 
 pub use recipe::{ENDPOINT_PATH, Release};
 
@@ -32,8 +33,6 @@ pub struct Image {
     pub kernel: PathBuf,
     /// Its initial RAM disk.
     pub initrd: PathBuf,
-    /// What it was made of.
-    pub release: Release,
 }
 
 impl Image {
@@ -42,16 +41,19 @@ impl Image {
         let recipe = Recipe::new(release, &workspace.key("root")?.public);
         let cache = workspace.vm.join("cache");
         let _lock = lock(&cache)?;
-        let directory = cache.join(hash(&[&format!("{recipe:?}"), ENDPOINT_SOURCE]));
+        let directory = cache.join(hash(&[&recipe.text(), ENDPOINT_SOURCE]));
         if !directory.is_dir() {
             build(workspace, &recipe, &directory)?;
         }
-        Ok(Self {
+        Ok(Self::below(&directory))
+    }
+
+    fn below(directory: &Path) -> Self {
+        Self {
             disk: directory.join("disk.raw"),
             kernel: directory.join("vmlinuz"),
             initrd: directory.join("initrd.img"),
-            release,
-        })
+        }
     }
 }
 
@@ -83,11 +85,21 @@ fn build(workspace: &Workspace, recipe: &Recipe, directory: &Path) -> Result<()>
         fs::copy(newest(&tree.join("boot"), prefix)?, finished.join(name))
             .with_context(|| format!("taking the guest's {name}"))?;
     }
-    let disk = finished.join("disk.raw");
-    output(command("mke2fs", ["-q", "-t", "ext4", "-L", "root", "-d"]).arg(&tree).arg(&disk).arg(DISK_SIZE))?;
+    let image = Image::below(&finished);
+    make_file_system(&tree, &image.disk)?;
+    warm::compile_profiles(workspace, &image, &tree)?;
+    make_file_system(&tree, &image.disk)?;
     fs::rename(&finished, directory).with_context(|| format!("creating {}", directory.display()))?;
     step.done();
     Ok(())
+}
+
+fn make_file_system(tree: &Path, disk: &Path) -> Result<()> {
+    if disk.exists() {
+        fs::remove_file(disk).context("replacing the image's first disk")?;
+    }
+    output(command("mke2fs", ["-q", "-t", "ext4", "-L", "root", "-d"]).arg(tree).arg(disk).arg(DISK_SIZE))
+        .map(drop)
 }
 
 /// The Debian system below the recipe, as mmdebstrap makes it; kept, since files change more often than

@@ -92,11 +92,6 @@ impl Manifest {
         self.entries.contains_key(path)
     }
 
-    /// How many paths it holds.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// Every difference to a later manifest, apart from paths that are allowed to differ.
     pub fn differences(&self, later: &Self, allowed: &dyn Fn(&str) -> bool) -> Vec<String> {
         let mut found = Vec::new();
@@ -131,7 +126,7 @@ mod tests {
         assert_eq!(manifest.entries["/etc/a b"], "file 644 0:0 4 bytes sha256=aaaa user.x=0x31");
         assert_eq!(manifest.entries["/etc/c"], "link 0:0 to a b");
         assert_eq!(manifest.entries["/etc/h1"], "file 600 0:1 4 bytes hard links: /etc/h1, /etc/h2");
-        assert_eq!(manifest.len(), 5);
+        assert_eq!(manifest.entries.len(), 5);
     }
 
     #[test]

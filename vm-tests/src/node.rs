@@ -68,13 +68,14 @@ impl Node {
 
     /// Starts the machine on its disks and waits for the agent.
     fn start(&mut self, snapshot: Option<&str>) -> Result<()> {
-        self.agent = None;
         self.machine = Some(Machine::start(&self.hardware, &self.network, snapshot)?);
         self.synchronise(self.limit(BOOT))
     }
 
     fn synchronise(&mut self, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
+        // QEMU serves one connection at a time.
+        self.agent = None;
         let mut agent = Agent::connect(&self.hardware.agent_socket())?;
         loop {
             self.check()?;
@@ -228,7 +229,6 @@ impl Node {
             self.hardware.disks.truncate(disks);
         }
         if self.check().is_ok() {
-            self.agent = None;
             let machine = self.machine.as_mut().context("the node is switched off")?;
             machine.qmp.monitor(&format!("loadvm {name}"))?;
             self.synchronise(self.limit(BOOT))?;

@@ -32,12 +32,6 @@ pub fn say(line: impl Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Prints one line of progress on standard error, beside the output that programs read.
-pub fn note(line: impl Display) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
 /// A duration as people read it.
 pub fn seconds(took: Duration) -> String {
     let whole = took.as_secs();

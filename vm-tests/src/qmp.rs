@@ -38,8 +38,8 @@ impl Qmp {
 
     /// Runs a command and returns its answer.
     pub fn execute(&mut self, name: &str, arguments: Value) -> Result<Value> {
-        let request = json!({ "execute": name, "arguments": arguments });
-        writeln!(self.writer, "{request}").with_context(|| format!("sending {name} to QEMU"))?;
+        let request = format!("{}\n", json!({ "execute": name, "arguments": arguments }));
+        self.writer.write_all(request.as_bytes()).with_context(|| format!("sending {name} to QEMU"))?;
         loop {
             let line = self.line().with_context(|| format!("waiting for QEMU's answer to {name}"))?;
             if let Some(answer) = answer(&line).with_context(|| format!("QEMU refused {name}"))? {
