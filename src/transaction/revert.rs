@@ -164,7 +164,7 @@ impl Way<'_> {
             .differences(&now)
             .iter()
             .map(|difference| difference.path)
-            .filter(|path| !as_left(path) && !(force && ours.contains(path)))
+            .filter(|path| !(as_left(path) || force && ours.contains(path)))
             .map(Path::to_owned)
             .collect();
         Ok(foreign)
