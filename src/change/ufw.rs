@@ -13,6 +13,9 @@ use std::path::Path;
 /// UFW's command.
 pub const UFW: &str = "/usr/sbin/ufw";
 
+/// What the comments of our own rules begin with.
+const COMMENT_PREFIX: &str = "firstlight: ";
+
 /// Everything `ufw` writes.
 pub fn scopes() -> Vec<Scope> {
     vec![
@@ -65,6 +68,13 @@ pub fn need(node: &dyn Node, change: &UfwChange) -> Result<Option<Need>> {
     if !found.status.lines().any(|line| line.starts_with(&defaults)) {
         lines.push(format!("default {} incoming, {} outgoing", change.incoming, change.outgoing));
     }
+    lines.extend(outdated(&found, change).iter().map(|rule| format!("- ufw {}", rule.join(" "))));
+    if !defaults_hold(&found, change) {
+        let UfwChange { incoming, outgoing, routed, logging, .. } = change;
+        lines.push(format!(
+            "default {incoming} incoming, {outgoing} outgoing, {routed} routed, logging {logging}"
+        ));
+    }
     if !found.active {
         lines.push("switched on".to_owned());
     }
@@ -73,6 +83,25 @@ pub fn need(node: &dyn Node, change: &UfwChange) -> Result<Option<Need>> {
     }
     let title = format!("firewall ufw: {}", if found.active { "changed" } else { "switched on" });
     Ok(Some(Need { title, view: View::Lines(lines) }))
+}
+
+/// `Default: deny (incoming), allow (outgoing), disabled (routed)`, and `Logging: on (low)` or `Logging: off`.
+/// "disabled" is what ufw says while the kernel does not forward, whatever the policy.
+fn defaults_hold(found: &Found, change: &UfwChange) -> bool {
+    let UfwChange { incoming, outgoing, routed, logging, .. } = change;
+    let policies = format!("Default: {incoming} (incoming), {outgoing} (outgoing), ");
+    let logged =
+        if logging == "off" { "Logging: off".to_owned() } else { format!("Logging: on ({logging})") };
+    let forwards = |rest: &str| rest == "disabled (routed)" || rest == format!("{routed} (routed)");
+    let mut lines = found.status.lines();
+    lines.clone().any(|line| line.strip_prefix(&policies).is_some_and(forwards))
+        && lines.any(|line| line.trim() == logged)
+}
+
+/// Rules of ours that are no longer wanted: an earlier answer was wider. Rules of others are kept.
+fn outdated<'a>(found: &'a Found, change: &UfwChange) -> Vec<&'a Vec<String>> {
+    let ours = |rule: &Vec<String>| rule.last().is_some_and(|comment| comment.starts_with(COMMENT_PREFIX));
+    found.rules.iter().filter(|rule| ours(rule) && !change.rules.contains(rule)).collect()
 }
 
 fn missing<'a>(found: &Found, change: &'a UfwChange) -> Vec<&'a Vec<String>> {
@@ -90,6 +119,12 @@ pub fn make(node: &dyn Node, change: &UfwChange) -> Result<()> {
     for rule in missing(&before, change) {
         let words: Vec<&str> = rule.iter().map(String::as_str).collect();
         call(node, &words)?;
+    }
+    for rule in outdated(&before, change) {
+        // A comment is no part of what ufw matches a rule by.
+        let plain = rule.len().saturating_sub(2);
+        let words = ["--force", "delete"].into_iter().chain(rule.iter().take(plain).map(String::as_str));
+        call(node, &words.collect::<Vec<_>>())?;
     }
     let directions =
         [(&change.incoming, "incoming"), (&change.outgoing, "outgoing"), (&change.routed, "routed")];

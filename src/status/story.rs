@@ -199,8 +199,8 @@ impl Story {
             Event::Intent { step, .. } => self.begin(*step, at),
             Event::Done { step, milliseconds } => self.end(*step, StepOutcome::Done, Some(*milliseconds)),
             Event::Failed { what, message } => self.fail(what, message, at),
-            Event::Reverting { step, kept } => self.take_back(*step, kept),
-            Event::Reverted { step } => self.taken_back(*step),
+            Event::Reverting { step, .. } => self.take_back(*step),
+            Event::Reverted { step, kept } => self.taken_back(*step, kept),
             Event::Commit => self.close(Standing::Committed, at),
             Event::Revert { reason } => self.revert(reason),
             Event::Closed { outcome, message } => {
@@ -250,12 +250,7 @@ impl Story {
         }
     }
 
-    fn take_back(&mut self, step: usize, kept: &[PathBuf]) {
-        for path in kept {
-            if !self.kept.contains(path) {
-                self.kept.push(path.clone());
-            }
-        }
+    fn take_back(&mut self, step: usize) {
         if let Some(step) = self.steps.get_mut(step)
             && step.outcome == StepOutcome::Done
         {
@@ -263,7 +258,12 @@ impl Story {
         }
     }
 
-    fn taken_back(&mut self, step: usize) {
+    fn taken_back(&mut self, step: usize, kept: &[PathBuf]) {
+        for path in kept {
+            if !self.kept.contains(path) {
+                self.kept.push(path.clone());
+            }
+        }
         if let Some(step) = self.steps.get_mut(step)
             && step.outcome != StepOutcome::Failed
         {

@@ -120,13 +120,15 @@ pub enum Event {
     Reverting {
         /// Place in the plan.
         step: usize,
-        /// Kept paths.
-        kept: Vec<PathBuf>,
+        /// These paths.
+        foreign: Vec<PathBuf>,
     },
     /// A step was taken back.
     Reverted {
         /// Place in the plan.
         step: usize,
+        /// Paths that the step had changed and that stay as somebody else left them.
+        kept: Vec<PathBuf>,
     },
     /// The first-boot hook starts a try; in the hook's own journal.
     Try {
@@ -280,12 +282,8 @@ impl Event {
             ),
             Self::Commit => ("commit", Vec::new()),
             Self::Revert { reason } => ("revert", vec![("reason", reason.clone())]),
-            Self::Reverting { step, kept } => {
-                let mut fields = vec![("step", step.to_string())];
-                fields.extend(kept.iter().map(|path| ("kept", path.to_string_lossy().into_owned())));
-                ("reverting", fields)
-            }
-            Self::Reverted { step } => ("reverted", vec![("step", step.to_string())]),
+            Self::Reverting { step, foreign } => ("reverting", with_paths(*step, "foreign", foreign)),
+            Self::Reverted { step, kept } => ("reverted", with_paths(*step, "kept", kept)),
             Self::Try { number, boot } => {
                 ("try", vec![("number", number.to_string()), ("boot", boot.clone())])
             }
@@ -334,11 +332,8 @@ impl Event {
             },
             "commit" => Self::Commit,
             "revert" => Self::Revert { reason: fields.text("reason")? },
-            "reverting" => Self::Reverting {
-                step: step()?,
-                kept: fields.all("kept").into_iter().map(PathBuf::from).collect(),
-            },
-            "reverted" => Self::Reverted { step: step()? },
+            "reverting" => Self::Reverting { step: step()?, foreign: fields.paths("foreign") },
+            "reverted" => Self::Reverted { step: step()?, kept: fields.paths("kept") },
             "try" => {
                 Self::Try { number: fields.number("number")?.try_into().ok()?, boot: fields.text("boot")? }
             }
@@ -431,6 +426,10 @@ impl Fields<'_> {
         self.0.iter().filter_map(scope).collect()
     }
 
+    fn paths(&self, key: &str) -> Vec<PathBuf> {
+        self.all(key).into_iter().map(PathBuf::from).collect()
+    }
+
     fn object(&self, key: &str) -> Option<ObjectId> {
         ObjectId::parse(self.text(key)?.as_bytes())
     }
@@ -446,6 +445,12 @@ impl Fields<'_> {
             _ => None,
         }
     }
+}
+
+fn with_paths(step: usize, key: &'static str, paths: &[PathBuf]) -> Vec<(&'static str, String)> {
+    let mut fields = vec![("step", step.to_string())];
+    fields.extend(paths.iter().map(|path| (key, path.to_string_lossy().into_owned())));
+    fields
 }
 
 fn flag(value: bool) -> String {
@@ -521,8 +526,8 @@ mod tests {
             Event::Probe { control: "ssh.port".into(), holds: true, message: String::new() },
             Event::Commit,
             Event::Revert { reason: "because".into() },
-            Event::Reverting { step: 2, kept: vec!["/etc/a b".into(), "/etc/c".into()] },
-            Event::Reverted { step: 2 },
+            Event::Reverting { step: 2, foreign: vec!["/etc/a b".into(), "/etc/c".into()] },
+            Event::Reverted { step: 2, kept: vec!["/etc/c".into()] },
             Event::Try { number: 2, boot: "b".into() },
             Event::Ended { outcome: "gave-up".into(), message: "three tries".into() },
             Event::Closed { outcome: Closing::Stuck, message: "oh".into() },
