@@ -49,6 +49,12 @@ fn told(node: &dyn Node, outcome: &Outcome, login: Option<&Login>) -> u8 {
     let warnings = story.map_or(&[][..], |story| story.warnings.as_slice());
     let report = Report { occasion: Occasion::Apply, outcome, warnings, login };
     tell(report.importance(), &report.render(Paint::of_output()));
+    if let Some(milliseconds) = engine::own_milliseconds() {
+        tell(
+            Importance::Info,
+            &format!("firstlight: {milliseconds} ms of processor time beside its tools\n"),
+        );
+    }
     match report.exit_code() {
         3 | 4 => 0,
         code => code,
