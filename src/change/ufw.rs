@@ -3,9 +3,9 @@
 //! `ufw show added` and `ufw status verbose` tell what is there; rules of others are kept.
 
 use super::{Need, UfwChange};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::manifest::Scope;
-use crate::node::{Invocation, Node, Output, exists, run_checked};
+use crate::node::{Invocation, Node, Output, exists, read_text, run_checked};
 use crate::plan::View;
 use crate::transaction::record::Inverse;
 use std::path::Path;
@@ -13,6 +13,8 @@ use std::path::Path;
 /// UFW's command.
 pub const UFW: &str = "/usr/sbin/ufw";
 
+const DEFAULTS_PATH: &str = "/etc/default/ufw";
+const CONF_PATH: &str = "/etc/ufw/ufw.conf";
 /// What the comments of our own rules begin with.
 const COMMENT_PREFIX: &str = "firstlight: ";
 
@@ -21,7 +23,7 @@ pub fn scopes() -> Vec<Scope> {
     vec![
         Scope::Tree("/etc/ufw".into()),
         Scope::Entry("/etc/default".into()),
-        Scope::Entry("/etc/default/ufw".into()),
+        Scope::Entry(DEFAULTS_PATH.into()),
     ]
 }
 
@@ -43,7 +45,7 @@ fn found(node: &dyn Node) -> Result<Found> {
     let status = call(node, &["status", "verbose"])?.stdout;
     let added = call(node, &["show", "added"])?.stdout;
     let rules = added.lines().filter_map(|line| line.strip_prefix("ufw ")).map(words).collect();
-    Ok(Found { active: status.lines().any(|line| line.trim() == "Status: active"), status, rules })
+    Ok(Found { active: is_active(&status), status, rules })
 }
 
 /// Splits a line as a shell would: single quotes hold words together.
@@ -110,7 +112,12 @@ fn missing<'a>(found: &Found, change: &'a UfwChange) -> Vec<&'a Vec<String>> {
 
 /// Whether it filtered before, for the way back.
 pub fn inverse(node: &dyn Node) -> Result<Inverse> {
-    Ok(Inverse::Ufw { active: found(node)?.active })
+    let installed = exists(node, Path::new(UFW))?;
+    Ok(Inverse::Ufw { active: installed && is_active(&call(node, &["status"])?.stdout) })
+}
+
+fn is_active(status: &str) -> bool {
+    status.lines().any(|line| line.trim() == "Status: active")
 }
 
 /// Adds what is missing, then switches UFW on: never before the rules that let the admin in exist (row E4).
@@ -126,18 +133,35 @@ pub fn make(node: &dyn Node, change: &UfwChange) -> Result<()> {
         let words = ["--force", "delete"].into_iter().chain(rule.iter().take(plain).map(String::as_str));
         call(node, &words.collect::<Vec<_>>())?;
     }
-    let directions =
-        [(&change.incoming, "incoming"), (&change.outgoing, "outgoing"), (&change.routed, "routed")];
-    for (policy, direction) in directions {
-        call(node, &["default", policy, direction])?;
+    let UfwChange { incoming, outgoing, routed, logging, .. } = change;
+    for (policy, direction, variable) in
+        [(incoming, "incoming", "INPUT"), (outgoing, "outgoing", "OUTPUT"), (routed, "routed", "FORWARD")]
+    {
+        let stored = setting(node, DEFAULTS_PATH, &format!("DEFAULT_{variable}_POLICY"))?;
+        if stored.as_deref() != Some(target(policy)) {
+            call(node, &["default", policy, direction])?;
+        }
     }
-    call(node, &["logging", &change.logging])?;
-    let after = found(node)?;
-    if let Some(rule) = missing(&after, change).first() {
-        let doing = format!("adding the rule `ufw {}`", rule.join(" "));
-        return Err(Error::new(doing, "ufw took it, and `ufw show added` does not list it"));
+    if setting(node, CONF_PATH, "LOGLEVEL")?.as_deref() != Some(logging) {
+        call(node, &["logging", logging])?;
     }
     call(node, &["--force", "enable"]).map(drop)
+}
+
+/// iptables' word for a policy of ufw.
+fn target(policy: &str) -> &'static str {
+    match policy {
+        "allow" => "ACCEPT",
+        "reject" => "REJECT",
+        _ => "DROP",
+    }
+}
+
+/// What ufw has stored: `NAME="value"`, or without quotes.
+fn setting(node: &dyn Node, path: &str, name: &str) -> Result<Option<String>> {
+    let text = read_text(node, Path::new(path))?.unwrap_or_default();
+    let value = text.lines().rev().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
+    Ok(value.map(|value| value.trim_matches('"').to_owned()))
 }
 
 /// Stops filtering ahead of the files going back, where UFW did not filter before.
