@@ -38,10 +38,10 @@ fn is_enabled(node: &dyn Node, name: &str) -> Result<bool> {
 /// What is missing for the unit to be as wanted.
 pub fn need(node: &dyn Node, change: &UnitChange) -> Result<Option<Need>> {
     let mut words = Vec::new();
-    if let Some(wanted) = change.enabled {
-        if is_enabled(node, &change.name)? != wanted {
-            words.push(if wanted { "enabled at boot" } else { "not at boot" });
-        }
+    if let Some(wanted) = change.enabled
+        && is_enabled(node, &change.name)? != wanted
+    {
+        words.push(if wanted { "enabled at boot" } else { "not at boot" });
     }
     if let Some(wanted) = change.active
         && is_active(node, &change.name)? != wanted
