@@ -120,6 +120,8 @@ pub struct UfwChange {
     pub routed: String,
     /// `off`, `low`, `medium`, `high`, `full`.
     pub logging: String,
+    /// Networks whose pings are answered; `None` for everybody's, as UFW comes.
+    pub ping: Option<Vec<String>>,
     /// Arguments of one `ufw` call each, in order: `allow from 10.0.20.0/24 to any port 22 proto tcp comment '…'`
     /// split into words.
     pub rules: Vec<Vec<String>>,
@@ -225,6 +227,7 @@ impl Change {
             Self::Ufw(change) => {
                 let mut lines = vec![change.incoming.clone(), change.outgoing.clone(), change.routed.clone()];
                 lines.push(change.logging.clone());
+                lines.extend(change.ping.iter().flatten().map(|network| format!("ping {network}")));
                 lines.extend(change.rules.iter().map(|rule| rule.join("\0")));
                 lines
             }

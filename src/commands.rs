@@ -142,6 +142,14 @@ fn failed(node: &dyn Node, error: &Error) -> Stop {
     Stop { code: 5, text: format!("{error}\n  hint: {hint}") }
 }
 
+/// What the run that ended last warned of: what its plan knew, and what came up on the way.
+fn warnings_of_run(node: &dyn Node) -> Vec<String> {
+    crate::status::read(node)
+        .ok()
+        .and_then(|status| status.story().map(|story| story.warnings.clone()))
+        .unwrap_or_default()
+}
+
 /// `status.json` is a copy for other programs: a failure to write it is said, and changes nothing.
 fn write_status(node: &dyn Node, watch: &mut dyn Watch) {
     if let Err(error) = crate::status::write_file(node) {

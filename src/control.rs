@@ -137,8 +137,10 @@ pub struct Proposal {
     pub controls: Vec<Control>,
     /// Checks before anything goes live.
     pub gates: Vec<Gate>,
-    /// What the operator should know: shown in plan and report.
+    /// What needs the operator's attention: shown in plan and report, exit code 3.
     pub warnings: Vec<String>,
+    /// What the operator may want to know.
+    pub notes: Vec<String>,
 }
 
 /// Order across areas: what can lock somebody out comes last.

@@ -2,6 +2,8 @@
 //!
 //! `ufw show added` and `ufw status verbose` tell what is there; rules of others are kept.
 
+mod ping;
+
 use super::{Need, UfwChange};
 use crate::error::Result;
 use crate::manifest::Scope;
@@ -77,6 +79,13 @@ pub fn need(node: &dyn Node, change: &UfwChange) -> Result<Option<Need>> {
             "default {incoming} incoming, {outgoing} outgoing, {routed} routed, logging {logging}"
         ));
     }
+    if !ping::holds(node, &change.ping)? {
+        lines.push(match &change.ping {
+            None => "ping from anywhere".to_owned(),
+            Some(networks) if networks.is_empty() => "ping from nowhere".to_owned(),
+            Some(networks) => format!("ping from {}", networks.join(", ")),
+        });
+    }
     if !found.active {
         lines.push("switched on".to_owned());
     }
@@ -145,7 +154,13 @@ pub fn make(node: &dyn Node, change: &UfwChange) -> Result<()> {
     if setting(node, CONF_PATH, "LOGLEVEL")?.as_deref() != Some(logging) {
         call(node, &["logging", logging])?;
     }
-    call(node, &["--force", "enable"]).map(drop)
+    let answered_before = ping::holds(node, &change.ping)?;
+    ping::make(node, &change.ping)?;
+    call(node, &["--force", "enable"])?;
+    if before.active && !answered_before {
+        call(node, &["reload"])?;
+    }
+    Ok(())
 }
 
 /// iptables' word for a policy of ufw.

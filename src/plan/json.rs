@@ -27,6 +27,7 @@ pub fn value(plan: &Plan) -> Json {
         ("gates", Json::List(gates)),
         ("controls", Json::List(controls.collect())),
         ("warnings", Json::texts(&plan.warnings)),
+        ("notes", Json::texts(&plan.notes)),
     ])
 }
 

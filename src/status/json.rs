@@ -32,6 +32,7 @@ pub fn value(status: &Status) -> Json {
         ("gates", list(|story| Json::List(story.gates.iter().map(gate).collect()))),
         ("probes", list(|story| Json::List(story.probes.iter().map(probe).collect()))),
         ("warnings", list(|story| Json::texts(&story.warnings))),
+        ("notes", list(|story| Json::texts(&story.notes))),
         ("kept", list(|story| Json::List(story.kept.iter().map(|kept| path(kept)).collect()))),
         ("transactions", Json::List(status.stories.iter().map(summary).collect())),
     ])

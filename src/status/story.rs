@@ -34,6 +34,8 @@ pub struct Story {
     pub probes: Vec<Checked>,
     /// What the operator should know.
     pub warnings: Vec<String>,
+    /// What the operator may want to know.
+    pub notes: Vec<String>,
     /// Paths that belong to somebody else by now.
     pub kept: Vec<PathBuf>,
     /// Entries of the snapshot, once it is complete.
@@ -161,6 +163,7 @@ impl Story {
             gates: Vec::new(),
             probes: Vec::new(),
             warnings: Vec::new(),
+            notes: Vec::new(),
             kept: Vec::new(),
             entries: None,
         }
@@ -196,6 +199,7 @@ impl Story {
                 milliseconds: None,
             }),
             Event::Warning { text } => self.warnings.push(text.clone()),
+            Event::Note { text } => self.notes.push(text.clone()),
             Event::Intent { step, .. } => self.begin(*step, at),
             Event::Done { step, milliseconds } => self.end(*step, StepOutcome::Done, Some(*milliseconds)),
             Event::Failed { what, message } => self.fail(what, message, at),

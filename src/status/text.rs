@@ -142,6 +142,12 @@ fn details(story: &Story, paint: Paint) -> String {
     for warning in &story.warnings {
         text.push_str(&wrapped(warning, "  ", WIDTH));
     }
+    if !story.notes.is_empty() {
+        text.push_str(&heading("Notes", paint));
+    }
+    for note in &story.notes {
+        text.push_str(&wrapped(note, "  ", WIDTH));
+    }
     if !story.kept.is_empty() {
         text.push_str(&heading("Kept: somebody else changed these since", paint));
     }

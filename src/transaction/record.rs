@@ -68,6 +68,11 @@ pub enum Event {
         /// A sentence.
         text: String,
     },
+    /// Something the operator may want to know.
+    Note {
+        /// A sentence.
+        text: String,
+    },
     /// A step is about to be made; from here on it may have happened.
     Intent {
         /// Place in the plan.
@@ -258,6 +263,7 @@ impl Event {
                 ],
             ),
             Self::Warning { text } => ("warning", vec![("text", text.clone())]),
+            Self::Note { text } => ("note", vec![("text", text.clone())]),
             Self::Intent { step, inverse, scopes, before } => {
                 let mut fields = vec![("step", step.to_string()), ("before", before.to_string())];
                 inverse.push(&mut fields);
@@ -316,6 +322,7 @@ impl Event {
                 milliseconds: fields.number("ms")?,
             },
             "warning" => Self::Warning { text: fields.text("text")? },
+            "note" => Self::Note { text: fields.text("text")? },
             "intent" => Self::Intent {
                 step: step()?,
                 inverse: Inverse::parse(fields)?,
@@ -520,6 +527,7 @@ mod tests {
             Event::Snapshot { entries: 1200 },
             Event::Gate { id: "ssh".into(), passed: false, message: "no\r\nway".into(), milliseconds: 7 },
             Event::Warning { text: "é%41".into() },
+            Event::Note { text: "n".into() },
             Event::Observed { step: 1, after: id },
             Event::Done { step: 1, milliseconds: 12 },
             Event::Failed { what: "x".into(), message: String::new() },

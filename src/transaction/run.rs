@@ -86,6 +86,9 @@ fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(Tran
     for text in plan.warnings.iter().cloned() {
         journal.note(Event::Warning { text })?;
     }
+    for text in plan.notes.iter().cloned() {
+        journal.note(Event::Note { text })?;
+    }
     Ok((id, journal))
 }
 
