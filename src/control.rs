@@ -82,6 +82,13 @@ pub enum Check {
     },
     /// PVE's firewall does not filter.
     PveFirewallOff,
+    /// `/proc/sys` shows this value; a setting that the kernel does not have holds.
+    Kernel {
+        /// Dotted name.
+        name: String,
+        /// As `/proc/sys` shows it.
+        value: String,
+    },
     /// The unit is (not) active and (not) enabled.
     Unit {
         /// Full name.

@@ -196,6 +196,13 @@ pub enum Inverse {
     },
     /// Reload the unit again once the files are back.
     Reload(String),
+    /// Bring a kernel setting back.
+    Kernel {
+        /// Dotted name.
+        name: String,
+        /// What it was.
+        value: String,
+    },
     /// Bring UFW's run-time state back.
     Ufw {
         /// Whether it filtered before.
@@ -393,6 +400,11 @@ impl Inverse {
                 fields.push(("inverse", "reload".to_owned()));
                 fields.push(("name", name.clone()));
             }
+            Self::Kernel { name, value } => {
+                fields.push(("inverse", "kernel".to_owned()));
+                fields.push(("name", name.clone()));
+                fields.push(("value", value.clone()));
+            }
             Self::Ufw { active } => {
                 fields.push(("inverse", "ufw".to_owned()));
                 fields.push(("active", flag(*active)));
@@ -407,6 +419,7 @@ impl Inverse {
             "account" => Self::Account { name: fields.text("name")?, created: fields.flag("created")? },
             "unit" => Self::Unit { name: fields.text("name")?, active: fields.flag("active")? },
             "reload" => Self::Reload(fields.text("name")?),
+            "kernel" => Self::Kernel { name: fields.text("name")?, value: fields.text("value")? },
             "ufw" => Self::Ufw { active: fields.flag("active")? },
             _ => return None,
         })
@@ -506,6 +519,7 @@ mod tests {
             Inverse::Unit { name: "ssh.service".into(), active: false },
             Inverse::Reload("ssh.service".into()),
             Inverse::Ufw { active: true },
+            Inverse::Kernel { name: "net.x".into(), value: "1 2".into() },
         ];
         let mut events: Vec<Event> = inverses
             .into_iter()
