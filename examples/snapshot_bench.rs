@@ -13,7 +13,6 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 9;
-const STORE: &str = "/objects";
 
 type Anything = Result<(), Box<dyn Error>>;
 
@@ -38,35 +37,35 @@ fn copy(from: &Path, to: &Path) -> Anything {
 }
 
 /// A snapshot as a transaction takes it: contents and manifest durable; and how much of that was waiting.
-fn snapshot(machine: &Machine) -> firstlight::error::Result<(Manifest, usize)> {
-    let objects = Objects::new(machine, Path::new(STORE));
+fn snapshot(machine: &Machine, root: &Path) -> firstlight::error::Result<(Manifest, usize)> {
+    let objects = Objects::new(machine, &root.join("objects"));
     let mut batch = objects.batch()?;
-    let manifest = capture(machine, &[Scope::Tree("/etc".into())], &[], Some(&mut batch))?;
+    let manifest = capture(machine, &[Scope::Tree(root.join("etc"))], &[], Some(&mut batch))?;
     let fresh = batch.commit()?;
-    let _ = machine.remove_file(Path::new("/manifest"));
-    manifest.store(machine, Path::new("/manifest"))?;
-    machine.sync_file(Path::new("/manifest"))?;
+    let _ = machine.remove_file(&root.join("manifest"));
+    manifest.store(machine, &root.join("manifest"))?;
+    machine.sync_file(&root.join("manifest"))?;
     Ok((manifest, fresh))
 }
 
 fn against_copying(root: &Path) -> Anything {
-    let machine = Machine::open(root).map_err(text)?;
+    let machine = Machine::open(Path::new("/")).map_err(text)?;
     let (mut copying, mut first, mut second) = (Vec::new(), Vec::new(), Vec::new());
     let (mut entries, mut fresh, mut again) = (0, 0, 0);
     for _ in 0..ROUNDS {
         // What the round before left dirty is nobody's.
-        machine.sync_all(Path::new("/")).map_err(text)?;
+        machine.sync_all(root).map_err(text)?;
         let begin = Instant::now();
         copy(&root.join("etc"), &root.join("copy"))?;
         copying.push(begin.elapsed());
         std::fs::remove_dir_all(root.join("copy"))?;
-        machine.sync_all(Path::new("/")).map_err(text)?;
+        machine.sync_all(root).map_err(text)?;
         let begin = Instant::now();
-        let (manifest, stored) = snapshot(&machine).map_err(text)?;
+        let (manifest, stored) = snapshot(&machine, root).map_err(text)?;
         first.push(begin.elapsed());
         (entries, fresh) = (manifest.entries.len(), stored);
         let begin = Instant::now();
-        again = snapshot(&machine).map_err(text)?.1;
+        again = snapshot(&machine, root).map_err(text)?.1;
         second.push(begin.elapsed());
         std::fs::remove_dir_all(root.join("objects"))?;
     }
@@ -79,18 +78,18 @@ fn against_copying(root: &Path) -> Anything {
 }
 
 fn rolling_back(root: &Path) -> Anything {
-    let machine = Machine::open(root).map_err(text)?;
-    let (before, _) = snapshot(&machine).map_err(text)?;
+    let machine = Machine::open(Path::new("/")).map_err(text)?;
+    let (before, _) = snapshot(&machine, root).map_err(text)?;
     let files = || before.entries.keys().filter(|path| machine.read(path).is_ok_and(|text| !text.is_empty()));
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
         for path in files().take(100) {
-            std::fs::write(root.join(path.strip_prefix("/")?), "changed")?;
+            std::fs::write(path, "changed")?;
         }
-        machine.sync_all(Path::new("/")).map_err(text)?;
+        machine.sync_all(root).map_err(text)?;
         let begin = Instant::now();
-        let now = capture(&machine, &[Scope::Tree("/etc".into())], &[], None).map_err(text)?;
-        let objects = Objects::new(&machine, Path::new(STORE));
+        let now = capture(&machine, &[Scope::Tree(root.join("etc"))], &[], None).map_err(text)?;
+        let objects = Objects::new(&machine, &root.join("objects"));
         restore(&machine, &objects, &before.restoration(&now)).map_err(text)?;
         times.push(begin.elapsed());
     }
@@ -109,13 +108,13 @@ fn many_files(root: &Path, count: usize) -> Anything {
             format!("value = {number}\n"),
         )?;
     }
-    let machine = Machine::open(root).map_err(text)?;
-    machine.sync_all(Path::new("/")).map_err(text)?;
+    let machine = Machine::open(Path::new("/")).map_err(text)?;
+    machine.sync_all(root).map_err(text)?;
     let begin = Instant::now();
-    snapshot(&machine).map_err(text)?;
+    snapshot(&machine, root).map_err(text)?;
     let first = begin.elapsed();
     let begin = Instant::now();
-    snapshot(&machine).map_err(text)?;
+    snapshot(&machine, root).map_err(text)?;
     let second = begin.elapsed();
     let each = |time: Duration| time / u32::try_from(count).unwrap_or(u32::MAX);
     println!(

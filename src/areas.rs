@@ -38,7 +38,7 @@ pub fn propose_all(profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Ref
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    merged.warnings.extend(left_alone(profile, facts));
+    merged.notes.extend(left_alone(profile, facts));
     sort_by_phase(&mut merged);
     Ok(merged)
 }
@@ -52,6 +52,7 @@ fn append(merged: &mut Proposal, mut proposal: Proposal) {
     merged.controls.append(&mut proposal.controls);
     merged.gates.append(&mut proposal.gates);
     merged.warnings.append(&mut proposal.warnings);
+    merged.notes.append(&mut proposal.notes);
 }
 
 fn sort_by_phase(proposal: &mut Proposal) {

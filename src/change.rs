@@ -2,6 +2,7 @@
 
 mod account;
 mod file;
+mod kernel;
 mod packages;
 mod ufw;
 mod unit;
@@ -15,6 +16,7 @@ use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 
 pub use file::owner_ids;
+pub use kernel::value as kernel_value;
 
 /// One reversible effect. Areas build these; `transaction` observes, does and reverts them.
 #[derive(Clone)]
@@ -33,6 +35,8 @@ pub enum Change {
     Reload(ReloadChange),
     /// UFW's defaults and rules, and UFW switched on.
     Ufw(UfwChange),
+    /// A kernel setting at run time.
+    Kernel(KernelChange),
 }
 
 /// A regular file with exactly this content, mode and owner. Parents must exist by then.
@@ -109,6 +113,15 @@ pub struct ReloadChange {
     pub after: Vec<PathBuf>,
 }
 
+/// One kernel setting at run time; nothing is done where the kernel does not have it.
+#[derive(Clone)]
+pub struct KernelChange {
+    /// `net.bridge.bridge-nf-call-iptables`.
+    pub name: String,
+    /// As `/proc/sys` shows it.
+    pub value: String,
+}
+
 /// UFW as wanted (rows E2 to E4).
 #[derive(Clone)]
 pub struct UfwChange {
@@ -120,6 +133,8 @@ pub struct UfwChange {
     pub routed: String,
     /// `off`, `low`, `medium`, `high`, `full`.
     pub logging: String,
+    /// Networks whose pings are answered; `None` for everybody's, as UFW comes.
+    pub ping: Option<Vec<String>>,
     /// Arguments of one `ufw` call each, in order: `allow from 10.0.20.0/24 to any port 22 proto tcp comment '…'`
     /// split into words.
     pub rules: Vec<Vec<String>>,
@@ -145,6 +160,7 @@ impl Change {
             Self::Unit(change) => unit::need(node, change),
             Self::Reload(_) => Ok(None),
             Self::Ufw(change) => ufw::need(node, change),
+            Self::Kernel(change) => kernel::need(node, change),
         }
     }
 
@@ -160,7 +176,7 @@ impl Change {
             Self::Packages(_) => packages::scopes(),
             Self::Account(change) => account::scopes(node, change)?,
             Self::Unit(_) => unit::scopes(),
-            Self::Reload(_) => Vec::new(),
+            Self::Reload(_) | Self::Kernel(_) => Vec::new(),
             Self::Ufw(_) => ufw::scopes(),
         })
     }
@@ -174,6 +190,7 @@ impl Change {
             Self::Unit(change) => unit::inverse(node, &change.name),
             Self::Reload(change) => Ok(Inverse::Reload(change.name.clone())),
             Self::Ufw(_) => ufw::inverse(node),
+            Self::Kernel(change) => kernel::inverse(node, change),
         }
     }
 
@@ -187,6 +204,7 @@ impl Change {
             Self::Unit(change) => unit::set(node, change),
             Self::Reload(change) => unit::reload(node, change),
             Self::Ufw(change) => ufw::make(node, change),
+            Self::Kernel(change) => kernel::set(node, &change.name, &change.value),
         }
     }
 
@@ -205,7 +223,12 @@ impl Change {
             Self::Directory(change) => {
                 vec![change.path.display().to_string(), format!("{:o}", change.mode), change.owner.clone()]
             }
-            Self::Packages(change) => change.names.clone(),
+            Self::Packages(change) => {
+                let directory = change.directory.as_deref().map(|path| path.display().to_string());
+                let mut lines = vec![change.allow_upgrades.to_string(), directory.unwrap_or_default()];
+                lines.extend(change.names.iter().cloned());
+                lines
+            }
             Self::Account(change) => {
                 let password = match &change.password {
                     None => "kept",
@@ -222,9 +245,14 @@ impl Change {
                 vec![change.name.clone(), format!("{:?} {:?}", change.enabled, change.active)]
             }
             Self::Reload(change) => vec![change.name.clone()],
+            Self::Kernel(change) => vec![change.name.clone(), change.value.clone()],
             Self::Ufw(change) => {
                 let mut lines = vec![change.incoming.clone(), change.outgoing.clone(), change.routed.clone()];
                 lines.push(change.logging.clone());
+                lines.push(match &change.ping {
+                    None => "ping any".to_owned(),
+                    Some(networks) => format!("ping {}", networks.join(",")),
+                });
                 lines.extend(change.rules.iter().map(|rule| rule.join("\0")));
                 lines
             }
@@ -232,7 +260,8 @@ impl Change {
         format!("{}\0{}", self.kind(), lines.join("\0"))
     }
 
-    fn kind(&self) -> &'static str {
+    /// The word for its kind, in plans and hashes.
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::File(_) => "file",
             Self::Directory(_) => "directory",
@@ -241,6 +270,7 @@ impl Change {
             Self::Unit(_) => "unit",
             Self::Reload(_) => "reload",
             Self::Ufw(_) => "ufw",
+            Self::Kernel(_) => "kernel",
         }
     }
 }
@@ -257,13 +287,14 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<()> {
         Inverse::Packages(names) => packages::undo(node, names),
         Inverse::Unit { name, active } => unit::undo(node, name, *active),
         Inverse::Ufw { active } => ufw::undo(node, *active),
+        Inverse::Kernel { name, value } => kernel::undo(node, name, value),
     }
 }
 
 /// Once all paths are back: services read them again, and what ran before runs again. Safe to repeat.
 pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
     match inverse {
-        Inverse::Paths | Inverse::Account { .. } | Inverse::Packages(_) => Ok(()),
+        Inverse::Paths | Inverse::Account { .. } | Inverse::Packages(_) | Inverse::Kernel { .. } => Ok(()),
         Inverse::Unit { name, active } => unit::settle(node, name, *active),
         Inverse::Reload(name) => unit::reload_if_active(node, name),
         Inverse::Ufw { active } => ufw::settle(node, *active),

@@ -123,7 +123,8 @@ fn recover_first(node: &dyn Node, watch: &mut dyn Watch) -> Result<(), Stop> {
     match engine::recover(node, Stage::Late, watch) {
         Ok(Some(outcome @ Outcome::Stuck(..))) => {
             write_status(node, watch);
-            let report = Report { occasion: Occasion::Recover, outcome: &outcome, warnings: &[], login: None };
+            let report =
+                Report { occasion: Occasion::Recover, outcome: &outcome, warnings: &[], login: None };
             Err(Stop { code: 5, text: report.render(Paint::PLAIN) })
         }
         Ok(_) => Ok(()),
@@ -133,14 +134,20 @@ fn recover_first(node: &dyn Node, watch: &mut dyn Watch) -> Result<(), Stop> {
 
 /// An error out of the middle of a transaction: the journal knows what it means.
 fn failed(node: &dyn Node, error: &Error) -> Stop {
-    let open = crate::status::read(node).map_or(true, |status| {
-        status.is_open()
-    });
+    let open = crate::status::read(node).map_or(true, |status| status.is_open());
     if !open {
         return Stop { code: 1, text: error.to_string() };
     }
     let hint = "the node is neither the old one nor the new one; run `firstlight recover`, or reboot";
     Stop { code: 5, text: format!("{error}\n  hint: {hint}") }
+}
+
+/// What the run that ended last warned of: what its plan knew, and what came up on the way.
+fn warnings_of_run(node: &dyn Node) -> Vec<String> {
+    crate::status::read(node)
+        .ok()
+        .and_then(|status| status.story().map(|story| story.warnings.clone()))
+        .unwrap_or_default()
 }
 
 /// `status.json` is a copy for other programs: a failure to write it is said, and changes nothing.

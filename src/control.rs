@@ -82,6 +82,13 @@ pub enum Check {
     },
     /// PVE's firewall does not filter.
     PveFirewallOff,
+    /// `/proc/sys` shows this value; a setting that the kernel does not have holds.
+    Kernel {
+        /// Dotted name.
+        name: String,
+        /// As `/proc/sys` shows it.
+        value: String,
+    },
     /// The unit is (not) active and (not) enabled.
     Unit {
         /// Full name.
@@ -137,8 +144,10 @@ pub struct Proposal {
     pub controls: Vec<Control>,
     /// Checks before anything goes live.
     pub gates: Vec<Gate>,
-    /// What the operator should know: shown in plan and report.
+    /// What needs the operator's attention: shown in plan and report, exit code 3.
     pub warnings: Vec<String>,
+    /// What the operator may want to know.
+    pub notes: Vec<String>,
 }
 
 /// Order across areas: what can lock somebody out comes last.

@@ -2,9 +2,14 @@
 
 use std::fmt;
 
-/// A failure that a person reads. `doing` names the object; `hint` says what to do next and may be empty.
+/// A failure that a person reads. One pointer wide: results travel through every call, and the binary pays for
+/// each byte of them.
 #[cfg_attr(test, derive(Debug))]
-pub struct Error {
+pub struct Error(Box<Parts>);
+
+/// `doing` names the object; `hint` says what to do next and may be empty.
+#[cfg_attr(test, derive(Debug))]
+pub struct Parts {
     /// What was being done, to which object: `writing /etc/sudoers.d/firstlight`.
     pub doing: String,
     /// Why it failed, in the words of whoever refused.
@@ -20,14 +25,22 @@ impl Error {
     /// An error without a hint.
     #[cold]
     pub fn new(doing: impl Into<String>, because: impl fmt::Display) -> Self {
-        Self { doing: doing.into(), because: because.to_string(), hint: String::new() }
+        Self(Box::new(Parts { doing: doing.into(), because: because.to_string(), hint: String::new() }))
     }
 
     /// The same error with what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = hint.into();
+        self.0.hint = hint.into();
         self
+    }
+}
+
+impl std::ops::Deref for Error {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
     }
 }
 

@@ -12,14 +12,13 @@ use crate::node::{Node, exists};
 use crate::payload::{self, Sealed};
 use crate::progress::{Importance, Watch};
 use crate::provision::{self, Planned};
+use crate::status::PENDING_PATH;
 use crate::transaction::journal::{Journal, read_records};
 use crate::transaction::record::{Event, Record};
 use crate::transaction::state::{self, HOOK_PATH};
 use crate::transaction::{Outcome, Stage, Story, recover};
 use std::path::{Path, PathBuf};
 
-/// PVE's flag: while it exists, the executable is run at every boot.
-pub const PENDING_PATH: &str = "/var/lib/proxmox-first-boot/pending-first-boot-setup";
 /// Tries in all.
 pub const TRIES: u32 = 3;
 const CREDENTIAL_PATH: &str = "/run/credentials/@system/firstlight.answer";
@@ -86,6 +85,9 @@ fn provision(
     let outcome = provision::apply(node, &plan, answer, "hook", watch)?;
     match &outcome {
         Outcome::Unchanged | Outcome::Committed(_) => {
+            if matches!(outcome, Outcome::Unchanged) {
+                note(node, Event::Ended { outcome: "unchanged".to_owned(), message: String::new() })?;
+            }
             scrub(node, executable)?;
             clear_notes(node)?;
         }

@@ -54,6 +54,7 @@ impl<'a> Observer<'a> {
             Check::UfwRule(words) => self.ufw_rule(words),
             Check::UfwNothingWider { ports, networks } => self.ufw_nothing_wider(ports, networks),
             Check::PveFirewallOff => self.pve_firewall_off(),
+            Check::Kernel { name, value } => self.kernel(name, value),
             Check::Unit { name, enabled, active } => self.unit(name, *enabled, *active),
             Check::FileMode { path, mode } => self.file_mode(path, *mode),
         }
@@ -110,6 +111,14 @@ impl<'a> Observer<'a> {
             }
         }
         Ok(Verdict::Holds)
+    }
+
+    fn kernel(&self, name: &str, wanted: &str) -> Result<Verdict> {
+        let found = crate::change::kernel_value(self.node, name)?;
+        Ok(match found {
+            Some(found) if found != wanted => Verdict::Fails(format!("{name} is {found}")),
+            _ => Verdict::Holds,
+        })
     }
 
     fn file_mode(&self, path: &Path, mode: u32) -> Result<Verdict> {

@@ -19,8 +19,10 @@ pub struct Plan {
     pub controls: Vec<Control>,
     /// Checks of new contents.
     pub gates: Vec<Gate>,
-    /// What the operator should know.
+    /// What needs the operator's attention.
     pub warnings: Vec<String>,
+    /// What the operator may want to know.
+    pub notes: Vec<String>,
     /// SHA-256 over the steps, hexadecimal; a secret counts by its reference.
     pub hash: String,
 }
@@ -52,7 +54,7 @@ pub enum View {
 
 /// Looks at the node for each change that is proposed, and keeps those that are still needed.
 pub fn make(node: &dyn Node, proposal: Proposal) -> Result<Plan> {
-    let Proposal { mut changes, controls, gates, warnings } = proposal;
+    let Proposal { mut changes, controls, gates, warnings, notes } = proposal;
     changes.sort_by_key(|(phase, _)| *phase);
     let mut steps: Vec<Step> = Vec::new();
     for (_, change) in changes {
@@ -66,7 +68,7 @@ pub fn make(node: &dyn Node, proposal: Proposal) -> Result<Plan> {
         }
     }
     let hash = hash(&steps);
-    Ok(Plan { steps, controls, gates, warnings, hash })
+    Ok(Plan { steps, controls, gates, warnings, notes, hash })
 }
 
 impl Step {

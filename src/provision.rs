@@ -30,7 +30,7 @@ pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
     }
 }
 
-/// Makes the plan true in one transaction; warnings are said first.
+/// Makes the plan true in one transaction; warnings and notes are said first.
 pub fn apply(
     node: &dyn Node,
     plan: &Plan,
@@ -40,6 +40,9 @@ pub fn apply(
 ) -> Result<Outcome> {
     for warning in &plan.warnings {
         watch.say(Importance::Warning, warning);
+    }
+    for note in &plan.notes {
+        watch.say(Importance::Info, note);
     }
     let order = Order { door, source: &answer.profile.source, record: &answer.record };
     transaction::apply(node, plan, &order, watch)

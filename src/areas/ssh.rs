@@ -9,7 +9,7 @@ use crate::change::{Change, FileChange, ReloadChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::gate::SSHD_PROGRAM;
-use crate::profile::{Profile, RootLogin};
+use crate::profile::{Algorithms, Profile, RootLogin};
 use options::{Seen, SshOption};
 use std::path::PathBuf;
 
@@ -135,6 +135,10 @@ fn warnings(profile: &Profile, facts: &Facts) -> Vec<String> {
         if facts.user(name.as_str()).is_none() {
             warnings.push(format!("AllowUsers names {}, who has no account on this node", name.as_str()));
         }
+    }
+    if profile.ssh.algorithms == Algorithms::Strict {
+        // Row A6; ssh-audit's policies want 4096 bits, Debian makes 3072.
+        warnings.push("strict: the RSA host key is not made anew with 4096 bits in this version".to_owned());
     }
     warnings
 }

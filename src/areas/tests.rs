@@ -1,1 +1,193 @@
-//! Tests.
+use super::example::network;
+use super::*;
+use crate::change::Change;
+use crate::control::Phase;
+use crate::profile::{FirewallMode, Management};
+
+pub(crate) fn messages(refusals: Result<Proposal, Vec<Refusal>>) -> Vec<String> {
+    refusals.err().unwrap_or_default().into_iter().map(|r| format!("{} {}", r.key, r.message)).collect()
+}
+
+fn kind(change: &Change) -> &'static str {
+    match change {
+        Change::File(_) => "file",
+        Change::Directory(_) => "directory",
+        Change::Packages(_) => "packages",
+        Change::Account(_) => "account",
+        Change::Unit(_) => "unit",
+        Change::Reload(_) => "reload",
+        Change::Ufw(_) => "ufw",
+    }
+}
+
+#[test]
+fn changes_come_in_the_order_of_their_phases_and_exposure_comes_last() {
+    let proposal = propose_all(&Profile::example(), &Facts::example()).ok().unwrap();
+    let kinds: Vec<&str> = proposal.changes.iter().map(|(_, change)| kind(change)).collect();
+    assert_eq!(
+        kinds,
+        ["packages", "account", "directory", "file", "file", "file", "unit", "unit", "unit", "reload", "ufw"]
+    );
+    let mut phases: Vec<Phase> = proposal.changes.iter().map(|(phase, _)| *phase).collect();
+    let sorted = phases.clone();
+    phases.sort();
+    assert!(phases == sorted);
+}
+
+#[test]
+fn controls_name_the_changes_that_bring_them_about_after_the_merge() {
+    let proposal = propose_all(&Profile::example(), &Facts::example()).ok().unwrap();
+    let brought = |id: &str| {
+        let control = proposal.controls.iter().find(|control| control.id == id).unwrap();
+        control.changes.iter().map(|&place| kind(&proposal.changes[place].1)).collect::<Vec<_>>()
+    };
+    assert_eq!(brought("packages.installed.ufw"), ["packages"]);
+    assert_eq!(brought("admin.account"), ["account"]);
+    assert_eq!(brought("admin.sudo"), ["file"]);
+    assert_eq!(brought("ssh.password-login.root"), ["file", "reload"]);
+    assert_eq!(brought("firewall.active"), ["ufw"]);
+    assert_eq!(brought("firewall.nothing-wider"), ["ufw"]);
+    assert_eq!(brought("firewall.after-reboot"), ["unit"]);
+}
+
+#[test]
+fn every_control_has_an_id_of_its_own_area_and_no_id_stands_twice() {
+    let mut profile = Profile::example();
+    profile.firewall.management = Management::Networks(vec![network("10.0.20.0/24"), network("fd00::/64")]);
+    let proposal = propose_all(&profile, &Facts::example()).ok().unwrap();
+    let mut ids: Vec<&str> = proposal.controls.iter().map(|control| &*control.id).collect();
+    assert!(ids.iter().all(|id| AREAS.iter().any(|area| id.starts_with(&format!("{}.", area.name())))));
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count);
+}
+
+#[test]
+fn what_is_not_built_is_named_in_one_sentence() {
+    let mut profile = Profile::example();
+    let sentences = |profile: &Profile| propose_all(profile, &Facts::example()).ok().unwrap().notes;
+    assert_eq!(
+        sentences(&profile),
+        [
+            "not in this version, left alone: the admin in PVE, totp, fail2ban configuration, kernel, services, \
+          apparmor, repositories, updates, audit"
+        ]
+    );
+    profile.totp.enabled = false;
+    profile.kernel.enabled = false;
+    profile.audit.enabled = false;
+    profile.admin.pve_role = String::new();
+    assert_eq!(
+        sentences(&profile),
+        [
+            "not in this version, left alone: fail2ban configuration, services, apparmor, repositories, updates"
+        ]
+    );
+}
+
+#[test]
+fn all_refusals_of_all_areas_come_at_once() {
+    let mut profile = Profile::example();
+    profile.admin.password_hash = None;
+    profile.firewall.mode = Some(FirewallMode::Pve);
+    let facts = Facts { sshd_includes_drop_ins: false, ..Facts::example() };
+    let messages = messages(propose_all(&profile, &facts));
+    let keys: Vec<&str> = messages.iter().map(|message| message.split(' ').next().unwrap()).collect();
+    assert_eq!(
+        keys,
+        ["firstlight.admin.password-hash", "firstlight.ssh.enabled", "firstlight.firewall.mode"]
+    );
+}
+
+#[test]
+fn keys_only_without_a_key_of_the_admin_is_refused() {
+    let mut profile = Profile::example();
+    profile.admin.ssh_keys.clear();
+    assert_eq!(
+        messages(propose_all(&profile, &Facts::example())),
+        ["firstlight.admin.ssh-keys must hold a key: password login is off, and ops has no key on this node"]
+    );
+    let mut facts = Facts::example();
+    let known = crate::facts::User { name: "ops".into(), uid: 1000, has_keys: true, ..Default::default() };
+    facts.users.push(known);
+    assert!(propose_all(&profile, &facts).is_ok());
+    facts.users.pop();
+    profile.ssh.password_login = true;
+    assert!(propose_all(&profile, &facts).is_ok());
+}
+
+#[test]
+fn b3_allow_users_needs_an_account_for_the_admin_when_none_is_made() {
+    let mut profile = Profile::example();
+    profile.admin.enabled = false;
+    profile.ssh.password_login = true;
+    assert_eq!(
+        messages(propose_all(&profile, &Facts::example())),
+        [
+            "firstlight.admin.enabled must be true: ops has no account on this node, and AllowUsers would let only \
+          root in"
+        ]
+    );
+}
+
+mod packages {
+    use super::*;
+    use crate::profile::Sudo;
+
+    fn names(profile: &Profile) -> Vec<String> {
+        let proposal = packages::Packages.propose(profile, &Facts::example()).ok().unwrap();
+        match &proposal.changes.first() {
+            Some((Phase::Packages, Change::Packages(change))) => change.names.clone(),
+            _ => Vec::new(),
+        }
+    }
+    use super::super::packages;
+
+    #[test]
+    fn h2_every_area_brings_its_packages_in_one_call() {
+        let mut profile = Profile::example();
+        assert_eq!(
+            names(&profile),
+            ["apt-listchanges", "fail2ban", "python3-systemd", "sudo", "ufw", "unattended-upgrades"]
+        );
+        profile.admin.sudo = Sudo::None;
+        profile.updates.enabled = false;
+        profile.firewall.mode = Some(FirewallMode::Pve);
+        assert_eq!(names(&profile), ["fail2ban", "python3-systemd"]);
+        profile.fail2ban.enabled = false;
+        assert!(names(&profile).is_empty());
+    }
+
+    #[test]
+    fn h2_services_start_after_the_packages_and_on_debian_12_fail2ban_reads_the_journal() {
+        let facts = Facts { debian_version: "12".into(), ..Facts::example() };
+        let proposal = packages::Packages.propose(&Profile::example(), &facts).ok().unwrap();
+        let file = proposal.changes.iter().find_map(|(phase, change)| match change {
+            Change::File(file) => Some((*phase == Phase::Files, file)),
+            _ => None,
+        });
+        let (in_phase, file) = file.unwrap();
+        assert!(in_phase);
+        assert_eq!(file.path.to_str(), Some("/etc/fail2ban/jail.d/firstlight.conf"));
+        assert_eq!(file.content, b"# Written by firstlight.\n[sshd]\nbackend = systemd\n");
+        let units: Vec<&str> = proposal
+            .changes
+            .iter()
+            .filter_map(|(phase, change)| match change {
+                Change::Unit(unit) if *phase == Phase::Services => Some(unit.name.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(units, ["fail2ban.service", "unattended-upgrades.service"]);
+    }
+
+    #[test]
+    fn h2_a_relative_directory_of_packages_is_refused() {
+        let profile = Profile { packages_directory: "debs".into(), ..Profile::example() };
+        assert_eq!(
+            messages(packages::Packages.propose(&profile, &Facts::example())),
+            ["firstlight.packages-directory must be an absolute path"]
+        );
+    }
+}

@@ -6,6 +6,9 @@ use crate::node::{Kind, Metadata, Node, read_text};
 use crate::plan::View;
 use std::path::{Path, PathBuf};
 
+/// pmxcfs keeps `/etc/pve` here; the write-ahead log first.
+const PMXCFS_DATABASE: [&str; 2] = ["/var/lib/pve-cluster/config.db-wal", "/var/lib/pve-cluster/config.db"];
+
 /// Where new content waits beside its file; the name is fixed so that a crash leaves nothing unknown.
 pub fn waiting_path(path: &Path) -> PathBuf {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -40,8 +43,10 @@ pub fn file_need(node: &dyn Node, change: &FileChange) -> Result<Option<Need>> {
         }
         _ => None,
     };
-    let right = before.as_deref() == Some(change.content.as_slice())
-        && found.as_ref().is_some_and(|metadata| fits(node, metadata, change.mode, &change.owner));
+    let metadata_fits =
+        |metadata| fixed_by_place(&change.path) || fits(node, metadata, change.mode, &change.owner);
+    let right =
+        before.as_deref() == Some(change.content.as_slice()) && found.as_ref().is_some_and(metadata_fits);
     if right {
         return Ok(None);
     }
@@ -57,7 +62,9 @@ pub fn file_need(node: &dyn Node, change: &FileChange) -> Result<Option<Need>> {
         change.mode,
         change.owner
     );
-    let view = if change.public {
+    // What is not world-readable now is not shown either, whatever the new mode.
+    let readable = found.as_ref().is_none_or(|metadata| metadata.mode & 0o004 != 0);
+    let view = if change.public && readable {
         View::Diff { path: change.path.clone(), before, after: change.content.clone() }
     } else {
         View::Lines(Vec::new())
@@ -81,7 +88,12 @@ pub fn directory_need(node: &dyn Node, change: &DirectoryChange) -> Result<Optio
     Ok(Some(Need { title, view: View::Lines(Vec::new()) }))
 }
 
-/// An owner that does not exist yet fits nothing. Below `/etc/pve` modes and owners are pmxcfs's own.
+/// Below `/etc/pve` modes and owners are pmxcfs's own (pve-observed 3.8).
+fn fixed_by_place(path: &Path) -> bool {
+    path.starts_with("/etc/pve")
+}
+
+/// An owner that does not exist yet fits nothing.
 fn fits(node: &dyn Node, metadata: &Metadata, mode: u32, owner: &str) -> bool {
     metadata.mode == mode && owner_ids(node, owner).is_ok_and(|ids| ids == (metadata.uid, metadata.gid))
 }
@@ -99,7 +111,21 @@ pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
     }
     node.sync_file(&waiting)?;
     node.rename(&waiting, &change.path)?;
-    sync_parent(node, &change.path)
+    sync_parent(node, &change.path)?;
+    if fixed_by_place(&change.path) {
+        sync_pmxcfs(node)?;
+    }
+    Ok(())
+}
+
+/// fsync below `/etc/pve` does nothing: what makes its content durable is its database.
+fn sync_pmxcfs(node: &dyn Node) -> Result<()> {
+    for path in PMXCFS_DATABASE.map(Path::new) {
+        if node.lookup(path)?.is_some() {
+            node.sync_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the directory, or corrects its mode and owner.

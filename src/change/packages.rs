@@ -143,12 +143,11 @@ fn judge(simulated: &Output, change: &PackagesChange) -> Result<Vec<String>> {
             (Some("Remv" | "Purg"), Some(name), _) => {
                 return Err(Error::new("planning the packages", format!("apt would remove {name}")));
             }
-            (Some("Inst"), Some(name), Some(next)) if next.starts_with('[') => {
-                if !change.allow_upgrades {
-                    return Err(Error::new("planning the packages", format!("apt would upgrade {name}"))
-                        .hint("upgrade the node first, or set firstlight.packages.allow-upgrades = true"));
-                }
+            (Some("Inst"), Some(name), Some(next)) if next.starts_with('[') && !change.allow_upgrades => {
+                return Err(Error::new("planning the packages", format!("apt would upgrade {name}"))
+                    .hint("upgrade the node first, or set firstlight.packages.allow-upgrades = true"));
             }
+            (Some("Inst"), Some(_), Some(next)) if next.starts_with('[') => {}
             (Some("Inst"), Some(name), _) => {
                 new.push(name.split(':').next().unwrap_or(name).to_owned());
             }

@@ -2,10 +2,12 @@
 //!
 //! `ufw show added` and `ufw status verbose` tell what is there; rules of others are kept.
 
+mod ping;
+
 use super::{Need, UfwChange};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::manifest::Scope;
-use crate::node::{Invocation, Node, Output, exists, run_checked};
+use crate::node::{Invocation, Node, Output, exists, read_text, run_checked};
 use crate::plan::View;
 use crate::transaction::record::Inverse;
 use std::path::Path;
@@ -13,12 +15,17 @@ use std::path::Path;
 /// UFW's command.
 pub const UFW: &str = "/usr/sbin/ufw";
 
+const DEFAULTS_PATH: &str = "/etc/default/ufw";
+const CONF_PATH: &str = "/etc/ufw/ufw.conf";
+/// What the comments of our own rules begin with.
+const COMMENT_PREFIX: &str = "firstlight: ";
+
 /// Everything `ufw` writes.
 pub fn scopes() -> Vec<Scope> {
     vec![
         Scope::Tree("/etc/ufw".into()),
         Scope::Entry("/etc/default".into()),
-        Scope::Entry("/etc/default/ufw".into()),
+        Scope::Entry(DEFAULTS_PATH.into()),
     ]
 }
 
@@ -40,7 +47,7 @@ fn found(node: &dyn Node) -> Result<Found> {
     let status = call(node, &["status", "verbose"])?.stdout;
     let added = call(node, &["show", "added"])?.stdout;
     let rules = added.lines().filter_map(|line| line.strip_prefix("ufw ")).map(words).collect();
-    Ok(Found { active: status.lines().any(|line| line.trim() == "Status: active"), status, rules })
+    Ok(Found { active: is_active(&status), status, rules })
 }
 
 /// Splits a line as a shell would: single quotes hold words together.
@@ -65,6 +72,20 @@ pub fn need(node: &dyn Node, change: &UfwChange) -> Result<Option<Need>> {
     if !found.status.lines().any(|line| line.starts_with(&defaults)) {
         lines.push(format!("default {} incoming, {} outgoing", change.incoming, change.outgoing));
     }
+    lines.extend(outdated(&found, change).iter().map(|rule| format!("- ufw {}", rule.join(" "))));
+    if !defaults_hold(&found, change) {
+        let UfwChange { incoming, outgoing, routed, logging, .. } = change;
+        lines.push(format!(
+            "default {incoming} incoming, {outgoing} outgoing, {routed} routed, logging {logging}"
+        ));
+    }
+    if !ping::holds(node, &change.ping)? {
+        lines.push(match &change.ping {
+            None => "ping from anywhere".to_owned(),
+            Some(networks) if networks.is_empty() => "ping from nowhere".to_owned(),
+            Some(networks) => format!("ping from {}", networks.join(", ")),
+        });
+    }
     if !found.active {
         lines.push("switched on".to_owned());
     }
@@ -75,13 +96,37 @@ pub fn need(node: &dyn Node, change: &UfwChange) -> Result<Option<Need>> {
     Ok(Some(Need { title, view: View::Lines(lines) }))
 }
 
+/// `Default: deny (incoming), allow (outgoing), disabled (routed)`, and `Logging: on (low)` or `Logging: off`.
+/// "disabled" is what ufw says while the kernel does not forward, whatever the policy.
+fn defaults_hold(found: &Found, change: &UfwChange) -> bool {
+    let UfwChange { incoming, outgoing, routed, logging, .. } = change;
+    let policies = format!("Default: {incoming} (incoming), {outgoing} (outgoing), ");
+    let logged =
+        if logging == "off" { "Logging: off".to_owned() } else { format!("Logging: on ({logging})") };
+    let forwards = |rest: &str| rest == "disabled (routed)" || rest == format!("{routed} (routed)");
+    let mut lines = found.status.lines();
+    lines.clone().any(|line| line.strip_prefix(&policies).is_some_and(forwards))
+        && lines.any(|line| line.trim() == logged)
+}
+
+/// Rules of ours that are no longer wanted: an earlier answer was wider. Rules of others are kept.
+fn outdated<'a>(found: &'a Found, change: &UfwChange) -> Vec<&'a Vec<String>> {
+    let ours = |rule: &Vec<String>| rule.last().is_some_and(|comment| comment.starts_with(COMMENT_PREFIX));
+    found.rules.iter().filter(|rule| ours(rule) && !change.rules.contains(rule)).collect()
+}
+
 fn missing<'a>(found: &Found, change: &'a UfwChange) -> Vec<&'a Vec<String>> {
     change.rules.iter().filter(|rule| !found.rules.contains(rule)).collect()
 }
 
 /// Whether it filtered before, for the way back.
 pub fn inverse(node: &dyn Node) -> Result<Inverse> {
-    Ok(Inverse::Ufw { active: found(node)?.active })
+    let installed = exists(node, Path::new(UFW))?;
+    Ok(Inverse::Ufw { active: installed && is_active(&call(node, &["status"])?.stdout) })
+}
+
+fn is_active(status: &str) -> bool {
+    status.lines().any(|line| line.trim() == "Status: active")
 }
 
 /// Adds what is missing, then switches UFW on: never before the rules that let the admin in exist (row E4).
@@ -91,18 +136,47 @@ pub fn make(node: &dyn Node, change: &UfwChange) -> Result<()> {
         let words: Vec<&str> = rule.iter().map(String::as_str).collect();
         call(node, &words)?;
     }
-    let directions =
-        [(&change.incoming, "incoming"), (&change.outgoing, "outgoing"), (&change.routed, "routed")];
-    for (policy, direction) in directions {
-        call(node, &["default", policy, direction])?;
+    for rule in outdated(&before, change) {
+        // A comment is no part of what ufw matches a rule by.
+        let plain = rule.len().saturating_sub(2);
+        let words = ["--force", "delete"].into_iter().chain(rule.iter().take(plain).map(String::as_str));
+        call(node, &words.collect::<Vec<_>>())?;
     }
-    call(node, &["logging", &change.logging])?;
-    let after = found(node)?;
-    if let Some(rule) = missing(&after, change).first() {
-        let doing = format!("adding the rule `ufw {}`", rule.join(" "));
-        return Err(Error::new(doing, "ufw took it, and `ufw show added` does not list it"));
+    let UfwChange { incoming, outgoing, routed, logging, .. } = change;
+    for (policy, direction, variable) in
+        [(incoming, "incoming", "INPUT"), (outgoing, "outgoing", "OUTPUT"), (routed, "routed", "FORWARD")]
+    {
+        let stored = setting(node, DEFAULTS_PATH, &format!("DEFAULT_{variable}_POLICY"))?;
+        if stored.as_deref() != Some(target(policy)) {
+            call(node, &["default", policy, direction])?;
+        }
     }
-    call(node, &["--force", "enable"]).map(drop)
+    if setting(node, CONF_PATH, "LOGLEVEL")?.as_deref() != Some(logging) {
+        call(node, &["logging", logging])?;
+    }
+    let answered_before = ping::holds(node, &change.ping)?;
+    ping::make(node, &change.ping)?;
+    call(node, &["--force", "enable"])?;
+    if before.active && !answered_before {
+        call(node, &["reload"])?;
+    }
+    Ok(())
+}
+
+/// iptables' word for a policy of ufw.
+fn target(policy: &str) -> &'static str {
+    match policy {
+        "allow" => "ACCEPT",
+        "reject" => "REJECT",
+        _ => "DROP",
+    }
+}
+
+/// What ufw has stored: `NAME="value"`, or without quotes.
+fn setting(node: &dyn Node, path: &str, name: &str) -> Result<Option<String>> {
+    let text = read_text(node, Path::new(path))?.unwrap_or_default();
+    let value = text.lines().rev().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
+    Ok(value.map(|value| value.trim_matches('"').to_owned()))
 }
 
 /// Stops filtering ahead of the files going back, where UFW did not filter before.

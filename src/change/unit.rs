@@ -31,15 +31,17 @@ pub fn is_active(node: &dyn Node, name: &str) -> Result<bool> {
     Ok(matches!(says(node, "is-active", name)?.as_str(), "active" | "reloading" | "activating"))
 }
 
+fn is_enabled(node: &dyn Node, name: &str) -> Result<bool> {
+    Ok(matches!(says(node, "is-enabled", name)?.as_str(), "enabled" | "static" | "alias"))
+}
+
 /// What is missing for the unit to be as wanted.
 pub fn need(node: &dyn Node, change: &UnitChange) -> Result<Option<Need>> {
     let mut words = Vec::new();
-    if let Some(wanted) = change.enabled {
-        let enabled =
-            matches!(says(node, "is-enabled", &change.name)?.as_str(), "enabled" | "static" | "alias");
-        if enabled != wanted {
-            words.push(if wanted { "enabled at boot" } else { "not at boot" });
-        }
+    if let Some(wanted) = change.enabled
+        && is_enabled(node, &change.name)? != wanted
+    {
+        words.push(if wanted { "enabled at boot" } else { "not at boot" });
     }
     if let Some(wanted) = change.active
         && is_active(node, &change.name)? != wanted
@@ -60,11 +62,16 @@ pub fn inverse(node: &dyn Node, name: &str) -> Result<Inverse> {
 
 /// Brings boot and run-time state to what is wanted.
 pub fn set(node: &dyn Node, change: &UnitChange) -> Result<()> {
-    if let Some(enabled) = change.enabled {
+    // Looked at anew: its package may have enabled it since the plan was made.
+    if let Some(enabled) = change.enabled
+        && is_enabled(node, &change.name)? != enabled
+    {
         let verb = if enabled { "enable" } else { "disable" };
         run_checked(node, &Invocation::new(SYSTEMCTL, &["--quiet", verb, "--", &change.name]))?;
     }
-    if let Some(active) = change.active {
+    if let Some(active) = change.active
+        && is_active(node, &change.name)? != active
+    {
         let verb = if active { "start" } else { "stop" };
         run_checked(node, &Invocation::new(SYSTEMCTL, &[verb, "--", &change.name]).limit(START_SECONDS))
             .map_err(|error| error.hint(format!("systemctl status {0}; journalctl -u {0}", change.name)))?;

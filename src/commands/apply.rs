@@ -1,11 +1,12 @@
 //! `firstlight apply`: recover, plan, install, one transaction, report.
 
-use super::{Ended, Stop, engine, failed, lock, recover_first, write_status};
+use super::{Ended, Stop, engine, failed, lock, recover_first, warnings_of_run, write_status};
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::progress;
 use crate::report::terminal::{Paint, print};
 use crate::report::{Occasion, Report};
+use crate::transaction::Outcome;
 use std::path::Path;
 
 /// Makes the node as the answer wants it.
@@ -24,12 +25,12 @@ pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>) -> Ended {
     drop(watch);
     let outcome = ended.map_err(|error| failed(node, &error))?;
     let login = engine::login(node, &facts);
-    let report = Report {
-        occasion: Occasion::Apply,
-        outcome: &outcome,
-        warnings: &plan.warnings,
-        login: login.as_ref(),
+    let warnings = match outcome {
+        Outcome::Unchanged => plan.warnings,
+        _ => warnings_of_run(node),
     };
+    let report =
+        Report { occasion: Occasion::Apply, outcome: &outcome, warnings: &warnings, login: login.as_ref() };
     print(&report.render(Paint::of_output()));
     Ok(report.exit_code())
 }

@@ -1,6 +1,6 @@
 //! The first-boot hook as a program: its word, its report for the journal, its exit code.
 
-use super::{Ended, Stop, engine, failed, lock, write_status};
+use super::{Ended, Stop, engine, failed, lock, warnings_of_run, write_status};
 use crate::hook::{End, complaint};
 use crate::node::Node;
 use crate::progress::{self, Importance};
@@ -12,7 +12,9 @@ use crate::transaction::Outcome;
 pub fn run(node: &dyn Node, word: &str) -> Ended {
     if word != "fully-up" {
         let hint = "`firstlight bake` writes an answer.toml that does";
-        return Err(Stop::refusal(format!("the first boot must be ordered fully-up, not {word}\n  hint: {hint}")));
+        return Err(Stop::refusal(format!(
+            "the first boot must be ordered fully-up, not {word}\n  hint: {hint}"
+        )));
     }
     let _lock = lock(node)?;
     let mut watch = progress::choose();
@@ -42,11 +44,15 @@ pub fn run(node: &dyn Node, word: &str) -> Ended {
 
 /// Tells the end. For PVE success is success: 3 would make it run us again at every boot.
 fn told(node: &dyn Node, outcome: &Outcome, login: Option<&Login>) -> u8 {
-    let status = crate::status::read(node).ok();
-    let story = status.as_ref().and_then(|status| status.story());
-    let warnings = story.map_or(&[][..], |story| story.warnings.as_slice());
-    let report = Report { occasion: Occasion::Apply, outcome, warnings, login };
+    let warnings = warnings_of_run(node);
+    let report = Report { occasion: Occasion::Apply, outcome, warnings: &warnings, login };
     tell(report.importance(), &report.render(Paint::of_output()));
+    if let Some(milliseconds) = engine::own_milliseconds() {
+        tell(
+            Importance::Info,
+            &format!("firstlight: {milliseconds} ms of processor time beside its tools\n"),
+        );
+    }
     match report.exit_code() {
         3 | 4 => 0,
         code => code,

@@ -2,8 +2,8 @@
 
 use super::{Ended, Stop, engine, lock};
 use crate::cli::Snapshots;
-use crate::manifest::{Difference, Entry, Manifest, State};
 use crate::error::Result;
+use crate::manifest::{Difference, Entry, Manifest, State};
 use crate::node::Node;
 use crate::objects::ObjectId;
 use crate::plan::{diff, show};
@@ -61,6 +61,17 @@ fn content(node: &dyn Node, id: TransactionId, path: &Path) -> Ended {
 }
 
 fn compare(node: &dyn Node, id: TransactionId, path: Option<&Path>) -> Ended {
+    let text = comparison(node, id, path)?;
+    print(if text.is_empty() { "no difference\n" } else { &text });
+    Ok(0)
+}
+
+/// Every difference between the snapshot and the node, at `path` and below it.
+pub(super) fn comparison(
+    node: &dyn Node,
+    id: TransactionId,
+    path: Option<&Path>,
+) -> std::result::Result<String, Stop> {
     let before = engine::snapshot(node, id)?;
     let now = engine::current(node, &before)?;
     if let Some(path) = path
@@ -76,8 +87,7 @@ fn compare(node: &dyn Node, id: TransactionId, path: Option<&Path>) -> Ended {
             text.push_str(&changed(node, &sides, &difference)?);
         }
     }
-    print(if text.is_empty() { "no difference\n" } else { &text });
-    Ok(0)
+    Ok(text)
 }
 
 /// Both sides of a comparison, and how it is shown.

@@ -17,7 +17,11 @@ pub fn run(node: &dyn Node, wait: Option<u64>, as_json: bool) -> Ended {
         Some(status) => status,
         None => status::read(node)?,
     };
-    print(&if as_json { json::value(&status).to_string() } else { text::render(&status, Paint::of_output()) });
+    print(&if as_json {
+        json::value(&status).to_string()
+    } else {
+        text::render(&status, Paint::of_output())
+    });
     if timed_out {
         let text = format!("waited {} seconds, and it is still not over", wait.unwrap_or_default());
         return Err(Stop { code: 4, text });

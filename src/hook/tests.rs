@@ -1,9 +1,10 @@
 //! Exactly once, three tries, then loud.
 
-use super::{End, PENDING_PATH, TRIES, records, run, tries};
+use super::{End, TRIES, records, run, tries};
 use crate::node::scripted::Scripted;
 use crate::payload;
 use crate::progress::Silent;
+use crate::status::PENDING_PATH;
 use crate::transaction::state::PROFILE_PATH;
 use crate::transaction::tests::debian::debian;
 use crate::transaction::{Outcome, Stage, recover};

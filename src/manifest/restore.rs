@@ -254,7 +254,7 @@ impl Touched {
 const MARK: &str = ".firstlight-";
 
 /// The name beside `path` under which it is made: always the same, so that it is found again after a crash.
-fn temporary(path: &Path) -> PathBuf {
+pub(super) fn temporary(path: &Path) -> PathBuf {
     let digits = ObjectId::of(path.as_os_str().as_encoded_bytes()).to_string();
     let mut name = OsString::new();
     let own = path.file_name().unwrap_or_default();

@@ -1,13 +1,12 @@
 //! Round trips of whole trees, crashes, and what must never be touched.
 
 mod crash;
+mod text;
 
 use super::{Entry, Manifest, Scope, State, capture, restore};
 use crate::node::Node;
 use crate::node::scripted::{Files, Scripted};
 use crate::objects::{ObjectId, Objects};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -216,6 +215,75 @@ fn a_restore_does_not_write_through_a_link_that_took_the_place_of_a_directory() 
 }
 
 #[test]
+fn nothing_is_removed_through_a_link_that_took_the_place_of_a_directory() {
+    let node = Scripted::new();
+    node.files.put("/srv/elsewhere/added", "not ours");
+    symlink("/srv/elsewhere", node.files.host("/etc/dir")).unwrap();
+    let objects = Objects::new(&node, path(STORE));
+    assert!(restore(&node, &objects, &[(path("/etc/dir/added"), None)]).unwrap().is_empty());
+    assert_eq!(node.files.text("/srv/elsewhere/added"), "not ours");
+}
+
+#[test]
+fn files_that_somebody_made_one_are_parted() {
+    let node = Scripted::new();
+    for name in ["/etc/a", "/etc/b"] {
+        node.files.put(name, "the same");
+        node.files.machine.set_modified(path(name), (1_000_000_000, 0)).unwrap();
+    }
+    let before = snapshot(&node);
+    node.files.remove("/etc/b");
+    std::fs::hard_link(node.files.host("/etc/a"), node.files.host("/etc/b")).unwrap();
+    assert_eq!(before.differences(&look(&node)).len(), 2);
+    put_back(&node, &before).unwrap();
+    assert_equal(&before, &look(&node), "after the restore");
+    let inode = |name: &str| node.files.host(name).metadata().unwrap().ino();
+    assert_ne!(inode("/etc/a"), inode("/etc/b"));
+}
+
+#[test]
+fn what_a_crash_left_beside_a_file_goes_even_when_the_file_is_right() {
+    let node = Scripted::new();
+    let long = "x".repeat(250);
+    for name in ["plain", "odd \u{e9}", long.as_str()] {
+        node.files.put(&format!("/etc/{name}"), "right");
+    }
+    let before = snapshot(&node);
+    for entry in before.entries.keys().filter(|entry| entry.starts_with("/etc/")) {
+        node.files.put(super::restore::temporary(entry).to_str().unwrap(), "half");
+    }
+    let foreign = "/etc/.plain.firstlight-0123456789abcdef";
+    node.files.put(foreign, "not ours: the digits are wrong");
+    let all: Vec<(&Path, Option<&Entry>)> =
+        before.entries.iter().map(|(path, entry)| (path.as_path(), Some(&**entry))).collect();
+    restore(&node, &Objects::new(&node, path(STORE)), &all).unwrap();
+    assert!(node.files.has(foreign));
+    node.files.remove(foreign);
+    assert_eq!(look(&node).entries.len(), before.entries.len());
+}
+
+#[test]
+fn below_pmxcfs_content_alone_is_restored() {
+    let node = Scripted::new();
+    node.mount_cluster();
+    node.files.put("/etc/pve/firewall/cluster.fw", "[OPTIONS]\n");
+    node.files.put("/etc/pve/priv/tfa.cfg", "{}");
+    let objects = Objects::new(&node, path(STORE));
+    let scopes = [Scope::Tree("/etc/pve/firewall".into()), Scope::Entry("/etc/pve/priv/tfa.cfg".into())];
+    let mut batch = objects.batch().unwrap();
+    let before = capture(&node, &scopes, &[], Some(&mut batch)).unwrap();
+    batch.commit().unwrap();
+    node.files.put("/etc/pve/firewall/cluster.fw", "changed");
+    node.files.put("/etc/pve/firewall/host.fw", "added");
+    node.files.put("/etc/pve/priv/tfa.cfg", "changed");
+    let now = capture(&node, &scopes, &[], None).unwrap();
+    restore(&node, &objects, &before.restoration(&now)).unwrap();
+    assert_eq!(node.files.text("/etc/pve/firewall/cluster.fw"), "[OPTIONS]\n");
+    assert_eq!(node.files.text("/etc/pve/priv/tfa.cfg"), "{}");
+    assert!(!node.files.has("/etc/pve/firewall/host.fw"));
+}
+
+#[test]
 fn absence_is_recorded_where_it_was_asked_for() {
     let node = Scripted::new();
     let scopes = [Scope::Entry("/etc/new".into()), Scope::Tree("/etc/new.d".into())];
@@ -254,70 +322,4 @@ fn an_unchanged_second_snapshot_stores_nothing() {
     assert_eq!(first, second);
     assert_eq!(count(), objects);
     assert!(!node.trace().iter().any(|step| step.starts_with("create") || step.starts_with("rename")));
-}
-
-#[test]
-fn a_manifest_with_hostile_names_reads_back_as_it_was() {
-    let mut manifest = Manifest::default();
-    let hostile: &[&[u8]] =
-        &[b"new\nline", b"per%cent", b"not \xff\xfe utf-8", b"tab\t", b" ", b"a=b", b"%0a", "ä".as_bytes()];
-    for (number, name) in (0_u32..).zip(hostile) {
-        let name = OsStr::from_bytes(name);
-        let mut entry = Entry::absent();
-        entry.state = match number % 4 {
-            0 => State::File { content: ObjectId::of(name.as_bytes()), size: u64::MAX },
-            1 => State::Link { target: name.into() },
-            2 => State::Directory,
-            _ => State::Other,
-        };
-        (entry.mode, entry.uid, entry.gid, entry.name_group) = (0o7777 - number, u32::MAX, number, number);
-        entry.modified = (-1 - i64::from(number), 999_999_999);
-        entry.attributes =
-            [("user.a=b %\n".into(), name.as_bytes().into()), ("user.empty".into(), [].into())].into();
-        manifest.entries.insert(path("/etc").join(name), Box::new(entry));
-    }
-    manifest.entries.insert("/".into(), Box::new(Entry::absent()));
-    let text = manifest.encode();
-    assert_eq!(Manifest::decode(&text).unwrap(), manifest);
-    assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), manifest.entries.len() + 2);
-    assert!(text.is_ascii());
-    let node = Scripted::new();
-    for number in 0..3000 {
-        manifest.entries.insert(format!("/srv/{number}").into(), Box::new(Entry::absent()));
-    }
-    manifest.store(&node, path("/etc/manifest")).unwrap();
-    assert!(node.read(path("/etc/manifest")).unwrap() == manifest.encode());
-    assert_eq!(Manifest::decode(&Manifest::default().encode()).unwrap(), Manifest::default());
-}
-
-#[test]
-fn a_torn_or_changed_manifest_is_refused() {
-    let node = Scripted::new();
-    node.files.put("/etc/file", "content");
-    let text = look(&node).encode();
-    for length in 0..text.len() {
-        assert!(Manifest::decode(&text[..length]).is_err(), "cut at {length}");
-    }
-    for index in 0..text.len() {
-        let mut changed = text.clone();
-        changed[index] ^= 1;
-        assert!(Manifest::decode(&changed).is_err(), "flipped at {index}");
-    }
-    let mut longer = text;
-    longer.push(b'\n');
-    assert!(Manifest::decode(&longer).is_err());
-}
-
-#[test]
-fn a_manifest_is_text_that_a_person_can_read() {
-    let mut manifest = Manifest::default();
-    let mut entry = Entry::absent();
-    entry.state = State::File { content: ObjectId::of(b"hello"), size: 5 };
-    (entry.mode, entry.gid, entry.modified) = (0o640, 33, (1_700_000_000, 5));
-    entry.attributes = [("user.note".into(), b"a b".as_slice().into())].into();
-    manifest.entries.insert("/etc/motd".into(), Box::new(entry));
-    let text = String::from_utf8(manifest.encode()).unwrap();
-    let wanted = "firstlight manifest 1\nf 640 0 33 1700000000.5 0 /etc/motd 5 \
-        2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824 user.note=a%20b\nsha256 ";
-    assert!(text.starts_with(wanted), "{text}");
 }

@@ -29,6 +29,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Machine {
     root: OwnedFd,
     directory: PathBuf,
+    /// The root is that of the process: absolute paths mean what they say, and reads need no detour.
+    whole: bool,
 }
 
 /// Flags of every descriptor we open.
@@ -39,13 +41,13 @@ impl Machine {
     pub fn open(root: &Path) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let descriptor = done(rustix::fs::open(root, flags, Mode::empty()), "opening the root", root)?;
-        Ok(Self { root: descriptor, directory: root.to_owned() })
+        Ok(Self { root: descriptor, directory: root.to_owned(), whole: root == Path::new("/") })
     }
 
     /// Opens the regular file at `path` itself, to change it.
     fn open_file(&self, path: &Path, flags: OFlags, verb: &str) -> Result<OwnedFd> {
         let place = self.place(path, Links::Refuse, verb)?;
-        let file = rustix::fs::openat(&place.parent, place.name, flags | PLAIN, Mode::empty());
+        let file = rustix::fs::openat(place.parent(), place.name, flags | PLAIN, Mode::empty());
         let file = file.map_err(|errno| self.refused(path, errno, verb))?;
         require_file(&file, path, verb)?;
         Ok(file)
@@ -57,7 +59,7 @@ impl Node for Machine {
         let verb = "looking up";
         let found = self.find(path, verb).and_then(|place| match place {
             Some(place) => {
-                present(rustix::fs::statat(&place.parent, place.name, AtFlags::SYMLINK_NOFOLLOW), verb, path)
+                present(rustix::fs::statat(place.parent(), place.name, AtFlags::SYMLINK_NOFOLLOW), verb, path)
             }
             None => Ok(None),
         })?;
@@ -78,6 +80,8 @@ impl Node for Machine {
             let spare = rustix::buffer::spare_capacity(&mut content);
             match rustix::io::read(&file, spare) {
                 Ok(0) => return Ok(content),
+                // There was room for more, so this was the end. Files of the kernel say that they have 0 bytes.
+                Ok(_) if size > 0 && content.len() == size => return Ok(content),
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return done(Err(errno), verb, path),
             }
@@ -87,7 +91,7 @@ impl Node for Machine {
     fn read_link(&self, path: &Path) -> Result<PathBuf> {
         let verb = "reading the link";
         let place = self.place(path, Links::Follow, verb)?;
-        let target = done(rustix::fs::readlinkat(&place.parent, place.name, Vec::new()), verb, path)?;
+        let target = done(rustix::fs::readlinkat(place.parent(), place.name, Vec::new()), verb, path)?;
         Ok(OsString::from_vec(target.into_bytes()).into())
     }
 
@@ -121,11 +125,11 @@ impl Node for Machine {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | PLAIN;
         // Private until it is whole.
         let file =
-            done(rustix::fs::openat(&place.parent, place.name, flags, Mode::RUSR | Mode::WUSR), verb, path)?;
+            done(rustix::fs::openat(place.parent(), place.name, flags, Mode::RUSR | Mode::WUSR), verb, path)?;
         let written = write_all(&file, content).and_then(|()| exact_mode(&file, mode));
         if written.is_err() {
             // The write has failed already, and that is what the caller hears; half a file helps nobody.
-            let _ = rustix::fs::unlinkat(&place.parent, place.name, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(place.parent(), place.name, AtFlags::empty());
         }
         done(written, verb, path)
     }
@@ -143,41 +147,44 @@ impl Node for Machine {
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         let verb = "renaming";
         let old = self.place(from, Links::Refuse, verb)?;
+        if let (Some(name), true) = (to.file_name(), from.parent() == to.parent()) {
+            return done(rustix::fs::renameat(old.parent(), old.name, old.parent(), name), "renaming to", to);
+        }
         let new = self.place(to, Links::Refuse, verb)?;
-        done(rustix::fs::renameat(&old.parent, old.name, &new.parent, new.name), "renaming to", to)
+        done(rustix::fs::renameat(old.parent(), old.name, new.parent(), new.name), "renaming to", to)
     }
 
     fn remove_file(&self, path: &Path) -> Result<()> {
         let place = self.place(path, Links::Refuse, "removing")?;
-        done(rustix::fs::unlinkat(&place.parent, place.name, AtFlags::empty()), "removing", path)
+        done(rustix::fs::unlinkat(place.parent(), place.name, AtFlags::empty()), "removing", path)
     }
 
     fn make_directory(&self, path: &Path, mode: u32) -> Result<()> {
         let verb = "making the directory";
         let place = self.place(path, Links::Refuse, verb)?;
-        done(rustix::fs::mkdirat(&place.parent, place.name, Mode::RWXU), verb, path)?;
+        done(rustix::fs::mkdirat(place.parent(), place.name, Mode::RWXU), verb, path)?;
         let flags = OFlags::DIRECTORY | PLAIN;
-        let directory = rustix::fs::openat(&place.parent, place.name, flags, Mode::empty());
+        let directory = rustix::fs::openat(place.parent(), place.name, flags, Mode::empty());
         done(directory.and_then(|directory| exact_mode(&directory, mode)), verb, path)
     }
 
     fn remove_directory(&self, path: &Path) -> Result<()> {
         let verb = "removing the directory";
         let place = self.place(path, Links::Refuse, verb)?;
-        done(rustix::fs::unlinkat(&place.parent, place.name, AtFlags::REMOVEDIR), verb, path)
+        done(rustix::fs::unlinkat(place.parent(), place.name, AtFlags::REMOVEDIR), verb, path)
     }
 
     fn make_link(&self, path: &Path, target: &Path) -> Result<()> {
         let verb = "making the link";
         let place = self.place(path, Links::Refuse, verb)?;
-        done(rustix::fs::symlinkat(target, &place.parent, place.name), verb, path)
+        done(rustix::fs::symlinkat(target, place.parent(), place.name), verb, path)
     }
 
     fn make_name(&self, path: &Path, existing: &Path) -> Result<()> {
         let verb = "making another name";
         let old = self.place(existing, Links::Refuse, verb)?;
         let new = self.place(path, Links::Refuse, verb)?;
-        let made = rustix::fs::linkat(&old.parent, old.name, &new.parent, new.name, AtFlags::empty());
+        let made = rustix::fs::linkat(old.parent(), old.name, new.parent(), new.name, AtFlags::empty());
         done(made, verb, path)
     }
 
@@ -186,7 +193,7 @@ impl Node for Machine {
         let place = self.place(path, Links::Refuse, verb)?;
         let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        done(rustix::fs::chownat(&place.parent, place.name, Some(uid), Some(gid), flags), verb, path)
+        done(rustix::fs::chownat(place.parent(), place.name, Some(uid), Some(gid), flags), verb, path)
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
@@ -194,11 +201,11 @@ impl Node for Machine {
         let place = self.place(path, Links::Refuse, verb)?;
         // fchmodat without following needs Linux 6.6, so the entry is opened; a device never is.
         let stat =
-            done(rustix::fs::statat(&place.parent, place.name, AtFlags::SYMLINK_NOFOLLOW), verb, path)?;
+            done(rustix::fs::statat(place.parent(), place.name, AtFlags::SYMLINK_NOFOLLOW), verb, path)?;
         if metadata(&stat).kind == Kind::Other {
             return Err(named(verb, path, "it is a device, socket or pipe"));
         }
-        let file = rustix::fs::openat(&place.parent, place.name, PLAIN, Mode::empty());
+        let file = rustix::fs::openat(place.parent(), place.name, PLAIN, Mode::empty());
         let file = file.map_err(|errno| self.refused(path, errno, verb))?;
         done(rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)), verb, path)
     }
@@ -216,7 +223,7 @@ impl Node for Machine {
             last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
             last_modification: Timespec { tv_sec: modified.0, tv_nsec: modified.1.into() },
         };
-        done(rustix::fs::utimensat(&place.parent, place.name, &times, AtFlags::SYMLINK_NOFOLLOW), verb, path)
+        done(rustix::fs::utimensat(place.parent(), place.name, &times, AtFlags::SYMLINK_NOFOLLOW), verb, path)
     }
 
     fn sync_file(&self, path: &Path) -> Result<()> {
@@ -236,7 +243,7 @@ impl Node for Machine {
     }
 
     fn run(&self, invocation: &Invocation) -> Result<Output> {
-        if self.directory != Path::new("/") {
+        if !self.whole {
             let because = format!("no commands below {}", self.directory.display());
             return Err(Error::new(format!("running {}", invocation.line()), because));
         }
@@ -256,7 +263,7 @@ impl Node for Machine {
         let verb = "locking";
         let place = self.place(path, Links::Refuse, verb)?;
         let flags = OFlags::RDWR | OFlags::CREATE | PLAIN;
-        let file = rustix::fs::openat(&place.parent, place.name, flags, Mode::RUSR | Mode::WUSR);
+        let file = rustix::fs::openat(place.parent(), place.name, flags, Mode::RUSR | Mode::WUSR);
         let file = file.map_err(|errno| self.refused(path, errno, verb))?;
         require_file(&file, path, verb)?;
         let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

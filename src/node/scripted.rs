@@ -1,10 +1,13 @@
 //! A node for tests: real files in a temporary directory, commands answered by the test, a clock that only
 //! `sleep` moves, and crashes: at any call, and with everything lost that was not made durable.
 
+mod files;
 mod power;
+mod tests;
 
 use super::{Invocation, Lock, Machine, Metadata, Node, Output};
 use crate::error::{Error, Result};
+pub use files::Files;
 pub use power::Lose;
 use power::Power;
 use std::cell::{Cell, RefCell};
@@ -15,51 +18,6 @@ use std::time::Duration;
 
 /// What a test says a command does: it may change files, and says how it ended.
 type Answer = Rc<dyn Fn(&Files, &Invocation) -> Output>;
-
-/// The files of a scripted node, for tests and for what stands for commands: nothing here counts as a call.
-pub struct Files {
-    directory: tempfile::TempDir,
-    /// The same files through the seam, never failing.
-    pub machine: Machine,
-}
-
-impl Files {
-    /// Where `path` really is.
-    pub fn host(&self, path: &str) -> PathBuf {
-        self.directory.path().join(path.trim_start_matches('/'))
-    }
-
-    /// Writes a file, and makes its parents.
-    pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
-        self.directory(Path::new(path).parent().unwrap().to_str().unwrap());
-        std::fs::write(self.host(path), content).unwrap();
-    }
-
-    /// Makes a directory and its parents.
-    pub fn directory(&self, path: &str) {
-        std::fs::create_dir_all(self.host(path)).unwrap();
-    }
-
-    /// The content as text; empty when there is no such file.
-    pub fn text(&self, path: &str) -> String {
-        std::fs::read_to_string(self.host(path)).unwrap_or_default()
-    }
-
-    /// Whether anything stands at `path`.
-    pub fn has(&self, path: &str) -> bool {
-        self.host(path).symlink_metadata().is_ok()
-    }
-
-    /// Removes a file or a whole directory.
-    pub fn remove(&self, path: &str) {
-        let host = self.host(path);
-        if host.symlink_metadata().unwrap().is_dir() {
-            std::fs::remove_dir_all(host).unwrap();
-        } else {
-            std::fs::remove_file(host).unwrap();
-        }
-    }
-}
 
 /// The scripted node.
 pub struct Scripted {
@@ -75,10 +33,13 @@ pub struct Scripted {
     trace: RefCell<Vec<String>>,
     power: Power,
     clock: Cell<u64>,
+    cluster: Cell<bool>,
 }
 
 /// 2026-01-01 00:00:00 UTC, in milliseconds.
 const START: u64 = 1_767_225_600_000;
+
+const CLUSTER: &str = "/etc/pve";
 
 impl Default for Scripted {
     fn default() -> Self {
@@ -106,6 +67,7 @@ impl Scripted {
             trace: RefCell::default(),
             power: Power::default(),
             clock: Cell::new(START),
+            cluster: Cell::new(false),
         }
     }
 
@@ -167,6 +129,26 @@ impl Scripted {
         self.trace.borrow_mut().clear();
     }
 
+    /// From now on `/etc/pve` is pmxcfs, as far as a restore can tell: another file system, with modes, owners
+    /// and times that nobody may set.
+    pub fn mount_cluster(&self) {
+        self.files.directory(CLUSTER);
+        self.cluster.set(true);
+    }
+
+    fn in_cluster(&self, path: &Path) -> bool {
+        self.cluster.get() && path.starts_with(CLUSTER)
+    }
+
+    /// Fails where pmxcfs does.
+    fn settable(&self, path: &Path) -> Result<()> {
+        if self.in_cluster(path) {
+            Err(Error::new(line("setting", path), "Operation not permitted"))
+        } else {
+            Ok(())
+        }
+    }
+
     /// A power cut, and a new boot: what was not made durable is lost.
     pub fn cut_power(&self, lose: Lose) {
         self.power.cut(&self.files, lose);
@@ -220,7 +202,13 @@ fn line(verb: &str, path: &Path) -> String {
 impl Node for Scripted {
     fn lookup(&self, path: &Path) -> Result<Option<Metadata>> {
         self.call()?;
-        self.files.machine.lookup(path)
+        let found = self.files.machine.lookup(path)?;
+        Ok(found.map(|mut found| {
+            if self.in_cluster(path) {
+                found.identity.0 = u64::MAX;
+            }
+            found
+        }))
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>> {
@@ -251,6 +239,10 @@ impl Node for Scripted {
                 self.power.created(path);
             }
         })?;
+        let private = path.components().any(|part| part.as_os_str() == "priv");
+        if mode != if private { 0o600 } else { 0o640 } {
+            self.settable(path)?;
+        }
         machine.create(path, content, mode)?;
         self.power.created(path);
         Ok(())
@@ -325,24 +317,28 @@ impl Node for Scripted {
 
     fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
         self.step(&line("set-owner", path))?;
+        self.settable(path)?;
         self.power.changing(&self.files, path);
         self.files.machine.set_owner(path, uid, gid)
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
         self.step(&line("set-mode", path))?;
+        self.settable(path)?;
         self.power.changing(&self.files, path);
         self.files.machine.set_mode(path, mode)
     }
 
     fn set_attribute(&self, path: &Path, name: &str, value: Option<&[u8]>) -> Result<()> {
         self.step(&line("set-attribute", path))?;
+        self.settable(path)?;
         self.power.changing(&self.files, path);
         self.files.machine.set_attribute(path, name, value)
     }
 
     fn set_modified(&self, path: &Path, modified: (i64, u32)) -> Result<()> {
         self.step(&line("set-modified", path))?;
+        self.settable(path)?;
         self.power.changing(&self.files, path);
         self.files.machine.set_modified(path, modified)
     }
@@ -391,66 +387,5 @@ impl Node for Scripted {
     fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
         self.step(&line("lock", path))?;
         self.files.machine.lock(path)
-    }
-}
-
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_prefix_answers_and_unknown_commands_fail() {
-        let node = Scripted::new();
-        node.says("/usr/bin/systemctl", "any");
-        node.says("/usr/bin/systemctl is-active", "active");
-        node.refuses("/usr/bin/systemctl is-active ssh", 3, "inactive");
-        let run = |words: &[&str]| node.run(&Invocation::new("/usr/bin/systemctl", words));
-        assert_eq!(run(&["cat"]).unwrap().stdout, "any");
-        assert_eq!(run(&["is-active", "cron"]).unwrap().stdout, "active");
-        assert_eq!(run(&["is-active", "ssh"]).unwrap().status, 3);
-        assert!(node.run(&Invocation::new("/bin/true", &[])).is_err());
-        assert_eq!(node.ran().len(), 4);
-    }
-
-    #[test]
-    fn a_crash_tears_a_write_and_stops_everything_until_the_revival() {
-        let node = Scripted::new();
-        let path = Path::new("/etc/journal");
-        node.create(path, b"one\n", 0o600).unwrap();
-        node.fail_at(1);
-        assert!(node.append(path, b"two\n").is_err());
-        assert!(node.read(path).is_err());
-        node.revive();
-        assert_eq!(node.read(path).unwrap(), b"one\ntw");
-    }
-
-    #[test]
-    fn a_power_cut_takes_what_was_not_made_durable() {
-        let (old, new) = (Path::new("/etc/x"), Path::new("/etc/.x"));
-        for (file, directory, content) in
-            [(true, true, "new"), (true, false, "old"), (false, true, ""), (false, false, "old")]
-        {
-            let node = Scripted::new();
-            node.files.put("/etc/x", "old");
-            node.create(new, b"new", 0o644).unwrap();
-            if file {
-                node.sync_file(new).unwrap();
-            }
-            node.rename(new, old).unwrap();
-            if directory {
-                node.sync_directory(Path::new("/etc")).unwrap();
-            }
-            assert_eq!(node.not_durable().is_empty(), file && directory);
-            node.cut_power(Lose::Everything);
-            assert_eq!(node.files.text("/etc/x"), content, "file {file}, directory {directory}");
-            assert!(!node.files.has("/etc/.x"));
-        }
-    }
-
-    #[test]
-    fn the_clock_moves_by_sleeping_alone() {
-        let node = Scripted::new();
-        let start = node.now();
-        node.sleep(Duration::from_secs(600));
-        assert_eq!(node.now() - start, 600_000);
     }
 }

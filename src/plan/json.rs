@@ -2,7 +2,6 @@
 
 use super::show::{Seen, seen};
 use super::{Plan, Step, View};
-use crate::change::Change;
 use crate::report::json::Json;
 
 /// The version of the form: raised when a key changes its meaning or goes.
@@ -27,11 +26,12 @@ pub fn value(plan: &Plan) -> Json {
         ("gates", Json::List(gates)),
         ("controls", Json::List(controls.collect())),
         ("warnings", Json::texts(&plan.warnings)),
+        ("notes", Json::texts(&plan.notes)),
     ])
 }
 
 fn step(step: &Step) -> Json {
-    let mut members = vec![("title", Json::text(&step.title)), ("kind", Json::text(kind(&step.change)))];
+    let mut members = vec![("title", Json::text(&step.title)), ("kind", Json::text(step.change.kind()))];
     let (mut path, mut diff, mut bytes) = (Json::Null, Json::Null, Json::Null);
     if let Some((file, seen)) = seen(step) {
         path = Json::Text(file.to_string_lossy().into_owned());
@@ -48,16 +48,4 @@ fn step(step: &Step) -> Json {
     };
     members.extend([("path", path), ("diff", diff), ("bytes", bytes), ("details", details)]);
     Json::Object(members)
-}
-
-fn kind(change: &Change) -> &'static str {
-    match change {
-        Change::File(_) => "file",
-        Change::Directory(_) => "directory",
-        Change::Packages(_) => "packages",
-        Change::Account(_) => "account",
-        Change::Unit(_) => "unit",
-        Change::Reload(_) => "reload",
-        Change::Ufw(_) => "ufw",
-    }
 }

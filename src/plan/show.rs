@@ -19,6 +19,9 @@ pub fn render(plan: &Plan, answer: Option<&str>, paint: Paint) -> String {
         let sentence = wrapped(warning, "         ", 80);
         text.push_str(&format!("{mark} {}", sentence.trim_start()));
     }
+    for note in &plan.notes {
+        text.push_str(&format!("note: {}", wrapped(note, "      ", 80).trim_start()));
+    }
     text.push_str(&ending(plan, answer));
     text
 }

@@ -23,7 +23,7 @@ fn j5_every_end_has_its_exit_code() {
         (apply, Outcome::Reverted(id, failure(), kept.clone()), &[], 1),
         (apply, Outcome::Stuck(id, failure(), String::new()), &[], 5),
         (rollback, Outcome::Reverted(id, failure(), Vec::new()), &[], 0),
-        (rollback, Outcome::Reverted(id, failure(), kept.clone()), &[], 3),
+        (rollback, Outcome::Reverted(id, failure(), kept), &[], 3),
         (rollback, Outcome::Stuck(id, failure(), String::new()), &[], 5),
         (recover, Outcome::Reverted(id, failure(), Vec::new()), &[], 0),
         (recover, Outcome::Untouched(id, failure()), &[], 0),

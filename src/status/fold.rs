@@ -147,7 +147,8 @@ pub fn fold(evidence: Evidence) -> Status {
     };
     let attention = latest.is_some_and(|story| !story.warnings.is_empty() || !story.kept.is_empty());
     let cut_off = outcome == Outcome::Unfinished && latest.is_some_and(|story| story.boot != evidence.boot);
-    let turn = evidence.pending && hook.ended.is_none() && hook.boot != evidence.boot;
+    let tried = hook.tries > 0 && hook.boot == evidence.boot;
+    let turn = evidence.pending && hook.ended.is_none() && !tried;
     Status {
         outcome,
         exit_code: outcome.exit_code(attention),

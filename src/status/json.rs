@@ -2,7 +2,7 @@
 
 use super::{Checked, Outcome, Status, StepStory, Story, time};
 use crate::report::json::Json;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// The version of the form: raised when a key changes its meaning or goes.
 pub const FORMAT: u64 = 1;
@@ -32,7 +32,8 @@ pub fn value(status: &Status) -> Json {
         ("gates", list(|story| Json::List(story.gates.iter().map(gate).collect()))),
         ("probes", list(|story| Json::List(story.probes.iter().map(probe).collect()))),
         ("warnings", list(|story| Json::texts(&story.warnings))),
-        ("kept", list(|story| Json::List(story.kept.iter().map(path).collect()))),
+        ("notes", list(|story| Json::texts(&story.notes))),
+        ("kept", list(|story| Json::List(story.kept.iter().map(|kept| path(kept)).collect()))),
         ("transactions", Json::List(status.stories.iter().map(summary).collect())),
     ])
 }
@@ -82,6 +83,6 @@ fn seconds(milliseconds: Option<u64>) -> Json {
     milliseconds.map_or(Json::Null, Json::Seconds)
 }
 
-fn path(path: &PathBuf) -> Json {
+fn path(path: &Path) -> Json {
     Json::Text(path.to_string_lossy().into_owned())
 }

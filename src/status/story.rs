@@ -34,6 +34,8 @@ pub struct Story {
     pub probes: Vec<Checked>,
     /// What the operator should know.
     pub warnings: Vec<String>,
+    /// What the operator may want to know.
+    pub notes: Vec<String>,
     /// Paths that belong to somebody else by now.
     pub kept: Vec<PathBuf>,
     /// Entries of the snapshot, once it is complete.
@@ -161,6 +163,7 @@ impl Story {
             gates: Vec::new(),
             probes: Vec::new(),
             warnings: Vec::new(),
+            notes: Vec::new(),
             kept: Vec::new(),
             entries: None,
         }
@@ -196,11 +199,12 @@ impl Story {
                 milliseconds: None,
             }),
             Event::Warning { text } => self.warnings.push(text.clone()),
+            Event::Note { text } => self.notes.push(text.clone()),
             Event::Intent { step, .. } => self.begin(*step, at),
             Event::Done { step, milliseconds } => self.end(*step, StepOutcome::Done, Some(*milliseconds)),
             Event::Failed { what, message } => self.fail(what, message, at),
-            Event::Reverting { step, kept } => self.take_back(*step, kept),
-            Event::Reverted { step } => self.taken_back(*step),
+            Event::Reverting { step, .. } => self.take_back(*step),
+            Event::Reverted { step, kept } => self.taken_back(*step, kept),
             Event::Commit => self.close(Standing::Committed, at),
             Event::Revert { reason } => self.revert(reason),
             Event::Closed { outcome, message } => {
@@ -250,12 +254,7 @@ impl Story {
         }
     }
 
-    fn take_back(&mut self, step: usize, kept: &[PathBuf]) {
-        for path in kept {
-            if !self.kept.contains(path) {
-                self.kept.push(path.clone());
-            }
-        }
+    fn take_back(&mut self, step: usize) {
         if let Some(step) = self.steps.get_mut(step)
             && step.outcome == StepOutcome::Done
         {
@@ -263,7 +262,12 @@ impl Story {
         }
     }
 
-    fn taken_back(&mut self, step: usize) {
+    fn taken_back(&mut self, step: usize, kept: &[PathBuf]) {
+        for path in kept {
+            if !self.kept.contains(path) {
+                self.kept.push(path.clone());
+            }
+        }
         if let Some(step) = self.steps.get_mut(step)
             && step.outcome != StepOutcome::Failed
         {

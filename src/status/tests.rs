@@ -75,7 +75,10 @@ fn reverted(door: &str) -> Vec<Event> {
     let mut events = started(door);
     events.extend([intent(0), done(0), intent(1), failed("file /etc/x"), revert()]);
     for step in [1, 0] {
-        events.extend([Event::Reverting { step, kept: Vec::new() }, Event::Reverted { step }]);
+        events.extend([
+            Event::Reverting { step, foreign: Vec::new() },
+            Event::Reverted { step, kept: Vec::new() },
+        ]);
     }
     events.push(closed(Closing::Reverted));
     events
@@ -167,10 +170,13 @@ fn j3_a_rollback_on_request_is_fine_and_kept_files_need_attention() {
         let mut events = committed("command");
         events.extend([
             revert(),
-            Event::Reverting { step: 1, kept: kept.clone() },
-            Event::Reverted { step: 1 },
+            Event::Reverting { step: 1, foreign: vec!["/etc/foreign".into()] },
+            Event::Reverted { step: 1, kept: kept.clone() },
         ]);
-        events.extend([Event::Reverting { step: 0, kept: Vec::new() }, Event::Reverted { step: 0 }]);
+        events.extend([
+            Event::Reverting { step: 0, foreign: Vec::new() },
+            Event::Reverted { step: 0, kept: Vec::new() },
+        ]);
         events.push(closed(Closing::RolledBack));
         let status = single(events);
         is(&status, Outcome::RolledBack, code);
@@ -192,7 +198,7 @@ fn j3_a_rollback_of_an_older_transaction_counts_more_than_a_later_one_that_came_
 fn j3_what_could_not_be_put_back_is_stuck_with_both_reasons() {
     let mut events = started("hook");
     events.extend([intent(0), done(0), intent(1), failed("file /etc/x"), revert()]);
-    events.push(Event::Reverting { step: 0, kept: Vec::new() });
+    events.push(Event::Reverting { step: 0, foreign: Vec::new() });
     events.push(Event::Closed { outcome: Closing::Stuck, message: "purging ufw: locked".into() });
     let status = single(events);
     is(&status, Outcome::Stuck, 5);

@@ -27,13 +27,15 @@ pub fn render(status: &Status, paint: Paint) -> String {
 /// One line of a list: word, text, time.
 pub fn line(word: &str, colour: Colour, text: &str, milliseconds: Option<u64>, paint: Paint) -> String {
     let shown = visible(text);
-    let word = paint.paint(colour, &format!("{word:<WORD$}"));
+    // A mark needs less room than a word.
+    let column = if word.chars().count() == 1 { 2 } else { WORD };
+    let word = paint.paint(colour, &format!("{word:<column$}"));
     let Some(milliseconds) = milliseconds else { return format!("  {word}{shown}\n") };
-    let width = WIDTH - 2 - WORD - TIME;
+    let width = WIDTH - 2 - column - TIME;
     let time = time::duration(milliseconds);
     if shown.chars().count() > width {
         // The whole title, and its time below it: nothing is cut off.
-        return format!("  {word}{shown}\n{:>WIDTH$}\n", time);
+        return format!("  {word}{shown}\n{time:>WIDTH$}\n");
     }
     format!("  {word}{shown:<width$}{time:>TIME$}\n")
 }
@@ -139,6 +141,12 @@ fn details(story: &Story, paint: Paint) -> String {
     }
     for warning in &story.warnings {
         text.push_str(&wrapped(warning, "  ", WIDTH));
+    }
+    if !story.notes.is_empty() {
+        text.push_str(&heading("Notes", paint));
+    }
+    for note in &story.notes {
+        text.push_str(&wrapped(note, "  ", WIDTH));
     }
     if !story.kept.is_empty() {
         text.push_str(&heading("Kept: somebody else changed these since", paint));

@@ -68,6 +68,11 @@ pub enum Event {
         /// A sentence.
         text: String,
     },
+    /// Something the operator may want to know.
+    Note {
+        /// A sentence.
+        text: String,
+    },
     /// A step is about to be made; from here on it may have happened.
     Intent {
         /// Place in the plan.
@@ -120,13 +125,15 @@ pub enum Event {
     Reverting {
         /// Place in the plan.
         step: usize,
-        /// Kept paths.
-        kept: Vec<PathBuf>,
+        /// These paths.
+        foreign: Vec<PathBuf>,
     },
     /// A step was taken back.
     Reverted {
         /// Place in the plan.
         step: usize,
+        /// Paths that the step had changed and that stay as somebody else left them.
+        kept: Vec<PathBuf>,
     },
     /// The first-boot hook starts a try; in the hook's own journal.
     Try {
@@ -189,6 +196,13 @@ pub enum Inverse {
     },
     /// Reload the unit again once the files are back.
     Reload(String),
+    /// Bring a kernel setting back.
+    Kernel {
+        /// Dotted name.
+        name: String,
+        /// What it was.
+        value: String,
+    },
     /// Bring UFW's run-time state back.
     Ufw {
         /// Whether it filtered before.
@@ -256,6 +270,7 @@ impl Event {
                 ],
             ),
             Self::Warning { text } => ("warning", vec![("text", text.clone())]),
+            Self::Note { text } => ("note", vec![("text", text.clone())]),
             Self::Intent { step, inverse, scopes, before } => {
                 let mut fields = vec![("step", step.to_string()), ("before", before.to_string())];
                 inverse.push(&mut fields);
@@ -280,12 +295,8 @@ impl Event {
             ),
             Self::Commit => ("commit", Vec::new()),
             Self::Revert { reason } => ("revert", vec![("reason", reason.clone())]),
-            Self::Reverting { step, kept } => {
-                let mut fields = vec![("step", step.to_string())];
-                fields.extend(kept.iter().map(|path| ("kept", path.to_string_lossy().into_owned())));
-                ("reverting", fields)
-            }
-            Self::Reverted { step } => ("reverted", vec![("step", step.to_string())]),
+            Self::Reverting { step, foreign } => ("reverting", with_paths(*step, "foreign", foreign)),
+            Self::Reverted { step, kept } => ("reverted", with_paths(*step, "kept", kept)),
             Self::Try { number, boot } => {
                 ("try", vec![("number", number.to_string()), ("boot", boot.clone())])
             }
@@ -318,6 +329,7 @@ impl Event {
                 milliseconds: fields.number("ms")?,
             },
             "warning" => Self::Warning { text: fields.text("text")? },
+            "note" => Self::Note { text: fields.text("text")? },
             "intent" => Self::Intent {
                 step: step()?,
                 inverse: Inverse::parse(fields)?,
@@ -334,11 +346,8 @@ impl Event {
             },
             "commit" => Self::Commit,
             "revert" => Self::Revert { reason: fields.text("reason")? },
-            "reverting" => Self::Reverting {
-                step: step()?,
-                kept: fields.all("kept").into_iter().map(PathBuf::from).collect(),
-            },
-            "reverted" => Self::Reverted { step: step()? },
+            "reverting" => Self::Reverting { step: step()?, foreign: fields.paths("foreign") },
+            "reverted" => Self::Reverted { step: step()?, kept: fields.paths("kept") },
             "try" => {
                 Self::Try { number: fields.number("number")?.try_into().ok()?, boot: fields.text("boot")? }
             }
@@ -391,6 +400,11 @@ impl Inverse {
                 fields.push(("inverse", "reload".to_owned()));
                 fields.push(("name", name.clone()));
             }
+            Self::Kernel { name, value } => {
+                fields.push(("inverse", "kernel".to_owned()));
+                fields.push(("name", name.clone()));
+                fields.push(("value", value.clone()));
+            }
             Self::Ufw { active } => {
                 fields.push(("inverse", "ufw".to_owned()));
                 fields.push(("active", flag(*active)));
@@ -405,6 +419,7 @@ impl Inverse {
             "account" => Self::Account { name: fields.text("name")?, created: fields.flag("created")? },
             "unit" => Self::Unit { name: fields.text("name")?, active: fields.flag("active")? },
             "reload" => Self::Reload(fields.text("name")?),
+            "kernel" => Self::Kernel { name: fields.text("name")?, value: fields.text("value")? },
             "ufw" => Self::Ufw { active: fields.flag("active")? },
             _ => return None,
         })
@@ -431,6 +446,10 @@ impl Fields<'_> {
         self.0.iter().filter_map(scope).collect()
     }
 
+    fn paths(&self, key: &str) -> Vec<PathBuf> {
+        self.all(key).into_iter().map(PathBuf::from).collect()
+    }
+
     fn object(&self, key: &str) -> Option<ObjectId> {
         ObjectId::parse(self.text(key)?.as_bytes())
     }
@@ -446,6 +465,12 @@ impl Fields<'_> {
             _ => None,
         }
     }
+}
+
+fn with_paths(step: usize, key: &'static str, paths: &[PathBuf]) -> Vec<(&'static str, String)> {
+    let mut fields = vec![("step", step.to_string())];
+    fields.extend(paths.iter().map(|path| (key, path.to_string_lossy().into_owned())));
+    fields
 }
 
 fn flag(value: bool) -> String {
@@ -494,6 +519,7 @@ mod tests {
             Inverse::Unit { name: "ssh.service".into(), active: false },
             Inverse::Reload("ssh.service".into()),
             Inverse::Ufw { active: true },
+            Inverse::Kernel { name: "net.x".into(), value: "1 2".into() },
         ];
         let mut events: Vec<Event> = inverses
             .into_iter()
@@ -515,14 +541,15 @@ mod tests {
             Event::Snapshot { entries: 1200 },
             Event::Gate { id: "ssh".into(), passed: false, message: "no\r\nway".into(), milliseconds: 7 },
             Event::Warning { text: "é%41".into() },
+            Event::Note { text: "n".into() },
             Event::Observed { step: 1, after: id },
             Event::Done { step: 1, milliseconds: 12 },
             Event::Failed { what: "x".into(), message: String::new() },
             Event::Probe { control: "ssh.port".into(), holds: true, message: String::new() },
             Event::Commit,
             Event::Revert { reason: "because".into() },
-            Event::Reverting { step: 2, kept: vec!["/etc/a b".into(), "/etc/c".into()] },
-            Event::Reverted { step: 2 },
+            Event::Reverting { step: 2, foreign: vec!["/etc/a b".into(), "/etc/c".into()] },
+            Event::Reverted { step: 2, kept: vec!["/etc/c".into()] },
             Event::Try { number: 2, boot: "b".into() },
             Event::Ended { outcome: "gave-up".into(), message: "three tries".into() },
             Event::Closed { outcome: Closing::Stuck, message: "oh".into() },

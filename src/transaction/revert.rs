@@ -110,6 +110,9 @@ impl Way<'_> {
 
     /// Takes one step back; returns the paths of it that belong to somebody else by now.
     fn step(&mut self, made: &Made, stage: Stage, force: bool) -> Result<Vec<PathBuf>> {
+        if let Some(kept) = &made.reverted {
+            return Ok(kept.clone());
+        }
         let before = self.stored(made.before)?;
         let after = self.stored(self.observe(made)?)?;
         let ours: Vec<&Path> = before.differences(&after).iter().map(|difference| difference.path).collect();
@@ -120,10 +123,7 @@ impl Way<'_> {
         };
         let mut kept: Vec<PathBuf> =
             foreign.iter().filter(|path| ours.contains(&path.as_path())).cloned().collect();
-        if made.reverted {
-            return Ok(kept);
-        }
-        self.journal.write(Event::Reverting { step: made.step, kept: foreign.clone() })?;
+        self.journal.write(Event::Reverting { step: made.step, foreign: foreign.clone() })?;
         if stage == Stage::Late {
             change::undo(self.node, &made.inverse)?;
             change::undo_kept(self.node, &made.inverse, &kept)?;
@@ -140,7 +140,7 @@ impl Way<'_> {
             self.watch.say(Importance::Warning, &text);
             kept.push(unrestored.path);
         }
-        self.journal.write(Event::Reverted { step: made.step })?;
+        self.journal.write(Event::Reverted { step: made.step, kept: kept.clone() })?;
         Ok(kept)
     }
 
@@ -164,7 +164,7 @@ impl Way<'_> {
             .differences(&now)
             .iter()
             .map(|difference| difference.path)
-            .filter(|path| !as_left(path) && !(force && ours.contains(path)))
+            .filter(|path| !(as_left(path) || force && ours.contains(path)))
             .map(Path::to_owned)
             .collect();
         Ok(foreign)

@@ -5,7 +5,7 @@ use super::record::{Closing, Event, FORMAT, Inverse};
 use super::revert::Way;
 use super::state::{self, OBJECTS_DIR, RUN_DIR, STATE_DIR, TRANSACTIONS_DIR, TransactionId};
 use super::{Failure, Order, Outcome, Stage};
-use crate::control::Gate;
+use crate::control::{Control, Gate};
 use crate::error::{Error, Result};
 use crate::gate::{self, Verdict};
 use crate::manifest::{self, Scope};
@@ -15,6 +15,11 @@ use crate::observe::{self, Observer};
 use crate::plan::{Plan, Step};
 use crate::progress::{Ending, Importance, Watch};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often, and how far apart, controls are looked at until they hold.
+const PROBE_ROUNDS: u32 = 8;
+const PROBE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Left out of every snapshot: `/etc/pve`, a file system of its own that is shared with the cluster, and our own
 /// state.
@@ -80,6 +85,9 @@ fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(Tran
     }
     for text in plan.warnings.iter().cloned() {
         journal.note(Event::Warning { text })?;
+    }
+    for text in plan.notes.iter().cloned() {
+        journal.note(Event::Note { text })?;
     }
     Ok((id, journal))
 }
@@ -226,23 +234,54 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Every control must hold in effective state.
+    /// Every control that this plan can bring about must hold in effective state; daemons get some time to follow
+    /// (pve-firewall looks at its file every 10 s). A control without changes is a finding, not a failure.
     fn probes(&mut self) -> std::result::Result<(), Failure> {
-        let mut observer = Observer::new(self.node);
-        let mut first = None;
-        for control in &self.plan.controls {
-            let seen = observer.evaluate(&control.check).map_err(named(&control.id))?;
-            let (holds, message) = match seen {
-                observe::Verdict::Holds => (true, String::new()),
-                observe::Verdict::Fails(message) => (false, message),
-            };
-            let event = Event::Probe { control: control.id.to_string(), holds, message: message.clone() };
-            self.journal.note(event).map_err(named("journal"))?;
-            if !holds && first.is_none() {
-                first = Some(Failure { what: format!("control {}", control.id), message });
+        let mut open: Vec<(&Control, String)> =
+            self.plan.controls.iter().map(|control| (control, String::new())).collect();
+        for round in 0..PROBE_ROUNDS {
+            if round > 0 {
+                self.node.sleep(PROBE_PAUSE);
+            }
+            open = self.look(open)?;
+            if open.iter().all(|(control, _)| control.changes.is_empty()) {
+                break;
             }
         }
-        first.map_or(Ok(()), Err)
+        let mut failed = None;
+        for (control, message) in open {
+            let what = format!("control {}", control.id);
+            if control.changes.is_empty() {
+                let text = format!("{what}: {message}");
+                self.watch.say(Importance::Warning, &text);
+                self.journal.note(Event::Warning { text }).map_err(named("journal"))?;
+            } else if failed.is_none() {
+                failed = Some(Failure { what, message: message.clone() });
+            }
+            let event = Event::Probe { control: control.id.to_string(), holds: false, message };
+            self.journal.note(event).map_err(named("journal"))?;
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Looks at each control once; those that hold are noted, the others are returned.
+    fn look<'c>(
+        &self,
+        controls: Vec<(&'c Control, String)>,
+    ) -> std::result::Result<Vec<(&'c Control, String)>, Failure> {
+        let mut observer = Observer::new(self.node);
+        let mut open = Vec::new();
+        for (control, _) in controls {
+            match observer.evaluate(&control.check).map_err(named(&format!("control {}", control.id)))? {
+                observe::Verdict::Fails(message) => open.push((control, message)),
+                observe::Verdict::Holds => {
+                    let control = control.id.to_string();
+                    let event = Event::Probe { control, holds: true, message: String::new() };
+                    self.journal.note(event).map_err(named("journal"))?;
+                }
+            }
+        }
+        Ok(open)
     }
 }
 

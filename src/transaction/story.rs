@@ -17,10 +17,10 @@ pub struct Made {
     pub before: ObjectId,
     /// Manifest of its paths after it, once seen.
     pub after: Option<ObjectId>,
-    /// Its way back began: these paths are kept.
+    /// Its way back began: these paths are not ours to touch.
     pub reverting: Option<Vec<PathBuf>>,
-    /// Its way back is over.
-    pub reverted: bool,
+    /// Its way back is over, and these of its paths were kept.
+    pub reverted: Option<Vec<PathBuf>>,
 }
 
 /// What a journal says so far.
@@ -72,11 +72,13 @@ impl Story {
                 before: *before,
                 after: None,
                 reverting: None,
-                reverted: false,
+                reverted: None,
             }),
             Event::Observed { step, after } => self.with(*step, |made| made.after = Some(*after)),
-            Event::Reverting { step, kept } => self.with(*step, |made| made.reverting = Some(kept.clone())),
-            Event::Reverted { step } => self.with(*step, |made| made.reverted = true),
+            Event::Reverting { step, foreign } => {
+                self.with(*step, |made| made.reverting = Some(foreign.clone()));
+            }
+            Event::Reverted { step, kept } => self.with(*step, |made| made.reverted = Some(kept.clone())),
             Event::Failed { what, message } if self.failed.is_none() => {
                 self.failed = Some((what.clone(), message.clone()));
             }

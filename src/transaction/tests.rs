@@ -44,6 +44,7 @@ fn proposal() -> Proposal {
         outgoing: "allow".into(),
         routed: "deny".into(),
         logging: "low".into(),
+        ping: Some(vec!["10.0.20.0/24".into()]),
         rules: vec![rule],
     };
     let changes = vec![

@@ -75,7 +75,8 @@ impl Workspace {
         let mut cargo = self.cargo();
         cargo.args(["build", "--locked", "--target", TARGET, "--package", package, "--bin", binary]);
         if release {
-            cargo.arg("--release");
+            // The shipped form: std rebuilt for size. The file says why.
+            cargo.args(["--release", "--config", ".cargo/release.toml"]).env("RUSTC_BOOTSTRAP", "1");
         }
         crate::command::show(&mut cargo)?;
         let profile = if release { "release" } else { "debug" };

@@ -53,6 +53,7 @@ pub(super) fn propose(profile: &Profile, facts: &Facts, management: &[Network]) 
         // by UFW at all (bridge-nf-call is 0). Where nothing is forwarded, UFW's default stays.
         routed: if facts.forwards { "allow" } else { "deny" }.to_owned(),
         logging: logging(&profile.firewall.log_level).to_owned(),
+        ping: ping(profile, management),
         rules: rules(profile, management),
     };
     let mut proposal = Proposal { warnings: warnings(profile, facts, management), ..Proposal::default() };
@@ -271,12 +272,20 @@ fn words(rule: &[&str], comment: &str) -> Vec<String> {
     words
 }
 
+/// Whose pings are answered; no management networks stand for everybody.
+fn ping(profile: &Profile, management: &[Network]) -> Option<Vec<String>> {
+    match profile.firewall.ping {
+        Ping::Management if !management.is_empty() => {
+            Some(management.iter().map(Network::to_string).collect())
+        }
+        Ping::Management | Ping::Any => None,
+        Ping::None => Some(Vec::new()),
+    }
+}
+
 fn warnings(profile: &Profile, facts: &Facts, management: &[Network]) -> Vec<String> {
     let firewall = &profile.firewall;
     let mut warnings = Vec::new();
-    if firewall.ping != Ping::Any {
-        warnings.push("ping: in mode \"ufw\" the node answers everybody; UFW's own rules say so".to_owned());
-    }
     let staged = firewall.rules.iter().filter(|rule| !rule.enabled).count();
     if staged > 0 {
         warnings.push(format!("{staged} rules with enabled = false are left out: UFW has no staged rules"));

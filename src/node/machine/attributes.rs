@@ -8,22 +8,25 @@ const LIMIT: usize = 65536;
 
 /// All attributes, sorted by name. Names that are not UTF-8 are left out: nothing on a PVE node makes any.
 pub(super) fn read(path: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
-    let mut list = Vec::with_capacity(256);
-    let listed = match rustix::fs::llistxattr(path, rustix::buffer::spare_capacity(&mut list)) {
+    // Nearly every file has none, or one short name: no memory for them.
+    let mut short = [0; 512];
+    let mut long = Vec::new();
+    let listed = match rustix::fs::llistxattr(path, &mut short[..]) {
         Err(Errno::RANGE) => {
-            list.reserve(LIMIT);
-            rustix::fs::llistxattr(path, rustix::buffer::spare_capacity(&mut list))
+            long.resize(LIMIT, 0);
+            rustix::fs::llistxattr(path, &mut long[..])
         }
         other => other,
     };
-    match listed {
-        Ok(_) => {}
+    let count = match listed {
+        Ok(count) => count,
         // A file system without attributes, pmxcfs among them.
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(Vec::new()),
         Err(errno) => return Err(errno),
-    }
+    };
+    let list = if long.is_empty() { &short[..] } else { &long[..] };
     let mut found = Vec::new();
-    for name in list.split(|byte| *byte == 0) {
+    for name in list.get(..count).unwrap_or_default().split(|byte| *byte == 0) {
         let Ok(name) = std::str::from_utf8(name) else { continue };
         if name.is_empty() {
             continue;

@@ -6,9 +6,9 @@ use crate::node::{Kind, Node};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::Path;
 
 /// What happens at a symbolic link in a parent directory.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,16 +19,24 @@ pub(super) enum Links {
     Refuse,
 }
 
-/// An entry of an open directory.
+/// An entry of an open directory; or the whole path, where the kernel's own way to it is right.
 pub(super) struct Place<'a> {
-    pub(super) parent: OwnedFd,
+    parent: Option<OwnedFd>,
     pub(super) name: &'a OsStr,
 }
 
 impl Place<'_> {
+    /// Where `name` is.
+    pub(super) fn parent(&self) -> BorrowedFd<'_> {
+        self.parent.as_ref().map_or(rustix::fs::CWD, AsFd::as_fd)
+    }
+
     /// The entry as a path for calls that know no directory descriptors: extended attributes.
     pub(super) fn through_proc(&self) -> Vec<u8> {
-        let mut path = format!("/proc/self/fd/{}/", self.parent.as_raw_fd()).into_bytes();
+        let mut path = Vec::new();
+        if let Some(parent) = &self.parent {
+            path = format!("/proc/self/fd/{}/", parent.as_raw_fd()).into_bytes();
+        }
         path.extend_from_slice(self.name.as_bytes());
         path
     }
@@ -38,16 +46,22 @@ impl Machine {
     /// The place of `path`, whose parent must be there.
     pub(super) fn place<'a>(&self, path: &'a Path, links: Links, verb: &str) -> Result<Place<'a>> {
         let (parent, name) = split(path, verb)?;
+        if links == Links::Follow && self.whole {
+            return Ok(Place { parent: None, name: path.as_os_str() });
+        }
         let opened = self.resolve(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, links);
-        Ok(Place { parent: self.explain(opened, links, path, verb)?, name })
+        Ok(Place { parent: Some(self.explain(opened, links, path, verb)?), name })
     }
 
     /// The place of `path`, or `None` where its parent is no directory.
     pub(super) fn find<'a>(&self, path: &'a Path, verb: &str) -> Result<Option<Place<'a>>> {
         let (parent, name) = split(path, verb)?;
+        if self.whole {
+            return Ok(Some(Place { parent: None, name: path.as_os_str() }));
+        }
         match self.resolve(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Links::Follow) {
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-            opened => Ok(Some(Place { parent: done(opened, verb, path)?, name })),
+            opened => Ok(Some(Place { parent: Some(done(opened, verb, path)?), name })),
         }
     }
 
@@ -117,8 +131,8 @@ impl Machine {
 
 /// Parent and last component of an absolute path without `..`; the root is `.` in itself.
 fn split<'a>(path: &'a Path, verb: &str) -> Result<(&'a Path, &'a OsStr)> {
-    let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
-    if !path.has_root() || !path.components().all(plain) {
+    let upwards = |part: &[u8]| part == b"..";
+    if !path.has_root() || path.as_os_str().as_bytes().split(|byte| *byte == b'/').any(upwards) {
         let because = "not an absolute path without \"..\"";
         return Err(Error::new(format!("{verb} {}", path.display()), because));
     }

@@ -20,6 +20,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         controls: Vec::new(),
         gates: Vec::new(),
         warnings: vec!["guest firewalls are now\x1b[2J inactive".into()],
+        notes: Vec::new(),
         hash: "abc123".into(),
     }
 }

@@ -154,7 +154,7 @@ fn ufw(node: &Scripted) {
     node.on("/usr/sbin/ufw status verbose", |files, _| {
         let active = files.has("/run/ufw");
         ok(if active {
-            "Status: active\nDefault: deny (incoming), allow (outgoing), disabled (routed)\n"
+            "Status: active\nLogging: on (low)\nDefault: deny (incoming), allow (outgoing), disabled (routed)\n"
         } else {
             "Status: inactive\n"
         })
