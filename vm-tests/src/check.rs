@@ -55,10 +55,11 @@ fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     show(workspace.cargo().args(arguments))
 }
 
-fn size(workspace: &Workspace) -> Result<()> {
+/// Builds the binary as it is shipped, says where it is, and refuses one that is too large.
+pub fn size(workspace: &Workspace) -> Result<()> {
     let binary = workspace.build("firstlight", "firstlight", true)?;
     let bytes = fs::metadata(&binary).with_context(|| format!("measuring {}", binary.display()))?.len();
-    say(format_args!("the release binary has {bytes} bytes, {SIZE_LIMIT} are allowed"));
+    say(format_args!("{}: {bytes} bytes, {SIZE_LIMIT} are allowed", binary.display()));
     ensure!(bytes <= SIZE_LIMIT, "the release binary has {bytes} bytes, {} too many", bytes - SIZE_LIMIT);
     Ok(())
 }
