@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use lexopt::Arg;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::bench::Bench;
@@ -69,7 +69,7 @@ fn with_bench(act: impl FnOnce(&mut Bench) -> Result<ExitCode>) -> Result<ExitCo
 
 /// Ctrl-C ends guests and namespaces too; the guests die with us.
 fn clean_up_on_signal(workspace: &Workspace) -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("listening for signals")?;
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for signals")?;
     let directory = workspace.run_directory();
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
