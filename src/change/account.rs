@@ -19,11 +19,8 @@ const CREDENTIALS_DIR: &str = "/run/credentials/@system";
 
 /// Paths that making or changing the account may touch. The home of an account that is there already is its own.
 pub fn scopes(node: &dyn Node, change: &AccountChange) -> Result<Vec<Scope>> {
-    let mut scopes = vec![Scope::Entry("/etc".into()), Scope::Entry("/etc/.pwd.lock".into())];
-    for file in DATABASE {
-        scopes.push(Scope::Entry(file.into()));
-        scopes.push(Scope::Entry(format!("{file}-").into()));
-    }
+    // With its backups the tools leave locks and half-written copies beside it when they are killed.
+    let mut scopes = vec![Scope::Children("/etc".into())];
     if existing(node, &change.name)?.is_none() {
         if let Some(parent) = change.home.parent() {
             scopes.push(Scope::Entry(parent.to_owned()));

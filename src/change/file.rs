@@ -2,8 +2,10 @@
 
 use super::{DirectoryChange, FileChange, Need};
 use crate::error::{Error, Result};
+use crate::manifest;
 use crate::node::{Kind, Metadata, Node, read_text};
 use crate::plan::View;
+use crate::transaction::state;
 use std::path::{Path, PathBuf};
 
 /// pmxcfs keeps `/etc/pve` here; the write-ahead log first.
@@ -100,6 +102,11 @@ fn fits(node: &dyn Node, metadata: &Metadata, mode: u32, owner: &str) -> bool {
 
 /// Writes the file: durable before it is renamed, the rename durable before it returns.
 pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
+    if fixed_by_place(&change.path) && state::has_pve(node)? && !manifest::cluster_mounted(node)? {
+        let because = "pmxcfs is not mounted there: a file below it now would keep it from mounting";
+        return Err(Error::new(format!("writing {}", change.path.display()), because)
+            .hint("systemctl start pve-cluster"));
+    }
     let (uid, gid) = owner_ids(node, &change.owner)?;
     let waiting = waiting_path(&change.path);
     if node.lookup(&waiting)?.is_some() {
@@ -119,7 +126,7 @@ pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
 }
 
 /// fsync below `/etc/pve` does nothing: what makes its content durable is its database.
-fn sync_pmxcfs(node: &dyn Node) -> Result<()> {
+pub fn sync_pmxcfs(node: &dyn Node) -> Result<()> {
     for path in PMXCFS_DATABASE.map(Path::new) {
         if node.lookup(path)?.is_some() {
             node.sync_file(path)?;

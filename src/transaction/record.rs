@@ -39,6 +39,8 @@ pub enum Event {
         source: String,
         /// Kernel's boot id.
         boot: String,
+        /// Name of the node's PVE cluster; empty when standalone.
+        cluster: String,
     },
     /// One step of the plan, in order; number from 0.
     Step {
@@ -120,13 +122,15 @@ pub enum Event {
     Revert {
         /// Why.
         reason: String,
+        /// What somebody else changed since is put back too.
+        force: bool,
     },
     /// A step is about to be taken back; these paths are somebody else's by now and stay as they are.
     Reverting {
         /// Place in the plan.
         step: usize,
-        /// These paths.
-        foreign: Vec<PathBuf>,
+        /// Manifest of these paths, contents included: what stays.
+        foreign: ObjectId,
     },
     /// A step was taken back.
     Reverted {
@@ -245,7 +249,7 @@ impl Record {
 impl Event {
     fn fields(&self) -> (&'static str, Vec<(&'static str, String)>) {
         match self {
-            Self::Begin { format, version, door, plan, source, boot } => (
+            Self::Begin { format, version, door, plan, source, boot, cluster } => (
                 "begin",
                 vec![
                     ("format", format.to_string()),
@@ -254,6 +258,7 @@ impl Event {
                     ("plan", plan.clone()),
                     ("source", source.clone()),
                     ("boot", boot.clone()),
+                    ("cluster", cluster.clone()),
                 ],
             ),
             Self::Step { step, title } => {
@@ -276,6 +281,7 @@ impl Event {
                 inverse.push(&mut fields);
                 fields.extend(scopes.iter().map(|scope| match scope {
                     Scope::Entry(path) => ("entry", path.to_string_lossy().into_owned()),
+                    Scope::Children(path) => ("children", path.to_string_lossy().into_owned()),
                     Scope::Tree(path) => ("tree", path.to_string_lossy().into_owned()),
                 }));
                 ("intent", fields)
@@ -294,9 +300,17 @@ impl Event {
                 vec![("control", control.clone()), ("holds", flag(*holds)), ("message", message.clone())],
             ),
             Self::Commit => ("commit", Vec::new()),
-            Self::Revert { reason } => ("revert", vec![("reason", reason.clone())]),
-            Self::Reverting { step, foreign } => ("reverting", with_paths(*step, "foreign", foreign)),
-            Self::Reverted { step, kept } => ("reverted", with_paths(*step, "kept", kept)),
+            Self::Revert { reason, force } => {
+                ("revert", vec![("reason", reason.clone()), ("force", flag(*force))])
+            }
+            Self::Reverting { step, foreign } => {
+                ("reverting", vec![("step", step.to_string()), ("foreign", foreign.to_string())])
+            }
+            Self::Reverted { step, kept } => {
+                let mut fields = vec![("step", step.to_string())];
+                fields.extend(kept.iter().map(|path| ("kept", path.to_string_lossy().into_owned())));
+                ("reverted", fields)
+            }
             Self::Try { number, boot } => {
                 ("try", vec![("number", number.to_string()), ("boot", boot.clone())])
             }
@@ -319,6 +333,7 @@ impl Event {
                 plan: fields.text("plan")?,
                 source: fields.text("source")?,
                 boot: fields.text("boot")?,
+                cluster: fields.text("cluster")?,
             },
             "step" => Self::Step { step: step()?, title: fields.text("title")? },
             "snapshot" => Self::Snapshot { entries: fields.number("entries")?.try_into().ok()? },
@@ -345,8 +360,8 @@ impl Event {
                 message: fields.text("message")?,
             },
             "commit" => Self::Commit,
-            "revert" => Self::Revert { reason: fields.text("reason")? },
-            "reverting" => Self::Reverting { step: step()?, foreign: fields.paths("foreign") },
+            "revert" => Self::Revert { reason: fields.text("reason")?, force: fields.flag("force")? },
+            "reverting" => Self::Reverting { step: step()?, foreign: fields.object("foreign")? },
             "reverted" => Self::Reverted { step: step()?, kept: fields.paths("kept") },
             "try" => {
                 Self::Try { number: fields.number("number")?.try_into().ok()?, boot: fields.text("boot")? }
@@ -379,6 +394,11 @@ impl Closing {
 }
 
 impl Inverse {
+    /// Whether restoring the paths is all there is to do.
+    pub fn is_paths_alone(&self) -> bool {
+        matches!(self, Self::Paths)
+    }
+
     fn push(&self, fields: &mut Vec<(&'static str, String)>) {
         match self {
             Self::Paths => fields.push(("inverse", "paths".to_owned())),
@@ -440,6 +460,7 @@ impl Fields<'_> {
     fn scopes(&self) -> Vec<Scope> {
         let scope = |(key, path): &(&str, String)| match *key {
             "entry" => Some(Scope::Entry(path.into())),
+            "children" => Some(Scope::Children(path.into())),
             "tree" => Some(Scope::Tree(path.into())),
             _ => None,
         };
@@ -465,12 +486,6 @@ impl Fields<'_> {
             _ => None,
         }
     }
-}
-
-fn with_paths(step: usize, key: &'static str, paths: &[PathBuf]) -> Vec<(&'static str, String)> {
-    let mut fields = vec![("step", step.to_string())];
-    fields.extend(paths.iter().map(|path| (key, path.to_string_lossy().into_owned())));
-    fields
 }
 
 fn flag(value: bool) -> String {
@@ -524,7 +539,11 @@ mod tests {
         let mut events: Vec<Event> = inverses
             .into_iter()
             .map(|inverse| {
-                let scopes = vec![Scope::Entry("/etc/a=b".into()), Scope::Tree("/etc/x y".into())];
+                let scopes = vec![
+                    Scope::Entry("/etc/a=b".into()),
+                    Scope::Children("/x".into()),
+                    Scope::Tree("/etc/x y".into()),
+                ];
                 Event::Intent { step: 3, inverse, scopes, before: id }
             })
             .collect();
@@ -536,6 +555,7 @@ mod tests {
                 plan: "abc".into(),
                 source: "a=b\tc".into(),
                 boot: String::new(),
+                cluster: "rack 1".into(),
             },
             Event::Step { step: 0, title: "100 % of\nit".into() },
             Event::Snapshot { entries: 1200 },
@@ -547,8 +567,8 @@ mod tests {
             Event::Failed { what: "x".into(), message: String::new() },
             Event::Probe { control: "ssh.port".into(), holds: true, message: String::new() },
             Event::Commit,
-            Event::Revert { reason: "because".into() },
-            Event::Reverting { step: 2, foreign: vec!["/etc/a b".into(), "/etc/c".into()] },
+            Event::Revert { reason: "because".into(), force: true },
+            Event::Reverting { step: 2, foreign: id },
             Event::Reverted { step: 2, kept: vec!["/etc/c".into()] },
             Event::Try { number: 2, boot: "b".into() },
             Event::Ended { outcome: "gave-up".into(), message: "three tries".into() },

@@ -237,6 +237,17 @@ fn j3_rollback_keeps_and_lists_what_somebody_changed_since_unless_forced() {
 }
 
 #[test]
+fn j3_what_somebody_changed_survives_the_purge_of_its_package() {
+    let (node, _) = committed();
+    node.files.put("/etc/default/ufw", "IPV6=yes\n# mine\n");
+    let outcome = rollback(&node, None, false, &mut Silent).unwrap();
+    let Outcome::Reverted(_, _, kept) = outcome else { panic!("{outcome:?}") };
+    assert!(kept.contains(&PathBuf::from("/etc/default/ufw")), "{kept:?}");
+    assert_eq!(node.files.text("/etc/default/ufw"), "IPV6=yes\n# mine\n");
+    assert!(!node.files.has("/etc/ufw"));
+}
+
+#[test]
 fn j3_rollback_takes_the_account_out_when_others_were_made_since() {
     let (node, _) = committed();
     node.files.put("/etc/passwd", node.files.text("/etc/passwd") + "eve:x:1001:1001::/home/eve:/bin/bash\n");
@@ -248,10 +259,17 @@ fn j3_rollback_takes_the_account_out_when_others_were_made_since() {
 
 /// Recovery as the next boot does it: files before the network, the rest after it.
 fn boot(node: &Scripted) {
-    for service in ["/run/ufw", "/run/active/ufw.service"] {
-        if node.files.has(service) {
-            node.files.remove(service);
-        }
+    if node.files.has("/run/ufw") {
+        node.files.remove("/run/ufw");
+    }
+    // What is enabled starts, whatever the early stage makes of its files.
+    let unit = "ufw.service";
+    let running = format!("/run/active/{unit}");
+    if node.files.has(&running) {
+        node.files.remove(&running);
+    }
+    if node.files.has(&format!("/etc/systemd/system/multi-user.target.wants/{unit}")) {
+        node.files.put(&running, "");
     }
     recover(node, Stage::Early, &mut Silent).unwrap();
     recover(node, Stage::Late, &mut Silent).unwrap();
@@ -261,6 +279,7 @@ fn old_or_new(node: &Scripted, before: &Manifest, after: &Manifest, when: &str) 
     if state::standing(node).unwrap().is_empty() {
         assert_same(before, &whole(node), when);
         assert!(!node.files.has(state::PROFILE_PATH), "{when}");
+        assert!(!node.files.has("/run/active/ufw.service"), "{when}: what was off before runs");
     } else {
         assert_same_but_times(after, &whole(node), when);
         assert_eq!(node.files.text(state::PROFILE_PATH), ORDER.record, "{when}");
