@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -16,6 +17,9 @@ use crate::workspace::Workspace;
 /// A kernel that starts prints its first line within a second; a broken /dev/kvm never does.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// One sentence about it is enough.
+static SAID: Once = Once::new();
+
 /// How guests are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accelerator {
@@ -28,8 +32,15 @@ pub enum Accelerator {
 impl Accelerator {
     /// Tries KVM with the guest's kernel once per machine and kernel, and remembers the outcome.
     pub fn detect(workspace: &Workspace, image: &Image) -> Result<Self> {
+        let found = Self::look(workspace, image)?;
+        if found == Self::Emulation {
+            SAID.call_once(|| say("KVM is not to be had here: the guests run under software emulation"));
+        }
+        Ok(found)
+    }
+
+    fn look(workspace: &Workspace, image: &Image) -> Result<Self> {
         if fs::metadata("/dev/kvm").is_err() {
-            say("no /dev/kvm here: the guests run under software emulation");
             return Ok(Self::Emulation);
         }
         let memory = workspace.vm.join("accelerator");
@@ -46,11 +57,7 @@ impl Accelerator {
                 works
             }
         };
-        if works {
-            return Ok(Self::Kvm);
-        }
-        say("/dev/kvm is here, but a guest kernel does not start under it: software emulation is used");
-        Ok(Self::Emulation)
+        Ok(if works { Self::Kvm } else { Self::Emulation })
     }
 
     /// QEMU's options for it.

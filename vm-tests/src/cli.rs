@@ -1,4 +1,4 @@
-//! The command line: `demo`, `test`, `shell`.
+//! The command line: `build`, `demo`, `test`, `shell`.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -17,7 +17,8 @@ use crate::scenario::{self, Scenario};
 use crate::workspace::Workspace;
 
 const USAGE: &str = "\
-usage: cargo vm demo [--no-wait]             show the first boot of a throw-away node
+usage: cargo vm build                        build the static binary as it is shipped
+       cargo vm demo [--no-wait]             show the first boot of a throw-away node
        cargo vm test [--full] [FILTER…]      run every test, or those whose names hold a filter
        cargo vm test --list                  name them
        cargo vm shell [--hardened]           boot a node and log in as root
@@ -46,6 +47,10 @@ pub fn run() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         "test" => with_bench(|bench| Ok(test(bench, has("full"), filters))),
+        "build" => {
+            check::size(&Workspace::find()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         "demo" => with_bench(|bench| crate::demo::demo(bench, !has("no-wait"))),
         "shell" => with_bench(|bench| crate::demo::shell(bench, has("hardened"))),
         other => bail!("there is no command `{other}`\n{}", USAGE.trim_end()),

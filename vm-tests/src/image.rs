@@ -78,6 +78,9 @@ fn build(workspace: &Workspace, recipe: &Recipe, directory: &Path) -> Result<()>
     tree::install(&tree, ENDPOINT_PATH, &endpoint)?;
     tree::run(&tree, &["apt-get", "--quiet", "update"]).context("reading the image's own repository")?;
     tree::run(&tree, &["apt-get", "clean"])?;
+    // A node that was installed has this behind it: without the marks the first boot rebuilds the linker's
+    // cache and the hardware database.
+    tree::run(&tree, &["touch", "/etc/.updated", "/var/.updated"])?;
 
     let finished = work.path().join("image");
     fs::create_dir(&finished).context("making a working directory")?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{command, show};
+use crate::command::{command, output};
 use crate::progress::Step;
 use crate::workspace::{KeyPair, Workspace};
 
@@ -50,7 +50,7 @@ impl Payload {
 /// Splits an answer into the installer's part and the first-boot executable.
 fn bake(binary: &Path, answer: &Path, directory: &Path) -> Result<()> {
     let step = Step::begin("baking the answer into the first-boot executable");
-    show(command(&binary.display().to_string(), ["bake"]).arg(answer).arg("--out").arg(directory))?;
+    output(command(&binary.display().to_string(), ["bake"]).arg(answer).arg("--out").arg(directory))?;
     step.done();
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::network::Side;
 
 /// Raised when the building itself changes in a way the recipe's text does not show.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Root's password in every guest: `not a secret`.
 const ROOT_PASSWORD_HASH: &str =
@@ -186,6 +186,7 @@ fn files(root_key: &str) -> Vec<File> {
             0o644,
             &PVEPROXY.replace("@ENDPOINT@", ENDPOINT_PATH),
         ),
+        file("/usr/lib/systemd/system/networking.service.d/pve.conf", 0o644, NETWORKING),
         file("/usr/lib/systemd/system/proxmox-first-boot-multi-user.service", 0o644, FIRST_BOOT),
     ]
 }
@@ -207,6 +208,17 @@ Types: deb
 URIs: file:/srv/repo
 Suites: ./
 Signed-By: /usr/share/keyrings/vm-tests.gpg
+";
+
+/// Debian's ifupdown2 is ordered against nothing; PVE's is what `network.target` waits for.
+const NETWORKING: &str = "\
+[Unit]
+Wants=network.target
+After=local-fs.target network-pre.target apparmor.service systemd-sysctl.service systemd-modules-load.service
+Before=network.target network-online.target
+
+[Service]
+ExecStartPre=/usr/bin/udevadm settle
 ";
 
 const PVEPROXY: &str = "\

@@ -22,6 +22,10 @@ pub fn apply(tree: &Path, recipe: &Recipe) -> Result<()> {
         if target.is_symlink() {
             fs::remove_file(&target).with_context(|| format!("replacing {} in the image", file.path))?;
         }
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent)
+                .with_context(|| format!("creating the directory of {} in the image", file.path))?;
+        }
         fs::write(&target, &file.text).with_context(|| format!("writing {} in the image", file.path))?;
         chmod(&target, file.mode)?;
     }

@@ -10,7 +10,7 @@ use crate::bench::Bench;
 pub fn sshd(bench: &mut Bench) -> Result<()> {
     let broken =
         "mkdir -p /etc/ssh/sshd_config.d && echo 'NoSuchOption yes' > /etc/ssh/sshd_config.d/10-broken.conf";
-    let status = failing(bench, broken, &["sshd", "NoSuchOption"])?;
+    let status = failing(bench, broken, "untouched", &["ssh", "NoSuchOption"])?;
     let node = bench.same_idle()?;
     let logs = node.ok("tail -n +1 /var/log/dpkg.log 2>/dev/null | grep -c ' install ufw' || true")?;
     ensure!(logs.trim() == "0", "packages were installed before the gate failed: {status}");
@@ -21,7 +21,7 @@ pub fn sshd(bench: &mut Bench) -> Result<()> {
 pub fn visudo(bench: &mut Bench) -> Result<()> {
     let broken = "mkdir -p /etc/sudoers.d && chmod 750 /etc/sudoers.d \
         && echo 'this is no sudoers line' > /etc/sudoers.d/zz-broken && chmod 440 /etc/sudoers.d/zz-broken";
-    failing(bench, broken, &["visudo", "zz-broken"]).map(drop)
+    failing(bench, broken, "reverted", &["sudoers", "zz-broken"]).map(drop)
 }
 
 /// A unit refuses to start when its configuration is already written: all is put back.
@@ -29,7 +29,7 @@ pub fn unit(bench: &mut Bench) -> Result<()> {
     let broken = "mkdir -p /etc/systemd/system/fail2ban.service.d \
         && printf '[Service]\\nExecStartPre=/bin/false\\n' > /etc/systemd/system/fail2ban.service.d/broken.conf \
         && systemctl daemon-reload";
-    failing(bench, broken, &["fail2ban"])?;
+    failing(bench, broken, "reverted", &["fail2ban"])?;
     let node = bench.same_idle()?;
     let sshd = node.ok("sshd -T | grep -E '^(permitrootlogin|passwordauthentication) '")?;
     ensure!(
@@ -42,12 +42,12 @@ pub fn unit(bench: &mut Bench) -> Result<()> {
 }
 
 /// Runs the hook on a node that somebody broke, and expects it back as it was, and a status that says why.
-fn failing(bench: &mut Bench, broken: &str, said: &[&str]) -> Result<Value> {
+fn failing(bench: &mut Bench, broken: &str, outcome: &str, said: &[&str]) -> Result<Value> {
     let node = bench.armed()?;
     node.ok(broken)?;
     let before = node.manifest()?;
     let end = hook::run(node)?;
-    let status = hook::expect_reverted(node, &end)?;
+    let status = hook::expect_failed(node, &end, outcome)?;
     let text = status.to_string();
     for word in said {
         ensure!(text.contains(word), "the status does not name {word}: {text}");

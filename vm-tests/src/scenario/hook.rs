@@ -116,15 +116,15 @@ pub fn expect_committed(node: &mut Node, end: &End) -> Result<Value> {
     expect_outcome(node, "committed")
 }
 
-/// The hook must have failed once, put all back, and be willing to try again.
-pub fn expect_reverted(node: &mut Node, end: &End) -> Result<Value> {
+/// The hook must have failed once, left the node as it was, and be willing to try again.
+pub fn expect_failed(node: &mut Node, end: &End, outcome: &str) -> Result<Value> {
     ensure!(
         end.state == "failed" && end.status == 1,
         "the hook's unit is {} with status {}",
         end.state,
         end.status
     );
-    let status = expect_outcome(node, "reverted")?;
+    let status = expect_outcome(node, outcome)?;
     ensure!(status["exit_code"].as_i64() == Some(1), "the status keeps another exit code: {status}");
     Ok(status)
 }
