@@ -87,7 +87,7 @@ fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(Tran
         boot: state::boot_id(node),
         cluster: state::cluster_name(node)?,
     };
-    node.create(&state::ballast_path(id), &[0xff; BALLAST_BYTES], 0o600)?;
+    node.create(&state::ballast_path(id), &vec![0xff; BALLAST_BYTES], 0o600)?;
     node.sync_file(&state::ballast_path(id))?;
     let journal = Journal::start(node, id.journal(), first)?;
     for (step, title) in plan.steps.iter().map(|step| step.title.clone()).enumerate() {
