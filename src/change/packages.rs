@@ -60,8 +60,8 @@ pub fn need(node: &dyn Node, change: &PackagesChange) -> Result<Option<Need>> {
 }
 
 /// Refreshes the lists as far as the sources let us, fetches what is needed, asks apt what it would do, and
-/// refuses what cannot be taken back. The names that would be new are what the way back purges: nothing is
-/// fetched after this.
+/// refuses what cannot be taken back. The names that would be new are what the way back purges; the lists do not
+/// change any more before they are installed.
 pub fn inverse(node: &dyn Node, change: &PackagesChange, warnings: &mut Vec<String>) -> Result<Inverse> {
     let mut waited = 0;
     loop {
@@ -182,11 +182,11 @@ fn judge(simulated: &Output, change: &PackagesChange) -> Result<Vec<String>> {
     Ok(new)
 }
 
-/// Installs what was fetched, with every service held back until its configuration is there.
+/// Installs what was fetched (`--no-download` would say so, and breaks on `file:` sources), with every service held back until its configuration is there.
 pub fn install(node: &dyn Node, change: &PackagesChange) -> Result<()> {
     let wanted = wanted(node, change)?;
     hold_services(node)?;
-    let outcome = run_checked(node, &apt(&["--no-download"], &wanted));
+    let outcome = run_checked(node, &apt(&[], &wanted));
     release_services(node)?;
     outcome?;
     let left = missing(node, &change.names)?;
