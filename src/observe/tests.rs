@@ -185,7 +185,10 @@ fn e1_pves_firewall_is_off_when_file_and_kernel_say_so() {
 fn b1_to_b6_sshd_is_asked_for_one_connection_and_once() {
     let node = node();
     let connection = "user=ops,host=10.0.0.9,addr=10.0.0.9";
-    node.says("/usr/sbin/sshd -T", "port 22\nallowusers root\nallowusers ops\npasswordauthentication no\n");
+    node.says(
+        "/usr/sbin/sshd -T -C lport=1",
+        "port 22\nallowusers root\nallowusers ops\npasswordauthentication no\n",
+    );
     node.says(
         "/usr/sbin/sshd -T -C",
         "port 22\nport 2222\nallowusers ops\nallowusers root\npasswordauthentication yes\n",
