@@ -14,7 +14,22 @@ fn changes_come_in_the_order_of_their_phases_and_exposure_comes_last() {
     let kinds: Vec<&str> = proposal.changes.iter().map(|(_, change)| change.kind()).collect();
     assert_eq!(
         kinds,
-        ["packages", "account", "directory", "file", "file", "file", "unit", "unit", "unit", "reload", "ufw"]
+        [
+            "packages",
+            "account",
+            "directory",
+            "file",
+            "file",
+            "file",
+            "unit",
+            "unit",
+            "unit",
+            "reload",
+            "ufw",
+            "kernel",
+            "kernel",
+            "kernel"
+        ]
     );
     let mut phases: Vec<Phase> = proposal.changes.iter().map(|(phase, _)| *phase).collect();
     let sorted = phases.clone();
@@ -36,6 +51,7 @@ fn controls_name_the_changes_that_bring_them_about_after_the_merge() {
     assert_eq!(brought("firewall.active"), ["ufw"]);
     assert_eq!(brought("firewall.nothing-wider"), ["ufw"]);
     assert_eq!(brought("firewall.after-reboot"), ["unit"]);
+    assert_eq!(brought("firewall.bridge-netfilter.ipv4"), ["kernel"]);
 }
 
 #[test]
