@@ -6,20 +6,15 @@ mod ping;
 
 use super::{Need, UfwChange};
 use crate::error::Result;
+use crate::facts::ufw::{COMMENT_PREFIX, DEFAULTS_PATH};
+use crate::gate::UFW_PROGRAM as UFW;
 use crate::manifest::Scope;
 use crate::node::{Invocation, Node, Output, exists, read_text, run_checked};
 use crate::plan::View;
 use crate::transaction::record::Inverse;
 use std::path::Path;
 
-/// UFW's command.
-pub const UFW: &str = "/usr/sbin/ufw";
-
-const DEFAULTS_PATH: &str = "/etc/default/ufw";
 const CONF_PATH: &str = "/etc/ufw/ufw.conf";
-/// What the comments of our own rules begin with.
-const COMMENT_PREFIX: &str = "firstlight: ";
-
 /// Everything `ufw` writes.
 pub fn scopes() -> Vec<Scope> {
     vec![
