@@ -2,6 +2,7 @@
 
 use super::{DirectoryChange, FileChange, Need};
 use crate::error::{Error, Result};
+use crate::facts::accounts::{PASSWD_PATH, entry};
 use crate::manifest;
 use crate::node::{Kind, Metadata, Node, read_text};
 use crate::plan::View;
@@ -22,16 +23,8 @@ pub fn owner_ids(node: &dyn Node, name: &str) -> Result<(u32, u32)> {
     if name == "root" {
         return Ok((0, 0));
     }
-    let passwd = read_text(node, Path::new("/etc/passwd"))?.unwrap_or_default();
-    let ids = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        if fields.next() != Some(name) {
-            return None;
-        }
-        let uid = fields.nth(1)?.parse().ok()?;
-        let gid = fields.next()?.parse().ok()?;
-        Some((uid, gid))
-    });
+    let passwd = read_text(node, Path::new(PASSWD_PATH))?.unwrap_or_default();
+    let ids = entry(&passwd, name).map(|entry| (entry.uid, entry.gid));
     ids.ok_or_else(|| Error::new(format!("looking up the user {name}"), "no such user in /etc/passwd"))
 }
 
