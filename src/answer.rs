@@ -1,7 +1,7 @@
 //! The answer: bytes in, a [`Profile`] out, or every problem with its place. Reads nothing but its input.
 //!
 //! PVE's own tables and ours stand in one file; `bake` splits it. What the node alone knows is checked later,
-//! by [`contradictions_on`].
+//! by the areas ([`crate::areas::propose_all`]); [`Answer::problem_at`] gives their refusals a place.
 
 mod admin;
 mod areas;
@@ -27,7 +27,6 @@ mod write;
 
 pub use key::public_key;
 pub use pve::PveAnswer;
-pub use rules::{OnNode, contradictions_on, needs_password};
 
 use crate::profile::Profile;
 use std::fmt;

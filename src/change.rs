@@ -15,7 +15,7 @@ use crate::profile::{PasswordHash, Secret};
 use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 
-pub use file::owner_ids;
+pub use file::{owner_ids, sync_pmxcfs};
 pub use kernel::value as kernel_value;
 
 /// One reversible effect. Areas build these; `transaction` observes, does and reverts them.

@@ -26,7 +26,7 @@ pub struct Control {
 pub enum Check {
     /// `sshd -T` (with `-C` when `connection` is not empty) prints `key` with one of `values`.
     Sshd {
-        /// `user=root,host=…,addr=…`, or empty.
+        /// `user=root,host=…,addr=…,laddr=…,lport=…`, or empty.
         connection: String,
         /// Lower case, as `sshd -T` prints it.
         key: &'static str,
@@ -123,7 +123,7 @@ pub enum GateAsk {
     Sshd {
         /// Files as they will be.
         staged: Vec<(PathBuf, Vec<u8>)>,
-        /// `user=…,host=…,addr=…` and what must come out: key and value.
+        /// `user=…,host=…,addr=…,laddr=…,lport=…` and what must come out: key and value.
         connections: Vec<(String, Vec<(String, String)>)>,
     },
     /// `visudo -c` on the whole of sudoers with `staged` in place.

@@ -1,16 +1,19 @@
 //! What the node is, read once before anything is planned. Plain data: tests build it by hand.
 
+pub mod accounts;
 pub mod cluster_firewall;
 mod fingerprint;
 mod gather;
 pub mod networks;
+pub mod packages;
+pub mod ufw;
 
 use crate::profile::Network;
 use std::net::IpAddr;
 
 pub use fingerprint::{authorized_blob, fingerprint};
 pub use gather::gather;
-pub(crate) use gather::{memberships, sshd_options};
+pub(crate) use gather::sshd_options;
 
 /// What the node is.
 #[derive(Clone, Default)]
@@ -21,8 +24,13 @@ pub struct Facts {
     pub debian_version: String,
     /// Version of pve-manager, if this is a PVE node.
     pub pve_version: Option<String>,
+    /// Whether what is told of `/etc/pve` is true: on a PVE node pmxcfs is mounted there and knows the node; without
+    /// PVE nothing is to wait for.
+    pub cluster_filesystem_ready: bool,
     /// Whether the node is a member of a PVE cluster (`/etc/pve/corosync.conf`).
     pub cluster_member: bool,
+    /// `cluster_name` of corosync, on a member.
+    pub cluster_name: Option<String>,
     /// Text of `/etc/pve/firewall/cluster.fw`, if there is one.
     pub cluster_firewall: Option<String>,
     /// Addresses of the node with their networks; loopback and link-local left out.
@@ -59,8 +67,6 @@ pub struct Facts {
     pub ufw_rules: Vec<String>,
     /// Whether UFW is told to leave IPv6 alone (`IPV6=no`).
     pub ufw_without_ipv6: bool,
-    /// Whether bridged traffic passes through iptables (`bridge-nf-call-iptables`).
-    pub bridge_filtered: bool,
 }
 
 /// A user of the system.
@@ -82,10 +88,12 @@ pub struct User {
     pub has_password: bool,
     /// Supplementary groups by name.
     pub groups: Vec<String>,
-    /// Whether `~/.ssh/authorized_keys` holds at least one key.
+    /// Whether `~/.ssh/authorized_keys` holds at least one key; unknown counts as no.
     pub has_keys: bool,
-    /// Text of `~/.ssh/authorized_keys`; read for accounts with a login shell only.
+    /// Text of `~/.ssh/authorized_keys`; read for accounts with a login shell only, and never through a link.
     pub authorized_keys: String,
+    /// Whether `~/.ssh/authorized_keys` is a link, lies behind one, or is no file: what it holds is unknown.
+    pub authorized_keys_linked: bool,
 }
 
 impl User {

@@ -16,6 +16,9 @@ pub(crate) use include::{below, keyword, matches, matches_path, words};
 
 /// The OpenSSH server.
 pub const SSHD_PROGRAM: &str = "/usr/sbin/sshd";
+/// What `sshd -T -C` is told when no connection is meant: nothing but a port that no server has. Without it sshd fails
+/// on a configuration that has a `Match LocalPort` line (seen with 9.2; the source of 10.0 has the same comparison).
+pub const SSHD_NO_CONNECTION: &str = "lport=1";
 /// Checks sudoers.
 pub const VISUDO_PROGRAM: &str = "/usr/sbin/visudo";
 /// The uncomplicated firewall.

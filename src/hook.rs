@@ -44,30 +44,64 @@ pub enum End {
 /// Runs as the hook. The caller is root and holds the lock.
 pub fn run(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Result<End> {
     state::prepare(node)?;
-    let recovered = recover(node, Stage::Late, watch)?;
     let story = records(node)?;
-    if committed_once(node)? {
-        retire(node, executable)?;
-        return Ok(End::AlreadyCommitted);
-    }
     if let Some(end) = final_end(&story) {
         retire(node, executable)?;
         return Ok(end);
     }
+    if committed_once(node)? {
+        // PVE's unit removes its flag itself after success, and fails when it is gone by then.
+        scrub(node, executable)?;
+        clear_notes(node)?;
+        recover(node, Stage::Late, watch)?;
+        return Ok(End::AlreadyCommitted);
+    }
     let tries = tries(&story);
-    if tries >= TRIES {
-        return give_up(node, executable, "three tries were made, the last one was interrupted");
+    // Counted before anything that can fail or be cut off, recovery included: PVE repeats without limit.
+    if tries < TRIES {
+        note(node, Event::Try { number: tries + 1, boot: state::boot_id(node) })?;
     }
-    note(node, Event::Try { number: tries + 1, boot: state::boot_id(node) })?;
-    if let Some(outcome @ Outcome::Stuck(..)) = recovered {
-        return Ok(End::Ran(outcome, None));
+    let tried = match recover(node, Stage::Late, watch) {
+        Ok(Some(outcome @ Outcome::Stuck(..))) => return last_try(node, executable, tries, outcome),
+        Ok(_) if tries >= TRIES => {
+            return give_up(node, executable, "three tries were made, the last one was interrupted");
+        }
+        Ok(_) => attempt(node, executable, tries + 1, watch),
+        Err(error) => Err(error),
+    };
+    match tried {
+        Err(error) if tries + 1 >= TRIES => {
+            end(node, executable, "gave-up", &error.to_string())?;
+            Err(error)
+        }
+        tried => tried,
     }
+}
+
+/// A node that could not be put back keeps its exit code 5, on the last try too.
+fn last_try(node: &dyn Node, executable: &Path, tries: u32, outcome: Outcome) -> Result<End> {
+    if let (true, Outcome::Stuck(_, failure, left)) = (tries + 1 >= TRIES, &outcome) {
+        end(node, executable, "gave-up", &format!("{}: {}; {left}", failure.what, failure.message))?;
+    }
+    Ok(End::Ran(outcome, None))
+}
+
+fn attempt(node: &dyn Node, executable: &Path, number: u32, watch: &mut dyn Watch) -> Result<End> {
     install::install(node, executable)?;
     match find_answer(node, executable)? {
         Found::Nothing => no_answer(node),
         Found::Wrong(message) => bad_input(node, executable, message),
-        Found::Answer(answer) => provision(node, executable, &answer, tries + 1, watch),
+        Found::Answer(answer) => provision(node, executable, &answer, number, watch),
     }
+}
+
+/// The first boot was ordered otherwise than an answer of ours orders it: never right, at no boot.
+pub fn refuse_word(node: &dyn Node, executable: &Path, word: &str) -> Result<End> {
+    state::prepare(node)?;
+    let message = format!(
+        "the first boot must be ordered fully-up, not {word}; `firstlight bake` writes an answer.toml that does"
+    );
+    bad_input(node, executable, message)
 }
 
 fn provision(
@@ -78,7 +112,7 @@ fn provision(
     watch: &mut dyn Watch,
 ) -> Result<End> {
     watch.say(Importance::Info, &format!("try {number} of {TRIES}, {}", answer.profile.source));
-    let (facts, plan) = match provision::plan(node, answer)? {
+    let (facts, plan) = match provision::plan_patiently(node, answer, watch)? {
         Planned::Plan(facts, plan) => (facts, plan),
         Planned::Refused(problems) => return bad_input(node, executable, problems.to_string()),
     };
@@ -94,6 +128,7 @@ fn provision(
         Outcome::Untouched(_, failure) | Outcome::Reverted(_, failure, _) if number >= TRIES => {
             return give_up(node, executable, &format!("{}: {}", failure.what, failure.message));
         }
+        Outcome::Stuck(..) => return last_try(node, executable, number - 1, outcome),
         _ => {}
     }
     Ok(End::Ran(outcome, Some(facts)))
@@ -238,7 +273,8 @@ fn leave_note(node: &dyn Node, directory: &str, name: &str, text: &str) -> Resul
     node.sync_directory(directory)
 }
 
-fn clear_notes(node: &dyn Node) -> Result<()> {
+/// Takes the notes on the login screen and in the message of the day away: the node is hardened now.
+pub fn clear_notes(node: &dyn Node) -> Result<()> {
     let notes = [(MOTD_DIR, NOTE_NAME.to_owned()), (ISSUE_DIR, format!("{NOTE_NAME}.issue"))];
     for path in notes.map(|(directory, name)| PathBuf::from(directory).join(name)) {
         if exists(node, &path)? {

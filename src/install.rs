@@ -43,10 +43,13 @@ pub fn install(node: &dyn Node, executable: &Path) -> Result<()> {
 
 /// Disables and removes the units, then the binary. Snapshots and journals stay.
 pub fn uninstall(node: &dyn Node) -> Result<()> {
-    let mut arguments = vec!["--quiet", "disable"];
-    arguments.extend(UNITS.iter().map(|(name, _)| *name));
-    run_checked(node, &Invocation::new(SYSTEMCTL, &arguments))?;
-    let units = UNITS.iter().map(|(name, _)| Path::new(UNIT_DIR).join(name));
+    let paths = UNITS.map(|(name, _)| (name, Path::new(UNIT_DIR).join(name)));
+    for (name, path) in &paths {
+        if exists(node, path)? {
+            run_checked(node, &Invocation::new(SYSTEMCTL, &["--quiet", "disable", name]))?;
+        }
+    }
+    let units = paths.into_iter().map(|(_, path)| path);
     for path in units.chain([PathBuf::from(BINARY_PATH)]) {
         if exists(node, &path)? {
             node.remove_file(&path)?;

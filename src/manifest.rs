@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use capture::{Scope, capture};
-pub use restore::{Unrestored, restore};
+pub use restore::{Unrestored, cluster_mounted, restore};
 
 /// What stood at some paths.
 #[derive(Default)]

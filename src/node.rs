@@ -122,7 +122,7 @@ impl Output {
     pub fn complaint(&self) -> String {
         let text = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        let start = lines.len().saturating_sub(6);
+        let start = lines.len().saturating_sub(12);
         let tail = lines.get(start..).unwrap_or_default().join("\n");
         if tail.is_empty() { format!("exit status {}", self.status) } else { tail }
     }
@@ -185,6 +185,10 @@ pub trait Node {
     fn now(&self) -> u64;
     /// Waits.
     fn sleep(&self, duration: Duration);
+    /// Whether somebody asked this process to stop since it took the lock. It then stops between two steps.
+    fn interrupted(&self) -> bool {
+        false
+    }
     /// Takes the exclusive lock file at `path`, or says `None` if somebody else holds it.
     fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>>;
 }

@@ -98,9 +98,7 @@ impl<'a> Observer<'a> {
         if let Some(wanted) = enabled {
             // is-enabled answers with a word, and with a status of its own for each of them (systemctl(1)).
             let state = self.output(SYSTEMCTL_PROGRAM, &["is-enabled", name])?.stdout.trim().to_owned();
-            let is =
-                matches!(state.as_str(), "enabled" | "enabled-runtime" | "alias" | "static" | "indirect");
-            if is != wanted {
+            if counts_as_enabled(&state) != wanted {
                 return Ok(Verdict::Fails(format!("{name} is {}", word(&state, "not found"))));
             }
         }
@@ -129,6 +127,14 @@ impl<'a> Observer<'a> {
             }),
         })
     }
+}
+
+/// Whether a unit that `systemctl is-enabled` says this word about starts at the next boot, as far as enabling decides
+/// that (systemctl(1)). `static` has nothing to enable, and what it belongs to starts it; `alias` comes with the
+/// unit it is another name of; `generated` is enabled by its generator. `enabled-runtime` is gone at the next boot,
+/// and of `indirect` other units are meant.
+pub fn counts_as_enabled(word: &str) -> bool {
+    matches!(word, "enabled" | "static" | "alias" | "generated")
 }
 
 fn word<'a>(text: &'a str, empty: &'a str) -> &'a str {

@@ -2,12 +2,17 @@
 
 use crate::answer::{Answer, Problems};
 use crate::areas;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::facts::{self, Facts};
+use crate::manifest;
 use crate::node::Node;
 use crate::plan::{self, Plan};
 use crate::progress::{Importance, Watch};
-use crate::transaction::{self, Order, Outcome};
+use crate::transaction::{self, Order, Outcome, state};
+use std::time::Duration;
+
+const PATIENCE_SECONDS: u64 = 600;
+const PAUSE_SECONDS: u64 = 5;
 
 /// What the node makes of an answer.
 pub enum Planned {
@@ -19,6 +24,10 @@ pub enum Planned {
 
 /// Reads the node and plans; changes nothing.
 pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
+    if !cluster_ready(node)? {
+        let because = "PVE is installed and pmxcfs is not up: users, firewall and cluster cannot be seen";
+        return Err(Error::new("reading /etc/pve", because).hint("systemctl status pve-cluster"));
+    }
     let facts = facts::gather(node)?;
     match areas::propose_all(&answer.profile, &facts) {
         Ok(proposal) => Ok(Planned::Plan(Box::new(facts), plan::make(node, proposal)?)),
@@ -28,6 +37,28 @@ pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
             Ok(Planned::Refused(Problems::new(&answer.profile.source, problems)))
         }
     }
+}
+
+/// Like [`plan`], at a first boot: waits until pmxcfs is up, as long as network steps are repeated (design 3).
+pub fn plan_patiently(node: &dyn Node, answer: &Answer, watch: &mut dyn Watch) -> Result<Planned> {
+    let mut waited = 0;
+    loop {
+        match plan(node, answer) {
+            Err(_) if waited < PATIENCE_SECONDS && !cluster_ready(node)? => {
+                if waited == 0 {
+                    watch.say(Importance::Info, "waiting for pmxcfs on /etc/pve");
+                }
+                node.sleep(Duration::from_secs(PAUSE_SECONDS));
+                waited += PAUSE_SECONDS;
+            }
+            planned => return planned,
+        }
+    }
+}
+
+/// Whether what PVE keeps below `/etc/pve` can be seen, or there is no PVE.
+fn cluster_ready(node: &dyn Node) -> Result<bool> {
+    Ok(!state::has_pve(node)? || manifest::cluster_mounted(node)?)
 }
 
 /// Makes the plan true in one transaction; warnings and notes are said first.

@@ -144,7 +144,7 @@ impl Login {
             text.push_str(&heading("Host keys", paint));
         }
         for (algorithm, fingerprint) in &self.host_keys {
-            text.push_str(&format!("  {:<10}{}\n", visible(algorithm), visible(fingerprint)));
+            text.push_str(&format!("  {:<20}{}\n", visible(algorithm), visible(fingerprint)));
         }
         text
     }

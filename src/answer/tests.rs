@@ -1,6 +1,6 @@
 //! What `read` promises, beyond the files under `answer-files/`.
 
-use super::{Answer, OnNode, contradictions_on, needs_password, read};
+use super::{Answer, read};
 use crate::profile::{
     Confirm, FirewallMode, Handover, KeyPair, Management, Network, RootLogin, Secret, Service, Sudo,
 };
@@ -166,24 +166,6 @@ fn a_reference_to_a_secret_stays_in_the_record() {
     assert!(
         matches!(right(&answer.record).profile.admin.password_hash, Some(Secret::File(path)) if path == "/root/hash")
     );
-}
-
-#[test]
-fn a_password_is_needed_for_sudo_and_for_the_login_of_pve_a5() {
-    let node = |is_pve| OnNode { admin_has_password: false, is_pve, public_address: None };
-    let answer = right(&ours("", "[firstlight.firewall]\nmode = \"ufw\""));
-    assert!(needs_password(&answer.profile));
-    let problems = contradictions_on(&answer, &node(false));
-    assert_eq!(
-        (problems.len(), problems[0].line, problems[0].key.as_str()),
-        (1, 3, "firstlight.admin.password-hash")
-    );
-    let has = OnNode { admin_has_password: true, ..node(true) };
-    assert!(contradictions_on(&answer, &has).is_empty());
-    let answer = right(&ours("sudo = \"nopasswd\"", "[firstlight.firewall]\nmode = \"ufw\""));
-    assert_eq!(contradictions_on(&answer, &node(true)).len(), 1, "the login of PVE asks for it");
-    assert!(contradictions_on(&answer, &node(false)).is_empty(), "nothing asks for it without PVE");
-    assert!(!needs_password(&right(&ours("sudo = \"nopasswd\"\npve-role = \"\"", "")).profile));
 }
 
 #[test]

@@ -51,7 +51,19 @@ fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
             "firstlight.admin.name",
             format!("must not be {name}: that is a system account of this node (uid {})", user.uid),
         ),
-        Some(user) => refuse_sudo_by_group(admin, user, &mut refuse),
+        Some(user) => {
+            refuse_sudo_by_group(admin, user, &mut refuse);
+            if user.authorized_keys_linked && !admin.ssh_keys.is_empty() {
+                refuse(
+                    "firstlight.admin.ssh-keys",
+                    format!(
+                        "{}/.ssh/authorized_keys is a symbolic link or lies behind one; firstlight does not write \
+                         through links",
+                        user.home
+                    ),
+                );
+            }
+        }
         None if facts.groups.iter().any(|group| group == name) => refuse(
             "firstlight.admin.name",
             format!("must not be {name}: a group of that name exists, and the account needs its own"),
@@ -65,7 +77,8 @@ fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
         refuse(
             "firstlight.admin.password-hash",
             format!(
-                "must be given: sudo asks for a password, and {name} has none; or set sudo = \"nopasswd\""
+                "is required: sudo asks for a password, and {name} has none; make a hash with `mkpasswd -m yescrypt`, \
+                 or set sudo = \"nopasswd\""
             ),
         );
     }

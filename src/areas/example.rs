@@ -146,6 +146,7 @@ impl Facts {
             host_name: "pve1".to_owned(),
             debian_version: "13".to_owned(),
             pve_version: Some("9.0.3".to_owned()),
+            cluster_filesystem_ready: true,
             addresses: vec![(address("10.0.20.5"), network("10.0.20.0/24"))],
             gateways: vec![address("10.0.20.1")],
             ssh_peers: vec![address("10.0.20.77")],

@@ -5,15 +5,20 @@ mod tables;
 mod ufw;
 
 use super::{Area, control, refusal};
-use crate::change::{Change, FileChange};
+use crate::change::{Change, FileChange, KernelChange};
 use crate::control::{Check, Phase, Proposal, Refusal};
 use crate::facts::{Facts, cluster_firewall};
-use crate::profile::{FirewallMode, Profile};
+use crate::profile::{FirewallMode, Profile, Service};
 use std::path::PathBuf;
 
 pub(super) use management::address as management_address;
 
-const CLUSTER_FIREWALL_PATH: &str = "/etc/pve/firewall/cluster.fw";
+/// Settings that send bridged packets to the filters of the layer above, with the ids of their controls.
+const BRIDGE_FILTERS: [(&str, &str); 3] = [
+    ("firewall.bridge-netfilter.ipv4", "net.bridge.bridge-nf-call-iptables"),
+    ("firewall.bridge-netfilter.ipv6", "net.bridge.bridge-nf-call-ip6tables"),
+    ("firewall.bridge-netfilter.arp", "net.bridge.bridge-nf-call-arptables"),
+];
 /// What pmxcfs gives to every file outside `priv` (pve-contract 4.2).
 const CLUSTER_FIREWALL_MODE: u32 = 0o640;
 
@@ -36,6 +41,9 @@ impl Area for Firewall {
             Ok(networks) if refusals.is_empty() => {
                 let mut proposal = ufw::propose(profile, facts, &networks);
                 put_pve_away(&mut proposal, facts);
+                if facts.pve_version.is_some() {
+                    keep_bridges_apart(&mut proposal);
+                }
                 Ok(proposal)
             }
             Ok(_) => Err(refusals),
@@ -61,7 +69,7 @@ fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     match mode(profile, facts) {
         None => {
-            refusals.push(refusal(key, "must be given: this is no PVE node; set it to \"ufw\"".to_owned()))
+            refusals.push(refusal(key, "is required on a node without PVE: mode = \"ufw\"".to_owned()));
         }
         Some(FirewallMode::Pve) => {
             refusals.push(refusal(key, "must be \"ufw\": mode \"pve\" is not in this version".to_owned()));
@@ -71,6 +79,12 @@ fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
                 refusals.push(refusal(
                     key,
                     "must be \"pve\" on this cluster member: the datacenter firewall is on, and it is everybody's"
+                        .to_owned(),
+                ));
+            } else if facts.cluster_member && !profile.firewall.services.contains(&Service::Cluster) {
+                refusals.push(refusal(
+                    "firstlight.firewall.services",
+                    "must hold \"cluster\" on this cluster member: UFW would cut corosync off from the other nodes"
                         .to_owned(),
                 ));
             }
@@ -91,7 +105,7 @@ fn put_pve_away(proposal: &mut Proposal, facts: &Facts) {
     if let Some(text) = facts.cluster_firewall.as_deref().filter(|_| pve_is_on(facts)) {
         off.changes.push(proposal.changes.len());
         let file = FileChange {
-            path: PathBuf::from(CLUSTER_FIREWALL_PATH),
+            path: PathBuf::from(cluster_firewall::PATH),
             content: cluster_firewall::switched_off(text).into_bytes(),
             mode: CLUSTER_FIREWALL_MODE,
             owner: "root".to_owned(),
@@ -101,15 +115,23 @@ fn put_pve_away(proposal: &mut Proposal, facts: &Facts) {
         proposal
             .warnings
             .push("the firewalls of guests are PVE's too: from now on they do not filter".to_owned());
-        if facts.bridge_filtered {
-            proposal.warnings.push(
-                "bridged traffic of guests goes through UFW until the next reboot: net.bridge.bridge-nf-call-iptables \
-                 is 1; set it and bridge-nf-call-ip6tables to 0 with sysctl"
-                    .to_owned(),
-            );
-        }
     }
     proposal.controls.push(off);
+}
+
+/// PVE's firewall sends bridged traffic through iptables, and nothing takes that back before the next boot (there
+/// PVE's own sysctl file does): until then UFW would drop what guests say to each other (pve-contract 3.8). After
+/// PVE's firewall is off, so that it does not begin anew. Other nodes may want it as it is.
+fn keep_bridges_apart(proposal: &mut Proposal) {
+    for (id, name) in BRIDGE_FILTERS {
+        let (name, value) = (name.to_owned(), "0".to_owned());
+        let wanted = format!("{name} is 0: bridged traffic of guests does not pass the node's firewall");
+        let check = Check::Kernel { name: name.clone(), value: value.clone() };
+        let mut control = control(id, "E1", wanted, check);
+        control.changes.push(proposal.changes.len());
+        proposal.controls.push(control);
+        proposal.changes.push((Phase::Exposure, Change::Kernel(KernelChange { name, value })));
+    }
 }
 
 #[cfg(test)]

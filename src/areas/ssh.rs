@@ -9,8 +9,9 @@ use crate::change::{Change, FileChange, ReloadChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::gate::SSHD_PROGRAM;
-use crate::profile::{Algorithms, Profile, RootLogin};
+use crate::profile::{Algorithms, Network, Profile, RootLogin};
 use options::{Seen, SshOption};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 const DROP_IN_PATH: &str = "/etc/ssh/sshd_config.d/00-firstlight.conf";
@@ -76,11 +77,21 @@ pub(super) fn allowed_users(profile: &Profile) -> Vec<&str> {
     names
 }
 
-/// Connections that must go on working, as `-C` wants them; root's first.
+/// Connections that must go on working, as `-C` wants them; root's first. Whatever a Match line can ask for is
+/// told (sshd(8), `-C`): a block for what is not told would not count here, and would for a real connection.
 fn connections(profile: &Profile, facts: &Facts) -> [(&'static str, String); 2] {
     let address = firewall::management_address(profile, facts);
-    let specification = |user: &str| format!("user={user},host={address},addr={address}");
+    let (own, port) = (own_address(facts, address), profile.ssh.port.number());
+    let specification =
+        |user: &str| format!("user={user},host={address},addr={address},laddr={own},lport={port}");
     [(ROOT, specification(ROOT)), ("admin", specification(profile.admin.name.as_str()))]
+}
+
+/// The address of the node that a connection from `remote` arrives at: on the same network, else of the same family.
+fn own_address(facts: &Facts, remote: IpAddr) -> IpAddr {
+    let distance =
+        |(own, network): &&(IpAddr, Network)| (!network.contains(remote), own.is_ipv4() != remote.is_ipv4());
+    facts.addresses.iter().min_by_key(distance).map_or(Ipv4Addr::LOCALHOST.into(), |(own, _)| *own)
 }
 
 fn drop_in(options: &[SshOption]) -> String {

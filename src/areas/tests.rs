@@ -8,25 +8,28 @@ pub(crate) fn messages(refusals: Result<Proposal, Vec<Refusal>>) -> Vec<String> 
     refusals.err().unwrap_or_default().into_iter().map(|r| format!("{} {}", r.key, r.message)).collect()
 }
 
-fn kind(change: &Change) -> &'static str {
-    match change {
-        Change::File(_) => "file",
-        Change::Directory(_) => "directory",
-        Change::Packages(_) => "packages",
-        Change::Account(_) => "account",
-        Change::Unit(_) => "unit",
-        Change::Reload(_) => "reload",
-        Change::Ufw(_) => "ufw",
-    }
-}
-
 #[test]
 fn changes_come_in_the_order_of_their_phases_and_exposure_comes_last() {
     let proposal = propose_all(&Profile::example(), &Facts::example()).ok().unwrap();
-    let kinds: Vec<&str> = proposal.changes.iter().map(|(_, change)| kind(change)).collect();
+    let kinds: Vec<&str> = proposal.changes.iter().map(|(_, change)| change.kind()).collect();
     assert_eq!(
         kinds,
-        ["packages", "account", "directory", "file", "file", "file", "unit", "unit", "unit", "reload", "ufw"]
+        [
+            "packages",
+            "account",
+            "directory",
+            "file",
+            "file",
+            "file",
+            "unit",
+            "unit",
+            "unit",
+            "reload",
+            "ufw",
+            "kernel",
+            "kernel",
+            "kernel"
+        ]
     );
     let mut phases: Vec<Phase> = proposal.changes.iter().map(|(phase, _)| *phase).collect();
     let sorted = phases.clone();
@@ -39,7 +42,7 @@ fn controls_name_the_changes_that_bring_them_about_after_the_merge() {
     let proposal = propose_all(&Profile::example(), &Facts::example()).ok().unwrap();
     let brought = |id: &str| {
         let control = proposal.controls.iter().find(|control| control.id == id).unwrap();
-        control.changes.iter().map(|&place| kind(&proposal.changes[place].1)).collect::<Vec<_>>()
+        control.changes.iter().map(|&place| proposal.changes[place].1.kind()).collect::<Vec<_>>()
     };
     assert_eq!(brought("packages.installed.ufw"), ["packages"]);
     assert_eq!(brought("admin.account"), ["account"]);
@@ -48,6 +51,7 @@ fn controls_name_the_changes_that_bring_them_about_after_the_merge() {
     assert_eq!(brought("firewall.active"), ["ufw"]);
     assert_eq!(brought("firewall.nothing-wider"), ["ufw"]);
     assert_eq!(brought("firewall.after-reboot"), ["unit"]);
+    assert_eq!(brought("firewall.bridge-netfilter.ipv4"), ["kernel"]);
 }
 
 #[test]

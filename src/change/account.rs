@@ -5,6 +5,7 @@
 
 use super::{AccountChange, Need};
 use crate::error::{Error, Result};
+use crate::facts::accounts::{self, GROUP_PATH, PASSWD_PATH, SHADOW_PATH};
 use crate::manifest::Scope;
 use crate::node::{Invocation, Node, exists, read_text, run_checked};
 use crate::plan::View;
@@ -14,16 +15,13 @@ use std::path::{Path, PathBuf};
 
 /// The account database; every file has a backup with a dash behind its name.
 const DATABASE: [&str; 6] =
-    ["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/subuid", "/etc/subgid"];
+    [PASSWD_PATH, SHADOW_PATH, GROUP_PATH, "/etc/gshadow", "/etc/subuid", "/etc/subgid"];
 const CREDENTIALS_DIR: &str = "/run/credentials/@system";
 
 /// Paths that making or changing the account may touch. The home of an account that is there already is its own.
 pub fn scopes(node: &dyn Node, change: &AccountChange) -> Result<Vec<Scope>> {
-    let mut scopes = vec![Scope::Entry("/etc".into()), Scope::Entry("/etc/.pwd.lock".into())];
-    for file in DATABASE {
-        scopes.push(Scope::Entry(file.into()));
-        scopes.push(Scope::Entry(format!("{file}-").into()));
-    }
+    // With its backups the tools leave locks and half-written copies beside it when they are killed.
+    let mut scopes = vec![Scope::Children("/etc".into())];
     if existing(node, &change.name)?.is_none() {
         if let Some(parent) = change.home.parent() {
             scopes.push(Scope::Entry(parent.to_owned()));
@@ -43,22 +41,14 @@ struct Existing {
 
 fn existing(node: &dyn Node, name: &str) -> Result<Option<Existing>> {
     let text = |path: &str| Ok::<_, Error>(read_text(node, Path::new(path))?.unwrap_or_default());
-    let passwd = text("/etc/passwd")?;
-    let Some(line) = entry(&passwd, name) else { return Ok(None) };
-    let fields: Vec<&str> = line.split(':').collect();
-    let field = |place: usize| fields.get(place).copied().unwrap_or_default().to_owned();
-    let groups = text("/etc/group")?
-        .lines()
-        .filter(|line| line.rsplit(':').next().is_some_and(|users| users.split(',').any(|user| user == name)))
-        .filter_map(|line| line.split(':').next().map(str::to_owned))
-        .collect();
-    let shadow = text("/etc/shadow")?;
-    let hash = entry(&shadow, name).and_then(|line| line.split(':').nth(1)).unwrap_or_default().to_owned();
-    Ok(Some(Existing { comment: field(4), shell: field(6), groups, hash }))
-}
-
-fn entry<'a>(database: &'a str, name: &str) -> Option<&'a str> {
-    database.lines().find(|line| line.split(':').next() == Some(name))
+    let passwd = text(PASSWD_PATH)?;
+    let Some(entry) = accounts::entry(&passwd, name) else { return Ok(None) };
+    Ok(Some(Existing {
+        comment: entry.comment.to_owned(),
+        shell: entry.shell.to_owned(),
+        groups: accounts::memberships(name, entry.gid, &text(GROUP_PATH)?),
+        hash: accounts::password_field(&text(SHADOW_PATH)?, name).unwrap_or_default().to_owned(),
+    }))
 }
 
 /// What is missing for the account to be as wanted.

@@ -2,8 +2,11 @@
 
 use super::{DirectoryChange, FileChange, Need};
 use crate::error::{Error, Result};
+use crate::facts::accounts::{PASSWD_PATH, entry};
+use crate::manifest;
 use crate::node::{Kind, Metadata, Node, read_text};
 use crate::plan::View;
+use crate::transaction::state;
 use std::path::{Path, PathBuf};
 
 /// pmxcfs keeps `/etc/pve` here; the write-ahead log first.
@@ -20,16 +23,8 @@ pub fn owner_ids(node: &dyn Node, name: &str) -> Result<(u32, u32)> {
     if name == "root" {
         return Ok((0, 0));
     }
-    let passwd = read_text(node, Path::new("/etc/passwd"))?.unwrap_or_default();
-    let ids = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        if fields.next() != Some(name) {
-            return None;
-        }
-        let uid = fields.nth(1)?.parse().ok()?;
-        let gid = fields.next()?.parse().ok()?;
-        Some((uid, gid))
-    });
+    let passwd = read_text(node, Path::new(PASSWD_PATH))?.unwrap_or_default();
+    let ids = entry(&passwd, name).map(|entry| (entry.uid, entry.gid));
     ids.ok_or_else(|| Error::new(format!("looking up the user {name}"), "no such user in /etc/passwd"))
 }
 
@@ -100,6 +95,11 @@ fn fits(node: &dyn Node, metadata: &Metadata, mode: u32, owner: &str) -> bool {
 
 /// Writes the file: durable before it is renamed, the rename durable before it returns.
 pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
+    if fixed_by_place(&change.path) && state::has_pve(node)? && !manifest::cluster_mounted(node)? {
+        let because = "pmxcfs is not mounted there: a file below it now would keep it from mounting";
+        return Err(Error::new(format!("writing {}", change.path.display()), because)
+            .hint("systemctl start pve-cluster"));
+    }
     let (uid, gid) = owner_ids(node, &change.owner)?;
     let waiting = waiting_path(&change.path);
     if node.lookup(&waiting)?.is_some() {
@@ -119,7 +119,7 @@ pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
 }
 
 /// fsync below `/etc/pve` does nothing: what makes its content durable is its database.
-fn sync_pmxcfs(node: &dyn Node) -> Result<()> {
+pub fn sync_pmxcfs(node: &dyn Node) -> Result<()> {
     for path in PMXCFS_DATABASE.map(Path::new) {
         if node.lookup(path)?.is_some() {
             node.sync_file(path)?;

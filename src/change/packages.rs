@@ -3,10 +3,11 @@
 //! `policy-rc.d` with status 101 is Debian's own way to hold services back during a call; `deb-systemd-invoke`
 //! and `invoke-rc.d` honour it. It is part of the change's scope, so that a crash cannot leave it behind.
 
-use super::{Need, PackagesChange};
+use super::file::{waiting_path, write_file};
+use super::{FileChange, Need, PackagesChange};
 use crate::error::{Error, Result};
 use crate::manifest::Scope;
-use crate::node::{Invocation, Node, Output, exists, read_text, run_checked};
+use crate::node::{Invocation, Node, Output, exists, run_checked};
 use crate::plan::View;
 use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
@@ -14,34 +15,29 @@ use std::time::Duration;
 
 const APT_GET: &str = "/usr/bin/apt-get";
 const DPKG: &str = "/usr/bin/dpkg";
-const STATUS_PATH: &str = "/var/lib/dpkg/status";
+const DPKG_QUERY: &str = "/usr/bin/dpkg-query";
 const POLICY_PATH: &str = "/usr/sbin/policy-rc.d";
 const POLICY: &[u8] = b"#!/bin/sh\n# firstlight: services wait for their configuration\nexit 101\n";
 /// Network steps are repeated for so long inside one try (design 3).
 const PATIENCE_SECONDS: u64 = 600;
 /// PVE runs its own `apt-get update` at first start and may hold the lock.
 const LOCK_OPTION: &str = "DPkg::Lock::Timeout=600";
+const SIMULATE_SECONDS: u64 = 300;
 const INSTALL_SECONDS: u64 = 3600;
 
 /// `/etc` as a whole, since maintainer scripts write where they like, and the policy file.
 pub fn scopes() -> Vec<Scope> {
-    let entries = ["/usr/sbin".into(), POLICY_PATH.into(), aside_path()];
+    let entries =
+        ["/usr/sbin".into(), POLICY_PATH.into(), aside_path(), waiting_path(Path::new(POLICY_PATH))];
     std::iter::once(Scope::Tree("/etc".into())).chain(entries.map(Scope::Entry)).collect()
 }
 
-/// Names and states in dpkg's database: `install ok installed`.
+/// Names and states: `install ok installed`. Asked of dpkg, which knows what a power cut left in its `updates/`.
 fn states(node: &dyn Node) -> Result<Vec<(String, String)>> {
-    let text = read_text(node, Path::new(STATUS_PATH))?.unwrap_or_default();
-    let mut states = Vec::new();
-    let mut name = "";
-    for line in text.lines() {
-        if let Some(package) = line.strip_prefix("Package: ") {
-            name = package;
-        } else if let Some(state) = line.strip_prefix("Status: ") {
-            states.push((name.to_owned(), state.to_owned()));
-        }
-    }
-    Ok(states)
+    let format = "-f=${Package}\t${Status}\n";
+    let output = run_checked(node, &Invocation::new(DPKG_QUERY, &["-W", format]))?;
+    let pair = |line: &str| line.split_once('\t').map(|(name, state)| (name.to_owned(), state.to_owned()));
+    Ok(output.stdout.lines().filter_map(pair).collect())
 }
 
 fn missing(node: &dyn Node, names: &[String]) -> Result<Vec<String>> {
@@ -63,47 +59,76 @@ pub fn need(node: &dyn Node, change: &PackagesChange) -> Result<Option<Need>> {
     Ok(Some(Need { title, view: View::Lines(lines) }))
 }
 
-/// Refreshes the lists as far as the sources let us, asks apt what it would do, and refuses what cannot be
-/// taken back. The names that would be new are what the way back purges.
+/// Refreshes the lists as far as the sources let us, fetches what is needed, asks apt what it would do, and
+/// refuses what cannot be taken back. The names that would be new are what the way back purges; the lists do not
+/// change any more before they are installed.
 pub fn inverse(node: &dyn Node, change: &PackagesChange, warnings: &mut Vec<String>) -> Result<Inverse> {
     let mut waited = 0;
     loop {
         let complaint = if change.directory.is_none() { update(node)? } else { None };
-        let simulated = node.run(&apt(&["-s"], &wanted(node, change)?).limit(300))?;
+        let wanted = wanted(node, change)?;
+        let simulated = node.run(&apt(&["-s"], &wanted).limit(SIMULATE_SECONDS))?;
         if simulated.success() {
-            if let Some(complaint) = complaint {
-                warnings.push(format!(
-                    "a package source could not be read; the packages needed are there without it: {complaint}"
-                ));
+            let new = judge(&simulated, change)?;
+            let fetched = node.run(&apt(&["--download-only"], &wanted))?;
+            if fetched.success() {
+                if let Some(complaint) = complaint {
+                    warnings.push(format!(
+                        "a package source could not be read; the packages needed are there without it: {complaint}"
+                    ));
+                }
+                return Ok(Inverse::Packages(new));
             }
-            return judge(&simulated, change).map(Inverse::Packages);
+            pause(node, &mut waited, "fetching the packages", &fetched, None)?;
+        } else {
+            pause(node, &mut waited, "looking for the packages", &simulated, complaint)?;
         }
-        if waited >= PATIENCE_SECONDS {
-            let mut error = Error::new("looking for the packages", simulated.complaint());
-            if let Some(complaint) = complaint {
-                error = error.hint(format!("apt-get update said: {complaint}"));
-            }
-            return Err(error);
-        }
-        let pause = 10 + waited / 4;
-        node.sleep(Duration::from_secs(pause));
-        waited += pause;
     }
 }
 
-/// Runs `apt-get update`; returns what it complained about. A failing source is no failure (row H1).
+/// Waits a little longer each time; gives up when patience is over.
+fn pause(
+    node: &dyn Node,
+    waited: &mut u64,
+    doing: &str,
+    output: &Output,
+    complaint: Option<String>,
+) -> Result<()> {
+    if *waited >= PATIENCE_SECONDS || node.interrupted() {
+        let mut error = Error::new(doing, output.complaint());
+        if let Some(complaint) = complaint {
+            error = error.hint(format!("apt-get update said: {complaint}"));
+        }
+        return Err(error);
+    }
+    let seconds = 10 + *waited / 4;
+    node.sleep(Duration::from_secs(seconds));
+    *waited += seconds;
+    Ok(())
+}
+
+/// Runs `apt-get update`; returns what it complained about. A failing source is no failure (row H1). Somebody
+/// else's update, such as PVE's own at its first start, is waited for: apt has no option for that lock.
 fn update(node: &dyn Node) -> Result<Option<String>> {
-    let arguments = ["-q", "-o", LOCK_OPTION, "update"];
-    let output = node.run(&Invocation::new(APT_GET, &arguments).limit(900))?;
-    let text = format!("{}\n{}", output.stdout, output.stderr);
-    let mut complaints: Vec<&str> = text
-        .lines()
-        .filter(|line| ["E: ", "W: ", "Err:"].iter().any(|start| line.starts_with(start)))
-        .map(str::trim)
-        .collect();
-    complaints.dedup();
-    let failed = !output.success() || complaints.iter().any(|line| line.contains("Failed to fetch"));
-    Ok(failed.then(|| if complaints.is_empty() { output.complaint() } else { complaints.join("; ") }))
+    let mut waited = 0;
+    loop {
+        let output = node.run(&Invocation::new(APT_GET, &["-q", "-o", LOCK_OPTION, "update"]).limit(900))?;
+        let text = format!("{}\n{}", output.stdout, output.stderr);
+        if text.contains("/var/lib/apt/lists/lock") && waited < PATIENCE_SECONDS {
+            node.sleep(Duration::from_secs(5));
+            waited += 5;
+            continue;
+        }
+        let mut complaints: Vec<&str> = text
+            .lines()
+            .filter(|line| ["E: ", "W: ", "Err:"].iter().any(|start| line.starts_with(start)))
+            .map(str::trim)
+            .collect();
+        complaints.dedup();
+        let failed = !output.success() || complaints.iter().any(|line| line.contains("Failed to fetch"));
+        let said = || if complaints.is_empty() { output.complaint() } else { complaints.join("; ") };
+        return Ok(failed.then(said));
+    }
 }
 
 fn apt(options: &[&str], packages: &[String]) -> Invocation {
@@ -157,32 +182,44 @@ fn judge(simulated: &Output, change: &PackagesChange) -> Result<Vec<String>> {
     Ok(new)
 }
 
-/// Installs, with every service held back until its configuration is there.
+/// Installs what was fetched (`--no-download` would say so, and breaks on `file:` sources), with every service held back until its configuration is there.
 pub fn install(node: &dyn Node, change: &PackagesChange) -> Result<()> {
     let wanted = wanted(node, change)?;
-    let policy = Path::new(POLICY_PATH);
-    let aside = aside_path();
-    if exists(node, policy)? {
-        node.rename(policy, &aside)?;
-    }
-    node.create(policy, POLICY, 0o755)?;
-    node.sync_file(policy)?;
-    node.sync_directory(Path::new("/usr/sbin"))?;
+    hold_services(node)?;
     let outcome = run_checked(node, &apt(&[], &wanted));
-    node.remove_file(policy)?;
-    if exists(node, &aside)? {
-        node.rename(&aside, policy)?;
-    }
-    node.sync_directory(Path::new("/usr/sbin"))?;
+    release_services(node)?;
     outcome?;
     let left = missing(node, &change.names)?;
     if left.is_empty() {
         return Ok(());
     }
-    Err(Error::new(
-        "installing the packages",
-        format!("apt-get ended well, and these are missing: {}", left.join(", ")),
-    ))
+    let because = format!("apt-get ended well, and these are missing: {}", left.join(", "));
+    Err(Error::new("installing the packages", because))
+}
+
+/// Puts our policy in place; one of somebody else waits aside. Safe to repeat.
+fn hold_services(node: &dyn Node) -> Result<()> {
+    let policy = Path::new(POLICY_PATH);
+    if exists(node, policy)? {
+        if node.read(policy)? == POLICY {
+            return Ok(());
+        }
+        node.rename(policy, &aside_path())?;
+    }
+    let (content, owner) = (POLICY.to_vec(), "root".to_owned());
+    write_file(node, &FileChange { path: policy.to_owned(), content, mode: 0o755, owner, public: true })
+}
+
+/// Takes our policy away again. Safe to repeat.
+fn release_services(node: &dyn Node) -> Result<()> {
+    let policy = Path::new(POLICY_PATH);
+    if exists(node, policy)? && node.read(policy)? == POLICY {
+        node.remove_file(policy)?;
+    }
+    if exists(node, &aside_path())? {
+        node.rename(&aside_path(), policy)?;
+    }
+    node.sync_directory(Path::new("/usr/sbin"))
 }
 
 /// Where a policy of somebody else waits meanwhile.
@@ -192,34 +229,45 @@ fn aside_path() -> PathBuf {
 
 /// Takes the new packages out again, whatever state a crash has left them in.
 pub fn undo(node: &dyn Node, names: &[String]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    // Half-configured ones must be whole before they can go, and must not start on the way; what cannot be
+    // configured goes anyway. Stopping what runs needs the policy gone.
+    hold_services(node)?;
+    let configured = dpkg(node, &["--force-confdef", "--force-confold", "--configure", "-a"]);
+    release_services(node)?;
+    configured?;
+    let states = states(node)?;
+    let gone = |state: &str| state.ends_with(" not-installed");
+    let present: Vec<&str> = states
+        .iter()
+        .filter(|(name, state)| names.contains(name) && !gone(state))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if present.is_empty() {
+        return Ok(());
+    }
+    let mut arguments = vec!["--force-remove-reinstreq", "--purge"];
+    arguments.extend(&present);
+    let output = dpkg(node, &arguments)?;
+    if output.success() {
+        return Ok(());
+    }
+    Err(Error::new("removing the new packages", output.complaint())
+        .hint(format!("dpkg --purge {}", present.join(" "))))
+}
+
+/// Runs dpkg, and waits while somebody else holds its lock.
+fn dpkg(node: &dyn Node, arguments: &[&str]) -> Result<Output> {
+    let invocation =
+        Invocation::new(DPKG, arguments).variable("DEBIAN_FRONTEND", "noninteractive").limit(INSTALL_SECONDS);
     let mut waited = 0;
     loop {
-        let present: Vec<String> = states(node)?
-            .into_iter()
-            .filter(|(name, state)| names.contains(name) && !state.ends_with(" not-installed"))
-            .map(|(name, _)| name)
-            .collect();
-        if present.is_empty() {
-            return Ok(());
-        }
-        let environment = |invocation: Invocation| {
-            invocation.variable("DEBIAN_FRONTEND", "noninteractive").limit(INSTALL_SECONDS)
-        };
-        // Half-configured ones must be whole before they can go; what cannot be configured goes anyway.
-        node.run(&environment(Invocation::new(
-            DPKG,
-            &["--force-confdef", "--force-confold", "--configure", "-a"],
-        )))?;
-        let mut arguments = vec!["--force-remove-reinstreq", "--purge"];
-        arguments.extend(present.iter().map(String::as_str));
-        let output = node.run(&environment(Invocation::new(DPKG, &arguments)))?;
-        if output.success() {
-            continue;
-        }
-        let locked = output.stderr.contains("lock");
+        let output = node.run(&invocation)?;
+        let locked = !output.success() && output.stderr.contains("was locked by another process");
         if !locked || waited >= PATIENCE_SECONDS {
-            return Err(Error::new("removing the new packages", output.complaint())
-                .hint(format!("dpkg --purge {}", present.join(" "))));
+            return Ok(output);
         }
         node.sleep(Duration::from_secs(5));
         waited += 5;

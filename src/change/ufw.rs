@@ -6,20 +6,15 @@ mod ping;
 
 use super::{Need, UfwChange};
 use crate::error::Result;
+use crate::facts::ufw::{COMMENT_PREFIX, DEFAULTS_PATH};
+use crate::gate::UFW_PROGRAM as UFW;
 use crate::manifest::Scope;
 use crate::node::{Invocation, Node, Output, exists, read_text, run_checked};
 use crate::plan::View;
 use crate::transaction::record::Inverse;
 use std::path::Path;
 
-/// UFW's command.
-pub const UFW: &str = "/usr/sbin/ufw";
-
-const DEFAULTS_PATH: &str = "/etc/default/ufw";
 const CONF_PATH: &str = "/etc/ufw/ufw.conf";
-/// What the comments of our own rules begin with.
-const COMMENT_PREFIX: &str = "firstlight: ";
-
 /// Everything `ufw` writes.
 pub fn scopes() -> Vec<Scope> {
     vec![
@@ -68,10 +63,6 @@ pub fn need(node: &dyn Node, change: &UfwChange) -> Result<Option<Need>> {
     let found = found(node)?;
     let mut lines: Vec<String> =
         missing(&found, change).iter().map(|rule| format!("+ ufw {}", rule.join(" "))).collect();
-    let defaults = format!("Default: {} (incoming), {} (outgoing), ", change.incoming, change.outgoing);
-    if !found.status.lines().any(|line| line.starts_with(&defaults)) {
-        lines.push(format!("default {} incoming, {} outgoing", change.incoming, change.outgoing));
-    }
     lines.extend(outdated(&found, change).iter().map(|rule| format!("- ufw {}", rule.join(" "))));
     if !defaults_hold(&found, change) {
         let UfwChange { incoming, outgoing, routed, logging, .. } = change;
@@ -109,10 +100,18 @@ fn defaults_hold(found: &Found, change: &UfwChange) -> bool {
         && lines.any(|line| line.trim() == logged)
 }
 
+/// A rule without its comment: what ufw matches it by.
+fn plain(rule: &[String]) -> &[String] {
+    let end = rule.iter().position(|word| word == "comment").unwrap_or(rule.len());
+    rule.get(..end).unwrap_or_default()
+}
+
 /// Rules of ours that are no longer wanted: an earlier answer was wider. Rules of others are kept.
 fn outdated<'a>(found: &'a Found, change: &UfwChange) -> Vec<&'a Vec<String>> {
     let ours = |rule: &Vec<String>| rule.last().is_some_and(|comment| comment.starts_with(COMMENT_PREFIX));
-    found.rules.iter().filter(|rule| ours(rule) && !change.rules.contains(rule)).collect()
+    // Another comment alone does not make another rule: ufw changes it in place.
+    let wanted = |rule: &Vec<String>| change.rules.iter().any(|wanted| plain(wanted) == plain(rule));
+    found.rules.iter().filter(|rule| ours(rule) && !wanted(rule)).collect()
 }
 
 fn missing<'a>(found: &Found, change: &'a UfwChange) -> Vec<&'a Vec<String>> {
@@ -137,9 +136,7 @@ pub fn make(node: &dyn Node, change: &UfwChange) -> Result<()> {
         call(node, &words)?;
     }
     for rule in outdated(&before, change) {
-        // A comment is no part of what ufw matches a rule by.
-        let plain = rule.len().saturating_sub(2);
-        let words = ["--force", "delete"].into_iter().chain(rule.iter().take(plain).map(String::as_str));
+        let words = ["--force", "delete"].into_iter().chain(plain(rule).iter().map(String::as_str));
         call(node, &words.collect::<Vec<_>>())?;
     }
     let UfwChange { incoming, outgoing, routed, logging, .. } = change;

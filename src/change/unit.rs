@@ -4,6 +4,7 @@ use super::{Need, ReloadChange, UnitChange};
 use crate::error::Result;
 use crate::manifest::Scope;
 use crate::node::{Invocation, Node, exists, run_checked};
+use crate::observe;
 use crate::plan::View;
 use crate::transaction::record::Inverse;
 use std::path::Path;
@@ -32,7 +33,7 @@ pub fn is_active(node: &dyn Node, name: &str) -> Result<bool> {
 }
 
 fn is_enabled(node: &dyn Node, name: &str) -> Result<bool> {
-    Ok(matches!(says(node, "is-enabled", name)?.as_str(), "enabled" | "static" | "alias"))
+    Ok(observe::counts_as_enabled(&says(node, "is-enabled", name)?))
 }
 
 /// What is missing for the unit to be as wanted.

@@ -24,6 +24,9 @@ pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>) -> Ended {
     // The terminal is the report's from here on.
     drop(watch);
     let outcome = ended.map_err(|error| failed(node, &error))?;
+    if let Outcome::Committed(_) = outcome {
+        engine::clear_notes(node)?;
+    }
     let login = engine::login(node, &facts);
     let warnings = match outcome {
         Outcome::Unchanged => plan.warnings,

@@ -97,8 +97,17 @@ pub fn rollback(
 }
 
 /// Runs as PVE's first-boot executable.
-pub fn hook(node: &dyn Node, watch: &mut dyn Watch) -> Result<End> {
-    hook::run(node, &own_executable()?, watch)
+pub fn hook(node: &dyn Node, word: &str, watch: &mut dyn Watch) -> Result<End> {
+    let executable = own_executable()?;
+    match word {
+        "fully-up" => hook::run(node, &executable, watch),
+        _ => hook::refuse_word(node, &executable, word),
+    }
+}
+
+/// Takes away what the login screen says about a node that is not hardened.
+pub fn clear_notes(node: &dyn Node) -> Result<()> {
+    hook::clear_notes(node)
 }
 
 /// Puts the running program and its units in place.

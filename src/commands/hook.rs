@@ -10,15 +10,9 @@ use crate::transaction::Outcome;
 
 /// Runs as PVE's first-boot executable. Only the last of PVE's three moments has a whole node to work on.
 pub fn run(node: &dyn Node, word: &str) -> Ended {
-    if word != "fully-up" {
-        let hint = "`firstlight bake` writes an answer.toml that does";
-        return Err(Stop::refusal(format!(
-            "the first boot must be ordered fully-up, not {word}\n  hint: {hint}"
-        )));
-    }
     let _lock = lock(node)?;
     let mut watch = progress::choose();
-    let ended = engine::hook(node, &mut *watch);
+    let ended = engine::hook(node, word, &mut *watch);
     write_status(node, &mut *watch);
     drop(watch);
     let end = ended.map_err(|error| failed(node, &error))?;

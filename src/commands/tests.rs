@@ -22,6 +22,7 @@ fn journal(node: &Scripted, events: Vec<Event>) {
         plan: "c0ffee".into(),
         source: "answer.toml".into(),
         boot: String::new(),
+        cluster: String::new(),
     };
     let journal = Journal::start(node, ID.journal(), begin).unwrap();
     events.into_iter().for_each(|event| journal.write(event).unwrap());
@@ -137,8 +138,9 @@ fn j1_the_hook_takes_its_last_moment_only() {
     for word in ["before-network", "network-online"] {
         let (code, text) = stopped(hook::run(&node, word));
         assert!(code == 2 && text.contains("fully-up"), "{text}");
+        assert!(!node.files.has("/var/lib/firstlight/tx/0001"), "nothing was run");
+        assert!(node.files.text("/var/lib/firstlight/hook").contains("bad-input"), "told once and for all");
     }
-    assert!(!node.files.has("/var/lib/firstlight"));
 }
 
 #[test]

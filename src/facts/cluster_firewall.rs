@@ -1,6 +1,9 @@
 //! `/etc/pve/firewall/cluster.fw` as pve-firewall reads it (pve-contract 3.2, 3.3): blanks around a line do not
 //! count, lines that start with `#` are comments, section names and keys know no case, the last value wins.
 
+/// The file.
+pub const PATH: &str = "/etc/pve/firewall/cluster.fw";
+
 const SECTIONS: [&str; 3] = ["[options]", "[aliases]", "[rules]"];
 const NAMED_SECTIONS: [&str; 2] = ["[ipset", "[group"];
 

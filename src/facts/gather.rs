@@ -1,25 +1,19 @@
 //! Reads the facts from the node, through the seam only. What is missing is empty: only areas know what they need.
 
 mod accounts;
+mod cluster;
 mod network;
 mod ssh;
 
-use super::Facts;
+use super::{Facts, packages, ufw};
 use crate::error::Result;
 use crate::node::{Invocation, Node, exists, read_text};
 use std::path::Path;
 
-pub(crate) use accounts::memberships;
 pub(crate) use ssh::options as sshd_options;
 
 const HOST_NAME_PATH: &str = "/etc/hostname";
 const OS_RELEASE_PATH: &str = "/etc/os-release";
-const DPKG_STATUS_PATH: &str = "/var/lib/dpkg/status";
-const COROSYNC_PATH: &str = "/etc/pve/corosync.conf";
-const CLUSTER_FIREWALL_PATH: &str = "/etc/pve/firewall/cluster.fw";
-const BRIDGE_FILTER_PATH: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
-const UFW_RULES_PATHS: [&str; 2] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"];
-const UFW_DEFAULTS_PATH: &str = "/etc/default/ufw";
 const SUDOERS_DROP_IN_PATH: &str = "/etc/sudoers.d/firstlight";
 const PVE_PACKAGE: &str = "pve-manager";
 const SSH_PACKAGE: &str = "openssh-server";
@@ -28,16 +22,14 @@ const SSH_PACKAGE: &str = "openssh-server";
 pub fn gather(node: &dyn Node) -> Result<Facts> {
     let mut facts = Facts { host_name: host_name(&text(node, HOST_NAME_PATH)), ..Facts::default() };
     facts.debian_version = os_release(&text(node, OS_RELEASE_PATH), "VERSION_ID");
-    facts.packages = installed_packages(&text(node, DPKG_STATUS_PATH));
+    facts.packages = installed_packages(&text(node, packages::STATUS_PATH));
     facts.pve_version = facts.package_version(PVE_PACKAGE).map(str::to_owned);
-    facts.cluster_member = exists(node, Path::new(COROSYNC_PATH))?;
-    facts.cluster_firewall = read_text(node, Path::new(CLUSTER_FIREWALL_PATH))?;
+    cluster::gather(node, &mut facts)?;
     facts.sudoers_drop_in = exists(node, Path::new(SUDOERS_DROP_IN_PATH))?;
-    facts.bridge_filtered = text(node, BRIDGE_FILTER_PATH).trim() == "1";
-    for path in UFW_RULES_PATHS {
-        facts.ufw_rules.extend(ufw_tuples(&text(node, path)));
+    for path in ufw::RULES_PATHS {
+        facts.ufw_rules.extend(ufw::tuples(&text(node, path)));
     }
-    facts.ufw_without_ipv6 = os_release(&text(node, UFW_DEFAULTS_PATH), "IPV6").eq_ignore_ascii_case("no");
+    facts.ufw_without_ipv6 = os_release(&text(node, ufw::DEFAULTS_PATH), "IPV6").eq_ignore_ascii_case("no");
     facts.openssh = facts.package_version(SSH_PACKAGE).map(upstream_version).unwrap_or_default();
     ssh::gather(node, &mut facts);
     accounts::gather(node, &mut facts);
@@ -80,19 +72,11 @@ fn os_release(text: &str, name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Packages whose state is `installed`, from dpkg's own file (deb822 stanzas).
+/// Name and version of what is installed, sorted.
 fn installed_packages(status: &str) -> Vec<(String, String)> {
-    let mut packages = Vec::new();
-    for stanza in status.split("\n\n") {
-        let field = |name: &str| {
-            stanza.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-        };
-        // "install ok installed": wanted, no error, state. A package on hold is installed all the same.
-        let installed = field("Status").is_some_and(|status| status.ends_with(" ok installed"));
-        if let (true, Some(name), Some(version)) = (installed, field("Package"), field("Version")) {
-            packages.push((name.to_owned(), version.to_owned()));
-        }
-    }
+    let installed = packages::all(status).filter(|package| package.is_installed());
+    let mut packages: Vec<_> =
+        installed.map(|package| (package.name.to_owned(), package.version.to_owned())).collect();
     packages.sort();
     packages
 }
@@ -103,27 +87,13 @@ fn upstream_version(debian: &str) -> String {
     version.chars().take_while(|&letter| letter.is_ascii_digit() || letter == '.').collect()
 }
 
-/// UFW keeps every rule in a comment above the iptables lines it makes of it.
-fn ufw_tuples(rules: &str) -> Vec<String> {
-    let tuples = rules.lines().filter_map(|line| line.strip_prefix("### tuple ### "));
-    tuples.map(|tuple| tuple.trim().to_owned()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_installed_packages_count() {
-        let status = "Package: sudo\nStatus: install ok installed\nVersion: 1.9.16p2-3\n\n\
-            Package: ufw\nStatus: deinstall ok config-files\nVersion: 0.36.2-9\n\n\
-            Package: openssh-server\nStatus: hold ok installed\nVersion: 1:10.0p1-7+deb13u4\nDepends: x\n";
-        let packages = installed_packages(status);
-        assert_eq!(
-            packages.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
-            ["openssh-server", "sudo"]
-        );
-        assert_eq!(upstream_version(&packages[0].1), "10.0");
+    fn the_version_of_openssh_is_without_debians_parts() {
+        assert_eq!(upstream_version("1:10.0p1-7+deb13u4"), "10.0");
         assert_eq!(upstream_version("1:9.2p1-2+deb12u10"), "9.2");
     }
 
@@ -132,12 +102,5 @@ mod tests {
         assert_eq!(os_release("NAME=\"Debian\"\nVERSION_ID=\"13\"\n", "VERSION_ID"), "13");
         assert_eq!(os_release("#IPV6=no\nIPV6=yes\n", "IPV6"), "yes");
         assert_eq!(host_name("# name\npve1.example.com\n"), "pve1");
-    }
-
-    #[test]
-    fn ufw_rules_are_read_from_its_own_notes() {
-        let rules = "*filter\n### RULES ###\n\n### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in comment=7820\n\
-            -A ufw-user-input -p tcp --dport 22 -j ACCEPT\n";
-        assert_eq!(ufw_tuples(rules), ["allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in comment=7820"]);
     }
 }

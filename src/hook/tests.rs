@@ -66,6 +66,7 @@ fn j1_a_committed_run_is_not_repeated_and_leaves_no_answer_behind() {
     assert!(matches!(payload::unseal(&installed), payload::Sealed::None), "never had it");
     assert!(node.files.has(PENDING_PATH), "PVE's unit removes its flag itself after success");
     assert!(matches!(boot(&node), End::AlreadyCommitted));
+    assert!(node.files.has(PENDING_PATH), "and fails when it is gone by then");
     assert_eq!(tries(&records(&node).unwrap()), 1);
 }
 

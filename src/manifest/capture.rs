@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub enum Scope {
     /// This path alone; that nothing is there is recorded too.
     Entry(PathBuf),
+    /// This directory and what is directly in it.
+    Children(PathBuf),
     /// This path and everything below it.
     Tree(PathBuf),
 }
@@ -21,7 +23,7 @@ impl Scope {
     /// Where it begins.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Entry(path) | Self::Tree(path) => path,
+            Self::Entry(path) | Self::Children(path) | Self::Tree(path) => path,
         }
     }
 }
@@ -36,11 +38,12 @@ pub fn capture(
 ) -> Result<Manifest> {
     let mut walk = Walk { node, skip, store, manifest: Manifest::default(), files: BTreeMap::new() };
     for scope in scopes {
-        let (path, tree) = match scope {
-            Scope::Entry(path) => (path, false),
-            Scope::Tree(path) => (path, true),
+        let (path, depth) = match scope {
+            Scope::Entry(path) => (path, 0),
+            Scope::Children(path) => (path, 1),
+            Scope::Tree(path) => (path, usize::MAX),
         };
-        walk.visit(path.clone(), tree, true)?;
+        walk.visit(path.clone(), depth, true)?;
     }
     walk.forget_single_names();
     Ok(walk.manifest)
@@ -59,8 +62,8 @@ struct Walk<'a, 'b> {
 const TRIES: u32 = 5;
 
 impl Walk<'_, '_> {
-    /// Records `path`; absence only where somebody asked for this very path.
-    fn visit(&mut self, path: PathBuf, tree: bool, asked: bool) -> Result<()> {
+    /// Records `path` and what is below it down to `depth`; absence only where somebody asked for this very path.
+    fn visit(&mut self, path: PathBuf, depth: usize, asked: bool) -> Result<()> {
         if self.skip.contains(&path) {
             return Ok(());
         }
@@ -70,7 +73,7 @@ impl Walk<'_, '_> {
             }
             return Ok(());
         };
-        let below = tree && entry.state == State::Directory;
+        let below = depth > 0 && entry.state == State::Directory;
         if !below {
             self.manifest.entries.insert(path, Box::new(entry));
             return Ok(());
@@ -78,7 +81,7 @@ impl Walk<'_, '_> {
         let names = match self.node.list(&path) {
             Ok(names) => names,
             // Removed since we looked at it.
-            Err(_) if !self.is(&path, Kind::Directory)? => return self.visit(path, tree, asked),
+            Err(_) if !self.is(&path, Kind::Directory)? => return self.visit(path, depth, asked),
             Err(error) => return Err(error),
         };
         for name in names {
@@ -86,7 +89,7 @@ impl Walk<'_, '_> {
             let mut below = PathBuf::with_capacity(path.as_os_str().len() + 1 + name.len());
             below.push(&path);
             below.push(name);
-            self.visit(below, true, false)?;
+            self.visit(below, depth - 1, false)?;
         }
         self.manifest.entries.insert(path, Box::new(entry));
         Ok(())

@@ -182,7 +182,7 @@ impl Work<'_> {
 }
 
 /// pmxcfs is mounted when `/etc/pve` is another file system than `/etc`.
-fn cluster_mounted(node: &dyn Node) -> Result<bool> {
+pub fn cluster_mounted(node: &dyn Node) -> Result<bool> {
     let cluster = Path::new(CLUSTER);
     // pmxcfs that was killed answers nothing but an error: not mounted, as far as a restore can tell.
     let Ok(Some(inside)) = node.lookup(cluster) else { return Ok(false) };

@@ -10,6 +10,7 @@
 mod attributes;
 mod command;
 mod place;
+mod signals;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ pub struct Machine {
     directory: PathBuf,
     /// The root is that of the process: absolute paths mean what they say, and reads need no detour.
     whole: bool,
+    signals: signals::Signals,
 }
 
 /// Flags of every descriptor we open.
@@ -41,7 +43,12 @@ impl Machine {
     pub fn open(root: &Path) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let descriptor = done(rustix::fs::open(root, flags, Mode::empty()), "opening the root", root)?;
-        Ok(Self { root: descriptor, directory: root.to_owned(), whole: root == Path::new("/") })
+        Ok(Self {
+            root: descriptor,
+            directory: root.to_owned(),
+            whole: root == Path::new("/"),
+            signals: signals::Signals::default(),
+        })
     }
 
     /// Opens the regular file at `path` itself, to change it.
@@ -247,7 +254,11 @@ impl Node for Machine {
             let because = format!("no commands below {}", self.directory.display());
             return Err(Error::new(format!("running {}", invocation.line()), because));
         }
-        command::run(invocation)
+        command::run(invocation, &self.signals)
+    }
+
+    fn interrupted(&self) -> bool {
+        self.signals.asked()
     }
 
     fn now(&self) -> u64 {
@@ -275,6 +286,9 @@ impl Node for Machine {
         let written = rustix::fs::ftruncate(&*held, 0)
             .and_then(|()| write_all(&held, format!("{}\n", std::process::id()).as_bytes()));
         done(written, verb, path)?;
+        if self.whole {
+            self.signals.defer();
+        }
         Ok(Some(Box::new(Held { _file: held })))
     }
 }

@@ -2,38 +2,28 @@
 
 use super::{Observer, Verdict};
 use crate::error::Result;
-use crate::facts::{authorized_blob, fingerprint, memberships};
+use crate::facts::accounts::{Entry, GROUP_PATH, PASSWD_PATH, entry, memberships};
+use crate::facts::{authorized_blob, fingerprint};
 use crate::node::{Kind, exists};
 use std::path::Path;
 
-const PASSWD_PATH: &str = "/etc/passwd";
-const GROUP_PATH: &str = "/etc/group";
 const SUDO_PROGRAM: &str = "/usr/bin/sudo";
 /// Write permission of group and others.
 const WRITABLE: u32 = 0o022;
 
 impl Observer<'_> {
     pub(super) fn account(&mut self, name: &str, shell: &str, groups: &[String]) -> Result<Verdict> {
-        let Some(entry) = self.passwd_entry(name)? else {
+        let passwd = self.text(PASSWD_PATH)?;
+        let Some(found) = entry(&passwd, name) else {
             return Ok(Verdict::Fails(format!("there is no account {name}")));
         };
-        let field = |place: usize| entry.get(place).map(String::as_str).unwrap_or_default();
-        if field(6) != shell {
-            return Ok(Verdict::Fails(format!("{name} has the shell {}", field(6))));
+        if found.shell != shell {
+            return Ok(Verdict::Fails(format!("{name} has the shell {}", found.shell)));
         }
-        let has = memberships(name, field(3), &self.text(GROUP_PATH)?);
+        let has = memberships(name, found.gid, &self.text(GROUP_PATH)?);
         let missing: Vec<&str> =
             groups.iter().filter(|group| !has.contains(group)).map(String::as_str).collect();
         Ok(Verdict::of(missing.is_empty(), || format!("{name} is not in group {}", missing.join(", "))))
-    }
-
-    /// Fields of passwd(5).
-    fn passwd_entry(&self, name: &str) -> Result<Option<Vec<String>>> {
-        let passwd = self.text(PASSWD_PATH)?;
-        let entries = passwd.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>());
-        Ok(entries
-            .into_iter()
-            .find(|fields| fields.len() == 7 && fields.first().is_some_and(|first| first == name)))
     }
 
     pub(super) fn sudo(&mut self, name: &str, text: &str) -> Result<Verdict> {
@@ -50,11 +40,10 @@ impl Observer<'_> {
     /// sshd's own rules (`StrictModes`): file, directory and home belong to the user or root, and nobody else
     /// may write to them.
     pub(super) fn authorized_key(&mut self, name: &str, path: &Path, wanted: &str) -> Result<Verdict> {
-        let Some(entry) = self.passwd_entry(name)? else {
+        let passwd = self.text(PASSWD_PATH)?;
+        let Some(Entry { uid, home, .. }) = entry(&passwd, name) else {
             return Ok(Verdict::Fails(format!("there is no account {name}")));
         };
-        let uid: u32 = entry.get(2).and_then(|uid| uid.parse().ok()).unwrap_or(0);
-        let home = Path::new(entry.get(5).map(String::as_str).unwrap_or_default());
         for (place, level) in path.ancestors().enumerate() {
             let Some(found) = self.node.lookup(level)? else {
                 return Ok(Verdict::Fails(format!("{} is missing", level.display())));
@@ -66,7 +55,7 @@ impl Observer<'_> {
                     level.display()
                 )));
             }
-            if level == home {
+            if level == Path::new(home) {
                 break;
             }
         }

@@ -1,6 +1,6 @@
 //! Lines of `iptables-save` and words of `ufw` calls, as far as UFW writes them; both become a [`Rule`].
 
-use crate::facts::networks::{covers, overlaps};
+use crate::facts::networks::covers;
 use crate::profile::Network;
 
 /// What happens to packets.
@@ -47,19 +47,6 @@ impl Rule {
                     .all(|port| self.ports.iter().any(|own| own.0 <= port.0 && port.1 <= own.1)));
         let protocol = self.protocol.is_none() || self.protocol == other.protocol;
         !self.conditional && self.out == other.out && network && ports && protocol
-    }
-
-    /// Whether some packet is in both.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
-        let network = match (&self.network, &other.network) {
-            (Some(ours), Some(theirs)) => overlaps(ours, theirs),
-            _ => true,
-        };
-        let ports = self.ports.is_empty()
-            || other.ports.is_empty()
-            || other.ports.iter().any(|port| self.ports.iter().any(|own| own.0 <= port.1 && port.0 <= own.1));
-        let protocol = self.protocol.is_none() || other.protocol.is_none() || self.protocol == other.protocol;
-        self.out == other.out && network && ports && protocol
     }
 }
 

@@ -1,20 +1,17 @@
-//! What sshd would do: `sshd -T`, with `-C` for one connection.
+//! What sshd would do: `sshd -T -C`, for one connection or for none.
 
 use super::{Observer, Verdict};
 use crate::error::Result;
 use crate::facts::sshd_options;
-use crate::gate::SSHD_PROGRAM;
+use crate::gate::{SSHD_NO_CONNECTION, SSHD_PROGRAM};
 
 /// Options whose repetitions are a set: sshd adds up every `AllowUsers` line of every file.
 const SETS: [&str; 1] = ["allowusers"];
 
 impl Observer<'_> {
     pub(super) fn sshd(&mut self, connection: &str, key: &str, values: &[String]) -> Result<Verdict> {
-        let listing = if connection.is_empty() {
-            self.listing(SSHD_PROGRAM, &["-T"])?
-        } else {
-            self.listing(SSHD_PROGRAM, &["-T", "-C", connection])?
-        };
+        let connection = if connection.is_empty() { SSHD_NO_CONNECTION } else { connection };
+        let listing = self.listing(SSHD_PROGRAM, &["-T", "-C", connection])?;
         Ok(match says(&listing, key, values) {
             Ok(()) => Verdict::Holds,
             Err(actual) => Verdict::Fails(format!("sshd uses {key} {actual}")),

@@ -117,6 +117,27 @@ fn e3_what_the_kernel_decides_otherwise_is_red() {
 }
 
 #[test]
+fn e3_a_foreign_exception_in_front_of_a_rule_does_not_undo_it() {
+    let node = node();
+    let in_front = |line: &str| {
+        let first = "-A ufw-user-input -s 10.0.20.0/24 -p tcp -m tcp --dport 22 -j ACCEPT\n";
+        assert!(RULES4.contains(first));
+        node.says("/usr/sbin/iptables-save", &RULES4.replacen(first, &format!("{line}\n{first}"), 1));
+        see(&node, &rule("allow from 10.0.20.0/24 to any port 22 proto tcp"))
+    };
+    for line in [
+        "-A ufw-user-input -s 10.0.20.7/32 -j DROP",
+        "-A ufw-user-input -s 10.0.20.0/25 -p tcp -m tcp --dport 22 -j DROP",
+        "-A ufw-user-input -i tap100i0 -j DROP",
+    ] {
+        assert_eq!(in_front(line), Verdict::Holds, "{line}");
+    }
+    for line in ["-A ufw-user-input -s 10.0.0.0/8 -j DROP", "-A ufw-user-input -p tcp -j REJECT"] {
+        assert_eq!(fails(&in_front(line)), format!("the kernel comes by `{line}` first"));
+    }
+}
+
+#[test]
 fn e3_rules_that_no_packet_comes_by_are_red() {
     let node = node();
     node.says("/usr/sbin/iptables-save", &RULES4.replace("-A ufw-before-input -j ufw-user-input\n", ""));
@@ -164,7 +185,10 @@ fn e1_pves_firewall_is_off_when_file_and_kernel_say_so() {
 fn b1_to_b6_sshd_is_asked_for_one_connection_and_once() {
     let node = node();
     let connection = "user=ops,host=10.0.0.9,addr=10.0.0.9";
-    node.says("/usr/sbin/sshd -T", "port 22\nallowusers root\nallowusers ops\npasswordauthentication no\n");
+    node.says(
+        "/usr/sbin/sshd -T -C lport=1",
+        "port 22\nallowusers root\nallowusers ops\npasswordauthentication no\n",
+    );
     node.says(
         "/usr/sbin/sshd -T -C",
         "port 22\nport 2222\nallowusers ops\nallowusers root\npasswordauthentication yes\n",
@@ -199,6 +223,31 @@ fn h2_packages_and_units_are_what_dpkg_and_systemd_say() {
     let unit = |active| Check::Unit { name: "ufw.service".into(), enabled: Some(true), active };
     assert_eq!(see(&node, &unit(None)), Verdict::Holds);
     assert_eq!(fails(&see(&node, &unit(Some(true)))), "ufw.service is failed");
+}
+
+#[test]
+fn e4_enabled_is_what_starts_at_the_next_boot() {
+    let enabled: Vec<&str> = [
+        "enabled",
+        "enabled-runtime",
+        "linked",
+        "linked-runtime",
+        "alias",
+        "masked",
+        "masked-runtime",
+        "static",
+        "indirect",
+        "disabled",
+        "generated",
+        "transient",
+        "bad",
+        "not-found",
+        "",
+    ]
+    .into_iter()
+    .filter(|word| counts_as_enabled(word))
+    .collect();
+    assert_eq!(enabled, ["enabled", "alias", "static", "generated"]);
 }
 
 #[test]

@@ -12,7 +12,6 @@ use std::path::Path;
 const IPTABLES_SAVE_PROGRAM: &str = "/usr/sbin/iptables-save";
 const IP6TABLES_SAVE_PROGRAM: &str = "/usr/sbin/ip6tables-save";
 const IPV6_PATH: &str = "/proc/sys/net/ipv6";
-const CLUSTER_FIREWALL_PATH: &str = "/etc/pve/firewall/cluster.fw";
 /// Jump of the legacy backend into PVE's chains; pve-firewall removes it within 10 s of being switched off.
 const PVE_JUMP: &str = "-A INPUT -j PVEFW-INPUT";
 
@@ -89,8 +88,8 @@ impl Observer<'_> {
     }
 
     pub(super) fn pve_firewall_off(&mut self) -> Result<Verdict> {
-        if cluster_firewall::is_enabled(&self.text(CLUSTER_FIREWALL_PATH)?) {
-            return Ok(Verdict::Fails(format!("{CLUSTER_FIREWALL_PATH} switches PVE's firewall on")));
+        if cluster_firewall::is_enabled(&self.text(cluster_firewall::PATH)?) {
+            return Ok(Verdict::Fails(format!("{} switches PVE's firewall on", cluster_firewall::PATH)));
         }
         for family in self.families()? {
             if has_line(&family.listing, PVE_JUMP) {
@@ -141,7 +140,8 @@ impl Family {
         self.listing.lines().filter_map(|line| Some((line, of_line(line, &chain, out)?))).collect()
     }
 
-    /// Why the kernel does not decide as `wanted`: the first line that speaks about these packets counts.
+    /// Why the kernel does not decide as `wanted`: the first line that speaks about all of these packets counts. A
+    /// line in front about a few of them is somebody's exception: one host that is denied, say.
     fn problem(&self, wanted: &Rule) -> Option<String> {
         if !self.is_linked(wanted.out) {
             return Some(format!("the kernel does not filter {} with UFW's rules", self.name()));
@@ -167,20 +167,13 @@ impl Family {
     }
 
     fn problem_of_part(&self, wanted: &Rule) -> Option<String> {
-        for (line, rule) in self.rules(wanted.out) {
-            if !rule.overlaps(wanted) {
-                continue;
-            }
-            let unlimited =
-                wanted.action == Action::Limit && rule.action == Action::Allow && rule.covers(wanted);
-            if rule.action.accepts() != wanted.action.accepts() || unlimited {
-                return Some(format!("the kernel comes by `{line}` first"));
-            }
-            if rule.covers(wanted) {
-                return None;
-            }
-        }
-        Some(format!("the kernel has no such rule for {}", self.name()))
+        let Some((line, rule)) = self.rules(wanted.out).into_iter().find(|(_, rule)| rule.covers(wanted))
+        else {
+            return Some(format!("the kernel has no such rule for {}", self.name()));
+        };
+        let unlimited = wanted.action == Action::Limit && rule.action == Action::Allow;
+        (rule.action.accepts() != wanted.action.accepts() || unlimited)
+            .then(|| format!("the kernel comes by `{line}` first"))
     }
 }
 

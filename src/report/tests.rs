@@ -48,7 +48,7 @@ fn j5_a_committed_run_says_how_to_log_in_and_how_to_undo_it() {
         report.render(Paint::PLAIN),
         "firstlight: done\n  Transaction 0003 is committed; every probe holds.\n\
          \nLog in\n  ssh -p 2222 ops@10.0.20.5\n  ssh -p 2222 ops@2001:db8::5\n\
-         \nHost keys\n  ED25519   SHA256:abc\n\
+         \nHost keys\n  ED25519             SHA256:abc\n\
          \nUndo\n  firstlight rollback 0003        puts the node back\n\
          \x20 firstlight snapshots diff 0003  what changed since\n"
     );

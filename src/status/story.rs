@@ -206,7 +206,7 @@ impl Story {
             Event::Reverting { step, .. } => self.take_back(*step),
             Event::Reverted { step, kept } => self.taken_back(*step, kept),
             Event::Commit => self.close(Standing::Committed, at),
-            Event::Revert { reason } => self.revert(reason),
+            Event::Revert { reason, .. } => self.revert(reason),
             Event::Closed { outcome, message } => {
                 self.close(Standing::Closed(*outcome), at);
                 self.add_message(message);

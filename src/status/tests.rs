@@ -21,6 +21,7 @@ fn begin(door: &str) -> Event {
         plan: "c0ffee".into(),
         source: "embedded answer".into(),
         boot: BOOT.into(),
+        cluster: String::new(),
     }
 }
 
@@ -41,7 +42,7 @@ fn failed(what: &str) -> Event {
 }
 
 fn revert() -> Event {
-    Event::Revert { reason: "a step failed".into() }
+    Event::Revert { reason: "a step failed".into(), force: false }
 }
 
 fn closed(outcome: Closing) -> Event {
@@ -76,7 +77,7 @@ fn reverted(door: &str) -> Vec<Event> {
     events.extend([intent(0), done(0), intent(1), failed("file /etc/x"), revert()]);
     for step in [1, 0] {
         events.extend([
-            Event::Reverting { step, foreign: Vec::new() },
+            Event::Reverting { step, foreign: ObjectId::of(b"") },
             Event::Reverted { step, kept: Vec::new() },
         ]);
     }
@@ -170,11 +171,11 @@ fn j3_a_rollback_on_request_is_fine_and_kept_files_need_attention() {
         let mut events = committed("command");
         events.extend([
             revert(),
-            Event::Reverting { step: 1, foreign: vec!["/etc/foreign".into()] },
+            Event::Reverting { step: 1, foreign: ObjectId::of(b"") },
             Event::Reverted { step: 1, kept: kept.clone() },
         ]);
         events.extend([
-            Event::Reverting { step: 0, foreign: Vec::new() },
+            Event::Reverting { step: 0, foreign: ObjectId::of(b"") },
             Event::Reverted { step: 0, kept: Vec::new() },
         ]);
         events.push(closed(Closing::RolledBack));
@@ -198,7 +199,7 @@ fn j3_a_rollback_of_an_older_transaction_counts_more_than_a_later_one_that_came_
 fn j3_what_could_not_be_put_back_is_stuck_with_both_reasons() {
     let mut events = started("hook");
     events.extend([intent(0), done(0), intent(1), failed("file /etc/x"), revert()]);
-    events.push(Event::Reverting { step: 0, foreign: Vec::new() });
+    events.push(Event::Reverting { step: 0, foreign: ObjectId::of(b"") });
     events.push(Event::Closed { outcome: Closing::Stuck, message: "purging ufw: locked".into() });
     let status = single(events);
     is(&status, Outcome::Stuck, 5);

@@ -40,15 +40,18 @@ impl<'a> Journal<'a> {
 
     /// Adds a record and makes it durable.
     pub fn write(&self, event: Event) -> Result<()> {
-        let line = Record { at: self.node.now(), event }.encode();
-        self.node.append(&self.path, line.as_bytes())?;
+        self.note(event)?;
         self.node.sync_file(&self.path)
     }
 
     /// Adds records that only tell the story: durable together with the next one.
     pub fn note(&self, event: Event) -> Result<()> {
         let line = Record { at: self.node.now(), event }.encode();
-        self.node.append(&self.path, line.as_bytes())
+        let size = self.node.lookup(&self.path)?.map_or(0, |found| found.size);
+        self.node.append(&self.path, line.as_bytes()).inspect_err(|_| {
+            // Half a line with whole ones behind it would be damage; the error itself is what counts.
+            let _ = self.node.truncate(&self.path, size);
+        })
     }
 }
 

@@ -3,10 +3,17 @@
 //! A line is `CHECKSUM VERB KEY=VALUE …`, separated by tabs, values percent-escaped, the checksum being the first
 //! 16 hexadecimal digits of the SHA-256 of the rest. Everything that recovery or `status` needs stands here.
 
+mod fields;
+mod inverse;
+#[cfg(test)]
+mod tests;
+
 use crate::manifest::Scope;
 use crate::objects::ObjectId;
-use sha2::{Digest, Sha256};
+use fields::{Fields, checksum, escape, flag, unescape};
 use std::path::PathBuf;
+
+pub use inverse::Inverse;
 
 /// The version of the format, in every [`Event::Begin`].
 pub const FORMAT: u32 = 1;
@@ -39,6 +46,8 @@ pub enum Event {
         source: String,
         /// Kernel's boot id.
         boot: String,
+        /// Name of the node's PVE cluster; empty when standalone.
+        cluster: String,
     },
     /// One step of the plan, in order; number from 0.
     Step {
@@ -120,13 +129,15 @@ pub enum Event {
     Revert {
         /// Why.
         reason: String,
+        /// What somebody else changed since is put back too.
+        force: bool,
     },
     /// A step is about to be taken back; these paths are somebody else's by now and stay as they are.
     Reverting {
         /// Place in the plan.
         step: usize,
-        /// These paths.
-        foreign: Vec<PathBuf>,
+        /// Manifest of these paths, contents included: what stays.
+        foreign: ObjectId,
     },
     /// A step was taken back.
     Reverted {
@@ -172,44 +183,6 @@ pub enum Closing {
     Stuck,
 }
 
-/// What takes a step back, beside restoring the paths of its scope.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug, PartialEq))]
-pub enum Inverse {
-    /// The paths are all.
-    Paths,
-    /// Purge these packages: they were not there before.
-    Packages(Vec<String>),
-    /// The account was made (true) or changed (false).
-    Account {
-        /// Login name.
-        name: String,
-        /// Whether it is new.
-        created: bool,
-    },
-    /// Bring the unit's run-time state back.
-    Unit {
-        /// Full name.
-        name: String,
-        /// Whether it ran before.
-        active: bool,
-    },
-    /// Reload the unit again once the files are back.
-    Reload(String),
-    /// Bring a kernel setting back.
-    Kernel {
-        /// Dotted name.
-        name: String,
-        /// What it was.
-        value: String,
-    },
-    /// Bring UFW's run-time state back.
-    Ufw {
-        /// Whether it filtered before.
-        active: bool,
-    },
-}
-
 impl Record {
     /// The line, with newline.
     pub fn encode(&self) -> String {
@@ -245,7 +218,7 @@ impl Record {
 impl Event {
     fn fields(&self) -> (&'static str, Vec<(&'static str, String)>) {
         match self {
-            Self::Begin { format, version, door, plan, source, boot } => (
+            Self::Begin { format, version, door, plan, source, boot, cluster } => (
                 "begin",
                 vec![
                     ("format", format.to_string()),
@@ -254,6 +227,7 @@ impl Event {
                     ("plan", plan.clone()),
                     ("source", source.clone()),
                     ("boot", boot.clone()),
+                    ("cluster", cluster.clone()),
                 ],
             ),
             Self::Step { step, title } => {
@@ -276,6 +250,7 @@ impl Event {
                 inverse.push(&mut fields);
                 fields.extend(scopes.iter().map(|scope| match scope {
                     Scope::Entry(path) => ("entry", path.to_string_lossy().into_owned()),
+                    Scope::Children(path) => ("children", path.to_string_lossy().into_owned()),
                     Scope::Tree(path) => ("tree", path.to_string_lossy().into_owned()),
                 }));
                 ("intent", fields)
@@ -294,9 +269,17 @@ impl Event {
                 vec![("control", control.clone()), ("holds", flag(*holds)), ("message", message.clone())],
             ),
             Self::Commit => ("commit", Vec::new()),
-            Self::Revert { reason } => ("revert", vec![("reason", reason.clone())]),
-            Self::Reverting { step, foreign } => ("reverting", with_paths(*step, "foreign", foreign)),
-            Self::Reverted { step, kept } => ("reverted", with_paths(*step, "kept", kept)),
+            Self::Revert { reason, force } => {
+                ("revert", vec![("reason", reason.clone()), ("force", flag(*force))])
+            }
+            Self::Reverting { step, foreign } => {
+                ("reverting", vec![("step", step.to_string()), ("foreign", foreign.to_string())])
+            }
+            Self::Reverted { step, kept } => {
+                let mut fields = vec![("step", step.to_string())];
+                fields.extend(kept.iter().map(|path| ("kept", path.to_string_lossy().into_owned())));
+                ("reverted", fields)
+            }
             Self::Try { number, boot } => {
                 ("try", vec![("number", number.to_string()), ("boot", boot.clone())])
             }
@@ -319,6 +302,7 @@ impl Event {
                 plan: fields.text("plan")?,
                 source: fields.text("source")?,
                 boot: fields.text("boot")?,
+                cluster: fields.text("cluster")?,
             },
             "step" => Self::Step { step: step()?, title: fields.text("title")? },
             "snapshot" => Self::Snapshot { entries: fields.number("entries")?.try_into().ok()? },
@@ -345,8 +329,8 @@ impl Event {
                 message: fields.text("message")?,
             },
             "commit" => Self::Commit,
-            "revert" => Self::Revert { reason: fields.text("reason")? },
-            "reverting" => Self::Reverting { step: step()?, foreign: fields.paths("foreign") },
+            "revert" => Self::Revert { reason: fields.text("reason")?, force: fields.flag("force")? },
+            "reverting" => Self::Reverting { step: step()?, foreign: fields.object("foreign")? },
             "reverted" => Self::Reverted { step: step()?, kept: fields.paths("kept") },
             "try" => {
                 Self::Try { number: fields.number("number")?.try_into().ok()?, boot: fields.text("boot")? }
@@ -375,215 +359,5 @@ impl Closing {
         [Self::Untouched, Self::Reverted, Self::RolledBack, Self::Stuck]
             .into_iter()
             .find(|closing| closing.word() == word)
-    }
-}
-
-impl Inverse {
-    fn push(&self, fields: &mut Vec<(&'static str, String)>) {
-        match self {
-            Self::Paths => fields.push(("inverse", "paths".to_owned())),
-            Self::Packages(names) => {
-                fields.push(("inverse", "packages".to_owned()));
-                fields.extend(names.iter().map(|name| ("name", name.clone())));
-            }
-            Self::Account { name, created } => {
-                fields.push(("inverse", "account".to_owned()));
-                fields.push(("name", name.clone()));
-                fields.push(("created", flag(*created)));
-            }
-            Self::Unit { name, active } => {
-                fields.push(("inverse", "unit".to_owned()));
-                fields.push(("name", name.clone()));
-                fields.push(("active", flag(*active)));
-            }
-            Self::Reload(name) => {
-                fields.push(("inverse", "reload".to_owned()));
-                fields.push(("name", name.clone()));
-            }
-            Self::Kernel { name, value } => {
-                fields.push(("inverse", "kernel".to_owned()));
-                fields.push(("name", name.clone()));
-                fields.push(("value", value.clone()));
-            }
-            Self::Ufw { active } => {
-                fields.push(("inverse", "ufw".to_owned()));
-                fields.push(("active", flag(*active)));
-            }
-        }
-    }
-
-    fn parse(fields: &Fields<'_>) -> Option<Self> {
-        Some(match fields.text("inverse")?.as_str() {
-            "paths" => Self::Paths,
-            "packages" => Self::Packages(fields.all("name")),
-            "account" => Self::Account { name: fields.text("name")?, created: fields.flag("created")? },
-            "unit" => Self::Unit { name: fields.text("name")?, active: fields.flag("active")? },
-            "reload" => Self::Reload(fields.text("name")?),
-            "kernel" => Self::Kernel { name: fields.text("name")?, value: fields.text("value")? },
-            "ufw" => Self::Ufw { active: fields.flag("active")? },
-            _ => return None,
-        })
-    }
-}
-
-struct Fields<'a>(Vec<(&'a str, String)>);
-
-impl Fields<'_> {
-    fn text(&self, key: &str) -> Option<String> {
-        self.0.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone())
-    }
-
-    fn all(&self, key: &str) -> Vec<String> {
-        self.0.iter().filter(|(name, _)| *name == key).map(|(_, value)| value.clone()).collect()
-    }
-
-    fn scopes(&self) -> Vec<Scope> {
-        let scope = |(key, path): &(&str, String)| match *key {
-            "entry" => Some(Scope::Entry(path.into())),
-            "tree" => Some(Scope::Tree(path.into())),
-            _ => None,
-        };
-        self.0.iter().filter_map(scope).collect()
-    }
-
-    fn paths(&self, key: &str) -> Vec<PathBuf> {
-        self.all(key).into_iter().map(PathBuf::from).collect()
-    }
-
-    fn object(&self, key: &str) -> Option<ObjectId> {
-        ObjectId::parse(self.text(key)?.as_bytes())
-    }
-
-    fn number(&self, key: &str) -> Option<u64> {
-        self.text(key)?.parse().ok()
-    }
-
-    fn flag(&self, key: &str) -> Option<bool> {
-        match self.text(key)?.as_str() {
-            "yes" => Some(true),
-            "no" => Some(false),
-            _ => None,
-        }
-    }
-}
-
-fn with_paths(step: usize, key: &'static str, paths: &[PathBuf]) -> Vec<(&'static str, String)> {
-    let mut fields = vec![("step", step.to_string())];
-    fields.extend(paths.iter().map(|path| (key, path.to_string_lossy().into_owned())));
-    fields
-}
-
-fn flag(value: bool) -> String {
-    if value { "yes" } else { "no" }.to_owned()
-}
-
-fn checksum(body: &str) -> String {
-    let digest = Sha256::digest(body.as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Escapes what would break a line or a field: `%`, tab, newline and other control characters.
-fn escape(value: &str, into: &mut String) {
-    for character in value.chars() {
-        if character == '%' || character.is_ascii_control() {
-            into.push_str(&format!("%{:02x}", u32::from(character)));
-        } else {
-            into.push(character);
-        }
-    }
-}
-
-fn unescape(value: &str) -> Option<String> {
-    let mut text = String::with_capacity(value.len());
-    let mut rest = value;
-    while let Some(place) = rest.find('%') {
-        text.push_str(rest.get(..place)?);
-        let digits = rest.get(place + 1..place + 3)?;
-        text.push(char::from(u8::from_str_radix(digits, 16).ok()?));
-        rest = rest.get(place + 3..)?;
-    }
-    text.push_str(rest);
-    Some(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn examples() -> Vec<Event> {
-        let id = ObjectId::of(b"x");
-        let inverses = [
-            Inverse::Paths,
-            Inverse::Packages(vec!["sudo".into(), "ufw".into()]),
-            Inverse::Account { name: "ops".into(), created: true },
-            Inverse::Unit { name: "ssh.service".into(), active: false },
-            Inverse::Reload("ssh.service".into()),
-            Inverse::Ufw { active: true },
-            Inverse::Kernel { name: "net.x".into(), value: "1 2".into() },
-        ];
-        let mut events: Vec<Event> = inverses
-            .into_iter()
-            .map(|inverse| {
-                let scopes = vec![Scope::Entry("/etc/a=b".into()), Scope::Tree("/etc/x y".into())];
-                Event::Intent { step: 3, inverse, scopes, before: id }
-            })
-            .collect();
-        events.extend([
-            Event::Begin {
-                format: FORMAT,
-                version: "0.1.0".into(),
-                door: "hook".into(),
-                plan: "abc".into(),
-                source: "a=b\tc".into(),
-                boot: String::new(),
-            },
-            Event::Step { step: 0, title: "100 % of\nit".into() },
-            Event::Snapshot { entries: 1200 },
-            Event::Gate { id: "ssh".into(), passed: false, message: "no\r\nway".into(), milliseconds: 7 },
-            Event::Warning { text: "é%41".into() },
-            Event::Note { text: "n".into() },
-            Event::Observed { step: 1, after: id },
-            Event::Done { step: 1, milliseconds: 12 },
-            Event::Failed { what: "x".into(), message: String::new() },
-            Event::Probe { control: "ssh.port".into(), holds: true, message: String::new() },
-            Event::Commit,
-            Event::Revert { reason: "because".into() },
-            Event::Reverting { step: 2, foreign: vec!["/etc/a b".into(), "/etc/c".into()] },
-            Event::Reverted { step: 2, kept: vec!["/etc/c".into()] },
-            Event::Try { number: 2, boot: "b".into() },
-            Event::Ended { outcome: "gave-up".into(), message: "three tries".into() },
-            Event::Closed { outcome: Closing::Stuck, message: "oh".into() },
-        ]);
-        events
-    }
-
-    #[test]
-    fn j3_every_record_survives_its_line() {
-        for event in examples() {
-            let record = Record { at: 1_795_000_000_123, event };
-            let line = record.encode();
-            assert_eq!(line.matches('\n').count(), 1, "{line}");
-            assert_eq!(Record::decode(line.trim_end_matches('\n')), Some(record));
-        }
-    }
-
-    #[test]
-    fn j3_a_torn_or_flipped_line_is_no_record() {
-        for event in examples() {
-            let line = Record { at: 5, event }.encode();
-            let line = line.trim_end_matches('\n');
-            for end in 0..line.len() {
-                if let Some(torn) = line.get(..end) {
-                    assert_eq!(Record::decode(torn), None, "{torn}");
-                }
-            }
-            for place in 0..line.len() {
-                let mut flipped = line.as_bytes().to_vec();
-                flipped[place] ^= 1;
-                if let Ok(text) = std::str::from_utf8(&flipped) {
-                    assert_eq!(Record::decode(text), None, "{text}");
-                }
-            }
-        }
     }
 }

@@ -33,7 +33,7 @@ pub fn recover(node: &dyn Node, stage: Stage, watch: &mut dyn Watch) -> Result<O
         let objects = Objects::new(node, Path::new(OBJECTS_DIR));
         let reason = story.revert.clone().unwrap_or_else(|| failure.what.clone());
         let way = Way { node, id, journal: &journal, objects: &objects, watch };
-        outcome = Some(way.back(failure, &reason, stage, false)?);
+        outcome = Some(way.back(failure, &reason, stage, story.force)?);
     }
     if stage == Stage::Late {
         state::finish_commit(node)?;

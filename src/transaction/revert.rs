@@ -7,10 +7,10 @@ use super::state::{self, TransactionId};
 use super::story::{Made, Story};
 use super::{Failure, Outcome, Stage};
 use crate::change;
-use crate::error::Result;
-use crate::manifest::{self, Manifest};
+use crate::error::{Error, Result};
+use crate::manifest::{self, Manifest, Scope, Unrestored};
 use crate::node::Node;
-use crate::objects::{ObjectId, Objects};
+use crate::objects::{Batch, ObjectId, Objects};
 use crate::progress::{Importance, Watch};
 use std::path::{Path, PathBuf};
 
@@ -32,16 +32,25 @@ impl Way<'_> {
     /// Takes back every step that may have happened. `Stage::Early` restores files and stops before packages;
     /// the outcome then is the same as if it had been unable to finish, and the late stage goes on.
     pub fn back(mut self, failure: Failure, reason: &str, stage: Stage, force: bool) -> Result<Outcome> {
+        // Room for the records of the way back, should the disk be full.
+        let ballast = state::ballast_path(self.id);
+        if self.node.lookup(&ballast)?.is_some() {
+            self.node.remove_file(&ballast)?;
+        }
         let story = Story::of(&state::records(self.node, self.id)?);
-        self.journal.write(Event::Revert { reason: reason.to_owned() })?;
+        self.journal.write(Event::Revert { reason: reason.to_owned(), force })?;
         let mut left = Vec::new();
         let mut kept = Vec::new();
         for made in story.made.iter().rev() {
+            if stage == Stage::Early && in_cluster(made) {
+                // pmxcfs is not up yet: what would be seen and written there is the root file system.
+                continue;
+            }
             if stage == Stage::Early && matches!(made.inverse, Inverse::Packages(_)) {
                 self.observe(made)?;
                 break;
             }
-            match self.step(made, stage, force) {
+            match self.step(made, stage, force, &story.cluster) {
                 Ok(mut paths) => kept.append(&mut paths),
                 // One step that cannot be taken back must not keep the others from it.
                 Err(error) => {
@@ -109,21 +118,30 @@ impl Way<'_> {
     }
 
     /// Takes one step back; returns the paths of it that belong to somebody else by now.
-    fn step(&mut self, made: &Made, stage: Stage, force: bool) -> Result<Vec<PathBuf>> {
+    fn step(&mut self, made: &Made, stage: Stage, force: bool, cluster: &str) -> Result<Vec<PathBuf>> {
         if let Some(kept) = &made.reverted {
             return Ok(kept.clone());
+        }
+        if in_cluster(made) && state::has_pve(self.node)? && !manifest::cluster_mounted(self.node)? {
+            let because =
+                "pmxcfs is not mounted on /etc/pve: what is written there now would keep it from mounting";
+            return Err(Error::new("putting /etc/pve back", because).hint("systemctl start pve-cluster"));
         }
         let before = self.stored(made.before)?;
         let after = self.stored(self.observe(made)?)?;
         let ours: Vec<&Path> = before.differences(&after).iter().map(|difference| difference.path).collect();
-        let foreign = match &made.reverting {
+        let foreign = match made.reverting {
             // Decided before a crash: by now our own way back has changed what is there.
-            Some(foreign) => foreign.clone(),
-            None => self.foreign(made, &before, &after, &ours, force)?,
+            Some(foreign) => foreign,
+            None => self.foreign(made, &before, &after, &ours, force, cluster)?,
         };
-        let mut kept: Vec<PathBuf> =
-            foreign.iter().filter(|path| ours.contains(&path.as_path())).cloned().collect();
-        self.journal.write(Event::Reverting { step: made.step, foreign: foreign.clone() })?;
+        self.journal.write(Event::Reverting { step: made.step, foreign })?;
+        let foreign = self.stored(foreign)?;
+        let mut kept: Vec<PathBuf> = ours
+            .iter()
+            .filter(|path| foreign.entries.contains_key(**path))
+            .map(|path| (*path).to_owned())
+            .collect();
         if stage == Stage::Late {
             change::undo(self.node, &made.inverse)?;
             change::undo_kept(self.node, &made.inverse, &kept)?;
@@ -132,20 +150,37 @@ impl Way<'_> {
             let text = format!("{} was changed by somebody else and is kept", path.display());
             self.watch.say(Importance::Warning, &text);
         }
-        let now = self.current(made)?;
-        let mut entries = before.restoration(&now);
-        entries.retain(|(path, _)| !foreign.iter().any(|foreign| foreign == path));
-        for unrestored in manifest::restore(self.node, self.objects, &entries)? {
+        for unrestored in self.restore(made, &before, &foreign)? {
             let text = format!("{} is kept: {}", unrestored.path.display(), unrestored.because);
             self.watch.say(Importance::Warning, &text);
             kept.push(unrestored.path);
         }
-        self.journal.write(Event::Reverted { step: made.step, kept: kept.clone() })?;
+        if stage == Stage::Late || made.inverse.is_paths_alone() {
+            self.journal.write(Event::Reverted { step: made.step, kept: kept.clone() })?;
+        }
         Ok(kept)
     }
 
-    /// Paths that are neither as the step left them nor as they were before it: they stay as they are. With
-    /// `force` those that the step had changed are put back all the same.
+    /// Brings the paths back to what they were, and the foreign ones to what they were before a purge came over
+    /// them.
+    fn restore(&self, made: &Made, before: &Manifest, foreign: &Manifest) -> Result<Vec<Unrestored>> {
+        let now = self.current(made)?;
+        let mut entries = before.restoration(&now);
+        entries.retain(|(path, _)| !foreign.entries.contains_key(*path));
+        let theirs = self.capture_paths(foreign.entries.keys(), None)?;
+        if matches!(made.inverse, Inverse::Packages(_)) {
+            entries.extend(foreign.restoration(&theirs));
+        }
+        let unrestored = manifest::restore(self.node, self.objects, &entries)?;
+        if in_cluster(made) {
+            change::sync_pmxcfs(self.node)?;
+        }
+        Ok(unrestored)
+    }
+
+    /// Paths that are neither as the step left them nor as they were before it, with their contents: they stay as
+    /// they are. With `force` those that the step had changed are put back all the same; never a cluster's files
+    /// when the node has joined it since.
     fn foreign(
         &self,
         made: &Made,
@@ -153,20 +188,40 @@ impl Way<'_> {
         after: &Manifest,
         ours: &[&Path],
         force: bool,
-    ) -> Result<Vec<PathBuf>> {
+        cluster: &str,
+    ) -> Result<ObjectId> {
         let now = self.current(made)?;
         let as_left = |path: &Path| match (now.get(path), after.get(path)) {
             (None, None) => true,
             (Some(now), Some(after)) => now.same(after, false),
             _ => false,
         };
-        let foreign = before
-            .differences(&now)
-            .iter()
-            .map(|difference| difference.path)
-            .filter(|path| !(as_left(path) || force && ours.contains(path)))
-            .map(Path::to_owned)
-            .collect();
-        Ok(foreign)
+        let joined = in_cluster(made) && state::cluster_name(self.node)? != cluster;
+        let theirs = |path: &Path| {
+            joined && path.starts_with(CLUSTER_DIR) || !(as_left(path) || force && ours.contains(&path))
+        };
+        let differences = before.differences(&now);
+        let paths = differences.iter().map(|difference| difference.path).filter(|path| theirs(path));
+        let mut batch = self.objects.batch()?;
+        let foreign = self.capture_paths(paths, Some(&mut batch))?;
+        let id = batch.add(&foreign.encode())?;
+        batch.commit()?;
+        Ok(id)
     }
+
+    fn capture_paths<P: AsRef<Path>>(
+        &self,
+        paths: impl Iterator<Item = P>,
+        store: Option<&mut Batch<'_>>,
+    ) -> Result<Manifest> {
+        let scopes: Vec<Scope> = paths.map(|path| Scope::Entry(path.as_ref().to_owned())).collect();
+        manifest::capture(self.node, &scopes, &[], store)
+    }
+}
+
+const CLUSTER_DIR: &str = "/etc/pve";
+
+/// Whether the step is about files that a whole cluster may share.
+fn in_cluster(made: &Made) -> bool {
+    made.scopes.iter().any(|scope| scope.path().starts_with(CLUSTER_DIR))
 }

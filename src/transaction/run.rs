@@ -17,6 +17,8 @@ use crate::progress::{Ending, Importance, Watch};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// More than the records of any way back need.
+const BALLAST_BYTES: usize = 128 * 1024;
 /// How often, and how far apart, controls are looked at until they hold.
 const PROBE_ROUNDS: u32 = 8;
 const PROBE_PAUSE: Duration = Duration::from_secs(2);
@@ -40,11 +42,16 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
     let touched = run.touched;
     match outcome {
         Ok(()) => {
-            state::finish_commit(node)?;
+            // Committed is committed: whatever command comes next finishes what fails here.
+            if let Err(error) = state::finish_commit(node) {
+                watch.say(Importance::Warning, &error.to_string());
+            }
             Ok(Outcome::Committed(id))
         }
         Err(failure) => {
-            journal.write(Event::Failed { what: failure.what.clone(), message: failure.message.clone() })?;
+            // On a full disk the way back matters, not its reason.
+            let _ =
+                journal.write(Event::Failed { what: failure.what.clone(), message: failure.message.clone() });
             watch.say(Importance::Error, &format!("{}: {}", failure.what, failure.message));
             if touched {
                 let reason = format!("{} failed", failure.what);
@@ -78,7 +85,10 @@ fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(Tran
         plan: plan.hash.clone(),
         source: order.source.to_owned(),
         boot: state::boot_id(node),
+        cluster: state::cluster_name(node)?,
     };
+    node.create(&state::ballast_path(id), &vec![0xff; BALLAST_BYTES], 0o600)?;
+    node.sync_file(&state::ballast_path(id))?;
     let journal = Journal::start(node, id.journal(), first)?;
     for (step, title) in plan.steps.iter().map(|step| step.title.clone()).enumerate() {
         journal.note(Event::Step { step, title })?;
@@ -119,6 +129,10 @@ impl Run<'_> {
             if !matches!(step.change, crate::change::Change::Packages(_)) {
                 self.gates(true)?;
             }
+            if self.node.interrupted() {
+                let message = "asked to stop (Ctrl-C or SIGTERM)".to_owned();
+                return Err(Failure { what: "interrupted".to_owned(), message });
+            }
             self.watch.begin(number + 1, total, &step.title);
             let started = self.node.now();
             let result = self.step(number, step);
@@ -138,9 +152,7 @@ impl Run<'_> {
     fn snapshot(&mut self, id: TransactionId) -> Result<()> {
         let mut scopes = vec![Scope::Tree("/etc".into())];
         for step in &self.plan.steps {
-            scopes.extend(
-                step.change.scopes(self.node)?.into_iter().filter(|scope| !scope.path().starts_with("/etc")),
-            );
+            scopes.extend(step.change.scopes(self.node)?.into_iter().filter(|scope| outside(scope.path())));
         }
         let mut batch = self.objects.batch()?;
         let manifest = manifest::capture(self.node, &scopes, &skipped(), Some(&mut batch))?;
@@ -272,9 +284,11 @@ impl Run<'_> {
         let mut observer = Observer::new(self.node);
         let mut open = Vec::new();
         for (control, _) in controls {
-            match observer.evaluate(&control.check).map_err(named(&format!("control {}", control.id)))? {
-                observe::Verdict::Fails(message) => open.push((control, message)),
-                observe::Verdict::Holds => {
+            match observer.evaluate(&control.check) {
+                Ok(observe::Verdict::Fails(message)) => open.push((control, message)),
+                // A tool that cannot be asked yet is asked again like one that gives the wrong answer.
+                Err(error) => open.push((control, error.to_string())),
+                Ok(observe::Verdict::Holds) => {
                     let control = control.id.to_string();
                     let event = Event::Probe { control, holds: true, message: String::new() };
                     self.journal.note(event).map_err(named("journal"))?;
@@ -283,6 +297,11 @@ impl Run<'_> {
         }
         Ok(open)
     }
+}
+
+/// What the tree of `/etc` does not hold.
+fn outside(path: &Path) -> bool {
+    !path.starts_with("/etc") || path.starts_with("/etc/pve")
 }
 
 /// Captures `scopes` and stores the manifest (and, with `contents`, what the files hold); all durable.

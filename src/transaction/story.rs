@@ -17,8 +17,8 @@ pub struct Made {
     pub before: ObjectId,
     /// Manifest of its paths after it, once seen.
     pub after: Option<ObjectId>,
-    /// Its way back began: these paths are not ours to touch.
-    pub reverting: Option<Vec<PathBuf>>,
+    /// Its way back began: the paths of this manifest are not ours to touch.
+    pub reverting: Option<ObjectId>,
     /// Its way back is over, and these of its paths were kept.
     pub reverted: Option<Vec<PathBuf>>,
 }
@@ -36,6 +36,10 @@ pub struct Story {
     pub committed: bool,
     /// The way back began, and why.
     pub revert: Option<String>,
+    /// The way back takes along what somebody else changed since.
+    pub force: bool,
+    /// Name of the cluster when it began; empty when standalone.
+    pub cluster: String,
     /// The way back is over.
     pub closed: Option<Closing>,
 }
@@ -64,6 +68,7 @@ impl Story {
 
     fn take(&mut self, event: &Event) {
         match event {
+            Event::Begin { cluster, .. } => self.cluster.clone_from(cluster),
             Event::Step { title, .. } => self.titles.push(title.clone()),
             Event::Intent { step, inverse, scopes, before } => self.made.push(Made {
                 step: *step,
@@ -75,16 +80,15 @@ impl Story {
                 reverted: None,
             }),
             Event::Observed { step, after } => self.with(*step, |made| made.after = Some(*after)),
-            Event::Reverting { step, foreign } => {
-                self.with(*step, |made| made.reverting = Some(foreign.clone()));
-            }
+            Event::Reverting { step, foreign } => self.with(*step, |made| made.reverting = Some(*foreign)),
             Event::Reverted { step, kept } => self.with(*step, |made| made.reverted = Some(kept.clone())),
             Event::Failed { what, message } if self.failed.is_none() => {
                 self.failed = Some((what.clone(), message.clone()));
             }
             Event::Commit => self.committed = true,
-            Event::Revert { reason } => {
+            Event::Revert { reason, force } => {
                 self.revert.get_or_insert_with(|| reason.clone());
+                self.force |= force;
                 self.closed = None;
             }
             Event::Closed { outcome, .. } => self.closed = Some(*outcome),

@@ -128,6 +128,22 @@ fn a3_keys_are_added_and_none_is_taken_away() {
 }
 
 #[test]
+fn a3_keys_behind_a_link_are_refused() {
+    let mut profile = Profile::example();
+    let (mut facts, user) = known(&profile);
+    facts.users.push(User { authorized_keys_linked: true, ..user });
+    assert_eq!(
+        messages(&profile, &facts),
+        [
+            "firstlight.admin.ssh-keys /srv/ops/.ssh/authorized_keys is a symbolic link or lies behind one; firstlight \
+          does not write through links"
+        ]
+    );
+    profile.admin.ssh_keys.clear();
+    assert!(messages(&profile, &facts).is_empty(), "nothing would be written");
+}
+
+#[test]
 fn a3_every_key_is_looked_at_where_sshd_looks() {
     let proposal = propose(&Profile::example(), &Facts::example());
     let control = proposal.controls.iter().find(|control| control.requirement == "A3").unwrap();
@@ -154,8 +170,8 @@ fn a5_sudo_with_password_needs_a_password() {
     assert_eq!(
         messages(&profile, &Facts::example()),
         [
-            "firstlight.admin.password-hash must be given: sudo asks for a password, and ops has none; or set sudo = \
-          \"nopasswd\""
+            "firstlight.admin.password-hash is required: sudo asks for a password, and ops has none; make a hash with \
+          `mkpasswd -m yescrypt`, or set sudo = \"nopasswd\""
         ]
     );
     let (mut facts, mut user) = known(&profile);

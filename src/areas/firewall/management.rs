@@ -29,7 +29,8 @@ fn default(facts: &Facts) -> Result<Vec<Network>, Refusal> {
         return Err(refusal(
             KEY,
             format!(
-                "must be given: {address} can be reached from the whole Internet; [\"any\"] lets everybody in"
+                "is required on a node with the public address {address}: the networks that may reach SSH and 8006, \
+                 or [\"any\"]"
             ),
         ));
     }
@@ -46,10 +47,7 @@ fn default(facts: &Facts) -> Result<Vec<Network>, Refusal> {
         }
     }
     if networks.is_empty() {
-        return Err(refusal(
-            KEY,
-            "must be given: this node has no private address to take it from".to_owned(),
-        ));
+        return Err(refusal(KEY, "is required: this node has no private address to take it from".to_owned()));
     }
     Ok(networks)
 }

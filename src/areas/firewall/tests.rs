@@ -214,8 +214,8 @@ fn a_public_address_needs_management() {
     assert_eq!(
         messages(&Profile::example(), &facts),
         [
-            "firstlight.firewall.management must be given: 203.0.113.5 can be reached from the whole Internet; [\"any\"] \
-          lets everybody in"
+            "firstlight.firewall.management is required on a node with the public address 203.0.113.5: the networks that \
+          may reach SSH and 8006, or [\"any\"]"
         ]
     );
     let shared = Facts {
@@ -253,25 +253,26 @@ fn j4_the_mode_is_pves_on_pve_and_must_be_given_elsewhere() {
     let debian = Facts { pve_version: None, ..Facts::example() };
     assert_eq!(
         messages(&profile, &debian),
-        ["firstlight.firewall.mode must be given: this is no PVE node; set it to \"ufw\""]
+        ["firstlight.firewall.mode is required on a node without PVE: mode = \"ufw\""]
     );
 }
 
 #[test]
 fn e1_pves_firewall_is_switched_off_with_every_other_line_kept() {
     let text = "[OPTIONS]\nenable: 1\npolicy_in: DROP\n\n[RULES]\nIN SSH(ACCEPT) # mine\n";
-    let facts = Facts { cluster_firewall: Some(text.to_owned()), bridge_filtered: true, ..Facts::example() };
+    let facts = Facts { cluster_firewall: Some(text.to_owned()), ..Facts::example() };
     let proposal = propose(&Profile::example(), &facts);
-    let Some((Phase::Exposure, Change::File(file))) = proposal.changes.last() else {
-        panic!("not switched off")
-    };
+    let file = proposal.changes.iter().find_map(|(phase, change)| match change {
+        Change::File(file) if *phase == Phase::Exposure => Some(file),
+        _ => None,
+    });
+    let file = file.unwrap();
     assert_eq!(file.path.to_str(), Some("/etc/pve/firewall/cluster.fw"));
     assert_eq!(String::from_utf8(file.content.clone()).unwrap(), text.replace("enable: 1", "enable: 0"));
     assert!(proposal.controls.iter().any(|control| matches!(control.check, Check::PveFirewallOff)));
-    assert_eq!(proposal.warnings.len(), 2);
-    assert!(proposal.warnings[1].contains("bridge-nf-call-iptables"));
+    assert_eq!(proposal.warnings, ["the firewalls of guests are PVE's too: from now on they do not filter"]);
     let off = Facts { cluster_firewall: Some(text.replace("enable: 1", "enable: 0")), ..Facts::example() };
-    assert_eq!(propose(&Profile::example(), &off).changes.len(), 2);
+    assert!(!propose(&Profile::example(), &off).changes.iter().any(|(_, change)| change.kind() == "file"));
     let member = Facts { cluster_member: true, ..facts };
     assert_eq!(
         messages(&Profile::example(), &member),
@@ -280,6 +281,47 @@ fn e1_pves_firewall_is_switched_off_with_every_other_line_kept() {
           everybody's"
         ]
     );
+}
+
+#[test]
+fn e1_bridged_traffic_is_kept_away_from_ufw_on_pve_nodes_after_pves_firewall_is_off() {
+    let on = Facts { cluster_firewall: Some("[OPTIONS]\nenable: 1\n".to_owned()), ..Facts::example() };
+    let proposal = propose(&Profile::example(), &on);
+    let exposure = proposal.changes.iter().filter(|(phase, _)| *phase == Phase::Exposure);
+    let kinds: Vec<&str> = exposure.map(|(_, change)| change.kind()).collect();
+    assert_eq!(kinds, ["ufw", "file", "kernel", "kernel", "kernel"]);
+    for (id, setting) in [
+        ("firewall.bridge-netfilter.ipv4", "net.bridge.bridge-nf-call-iptables"),
+        ("firewall.bridge-netfilter.ipv6", "net.bridge.bridge-nf-call-ip6tables"),
+        ("firewall.bridge-netfilter.arp", "net.bridge.bridge-nf-call-arptables"),
+    ] {
+        let control = proposal.controls.iter().find(|control| control.id == id).unwrap();
+        let Check::Kernel { name, value } = &control.check else { panic!("wrong check") };
+        assert_eq!((name.as_str(), value.as_str(), control.requirement), (setting, "0", "E1"));
+        let (_, Change::Kernel(change)) = &proposal.changes[control.changes[0]] else {
+            panic!("wrong change")
+        };
+        assert_eq!((change.name.as_str(), change.value.as_str()), (setting, "0"));
+    }
+    let debian = Facts { pve_version: None, ..Facts::example() };
+    let proposal = propose(&Profile::example(), &debian);
+    assert!(!proposal.changes.iter().any(|(_, change)| change.kind() == "kernel"), "somebody may want them");
+    assert!(!proposal.controls.iter().any(|control| matches!(control.check, Check::Kernel { .. })));
+}
+
+#[test]
+fn d4_a_cluster_member_without_the_service_cluster_would_lose_corosync() {
+    let member = Facts { cluster_member: true, ..Facts::example() };
+    let mut profile = Profile::example();
+    assert_eq!(
+        messages(&profile, &member),
+        [
+            "firstlight.firewall.services must hold \"cluster\" on this cluster member: UFW would cut corosync off from \
+          the other nodes"
+        ]
+    );
+    profile.firewall.services = vec![Service::Cluster];
+    assert!(messages(&profile, &member).is_empty());
 }
 
 #[test]

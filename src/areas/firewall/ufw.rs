@@ -6,6 +6,7 @@ use crate::change::{Change, UfwChange, UnitChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::facts::networks::{covers, short};
+use crate::facts::ufw::{COMMENT_PREFIX, is_ours};
 use crate::gate::UFW_PROGRAM;
 use crate::profile::{Network, Outgoing, Ping, Profile, Rule, Service};
 
@@ -17,8 +18,6 @@ const DEFAULT_LOG_RATE: &str = "1/second";
 const MANAGEMENT: &str = "management";
 /// A list in one rule holds at most 15 numbers, a range counts two (iptables-extensions(8), multiport).
 const PORTS_PER_RULE: usize = 15;
-/// How UFW stores a comment that starts with `firstlight: ` (hexadecimal, in user.rules).
-const OWN_COMMENT: &str = "comment=66697273746c696768743a20";
 
 pub(super) fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
     let mut refusals = Vec::new();
@@ -268,7 +267,7 @@ fn words(rule: &[&str], comment: &str) -> Vec<String> {
     let clean: String =
         comment.chars().filter(|letter| !letter.is_control() && !"'\"".contains(*letter)).collect();
     let mut words: Vec<String> = rule.iter().map(|word| (*word).to_owned()).collect();
-    words.extend(["comment".to_owned(), format!("firstlight: {clean}").trim_end().to_owned()]);
+    words.extend(["comment".to_owned(), format!("{COMMENT_PREFIX}{clean}").trim_end().to_owned()]);
     words
 }
 
@@ -320,7 +319,7 @@ fn wide_rules<'a>(profile: &Profile, facts: &'a Facts, networks: &[Network]) -> 
             && !source.is_some_and(|source| networks.iter().any(|outer| covers(outer, &source)))
             && fields.iter().skip(6).any(|word| *word == "in" || word.starts_with("in_"))
             && (ports == "any" || wanted.iter().any(|port| holds(ports, *port)))
-            && !tuple.contains(OWN_COMMENT)
+            && !is_ours(tuple)
     };
     facts.ufw_rules.iter().map(String::as_str).filter(opens).collect()
 }

@@ -139,7 +139,9 @@ fn can_log_in(user: &User, facts: &Facts) -> bool {
     let listed = facts.sshd_values("allowusers");
     let on_a_list = listed.is_empty() || listed.iter().any(|pattern| names(pattern, &user.name));
     let denied = facts.sshd_values("denyusers").iter().any(|pattern| names(pattern, &user.name));
-    user.has_login_shell() && (user.has_keys || (user.has_password && passwords)) && on_a_list && !denied
+    // sshd follows links: behind one there may be a key.
+    let keys = user.has_keys || user.authorized_keys_linked;
+    user.has_login_shell() && (keys || (user.has_password && passwords)) && on_a_list && !denied
 }
 
 /// `USER` or `USER@HOST`, each a pattern (sshd_config(5), AllowUsers).

@@ -1,5 +1,5 @@
 use super::*;
-use crate::areas::example::network;
+use crate::areas::example::{address, network};
 use crate::facts::User;
 use crate::profile::{Port, UserName};
 
@@ -89,16 +89,17 @@ fn b3_accounts_that_could_no_longer_log_in_are_named_and_refused() {
         User { has_keys: true, ..person("ann") },
         User { has_password: true, ..person("bob") },
         person("cat"),
+        User { authorized_keys_linked: true, ..person("dan") },
         nobody_can,
     ]);
     assert_eq!(
         messages(&profile, &facts),
         [
-            "firstlight.ssh.allow-users must name ann, bob, who can log in today and could no longer; or take the key \
+            "firstlight.ssh.allow-users must name ann, bob, dan, who can log in today and could no longer; or take the key \
           and the password away first"
         ]
     );
-    profile.ssh.allow_users = ["ann", "bob"].map(|name| UserName::parse(name).unwrap()).to_vec();
+    profile.ssh.allow_users = ["ann", "bob", "dan"].map(|name| UserName::parse(name).unwrap()).to_vec();
     assert!(messages(&profile, &facts).is_empty());
     // Whom sshd refuses today loses nothing.
     profile.ssh.allow_users.clear();
@@ -238,12 +239,31 @@ fn the_gate_asks_for_root_and_the_admin_from_a_management_address() {
         panic!("no gate")
     };
     assert_eq!(staged[0].0.to_str(), Some(DROP_IN_PATH));
-    assert_eq!(connections[0].0, "user=root,host=10.0.20.77,addr=10.0.20.77");
-    assert_eq!(connections[1].0, "user=ops,host=10.0.20.77,addr=10.0.20.77");
+    assert_eq!(connections[0].0, "user=root,host=10.0.20.77,addr=10.0.20.77,laddr=10.0.20.5,lport=22");
+    assert_eq!(connections[1].0, "user=ops,host=10.0.20.77,addr=10.0.20.77,laddr=10.0.20.5,lport=22");
     assert!(connections[1].1.contains(&("permitrootlogin".to_owned(), "without-password".to_owned())));
     assert!(connections[1].1.contains(&("allowusers".to_owned(), "root ops".to_owned())));
     profile.firewall.management = crate::profile::Management::Networks(vec![network("fd00:1::/64")]);
     assert_eq!(firewall::management_address(&profile, &Facts::example()).to_string(), "fd00:1::1");
+}
+
+#[test]
+fn match_blocks_for_the_nodes_own_address_and_port_are_seen_through() {
+    let mut profile = Profile::example();
+    profile.ssh.port = Port::new(2222).unwrap();
+    let end = |facts: &Facts| {
+        let [_, (_, admin)] = connections(&profile, facts);
+        admin.split_once(",laddr=").unwrap().1.to_owned()
+    };
+    let own = |list: &[(&str, &str)]| Facts {
+        addresses: list.iter().map(|(own, net)| (address(own), network(net))).collect(),
+        ..Facts::example()
+    };
+    let (six, far) = (("fd00::5", "fd00::/64"), ("192.168.1.5", "192.168.1.0/24"));
+    assert_eq!(end(&own(&[six, far, ("10.0.20.5", "10.0.20.0/24")])), "10.0.20.5,lport=2222");
+    assert_eq!(end(&own(&[six, far])), "192.168.1.5,lport=2222");
+    assert_eq!(end(&own(&[six])), "fd00::5,lport=2222");
+    assert_eq!(end(&own(&[])), "127.0.0.1,lport=2222");
 }
 
 #[test]

@@ -1,12 +1,11 @@
-//! Users, groups and shells, from the files that NSS reads (passwd(5), group(5), shadow(5), shells(5)).
+//! Users, groups and shells.
 
 use super::text;
+use crate::facts::accounts::{GROUP_PATH, PASSWD_PATH, SHADOW_PATH, entries, memberships, password_field};
 use crate::facts::{Facts, User};
-use crate::node::Node;
+use crate::node::{Kind, Node};
+use std::path::Path;
 
-const PASSWD_PATH: &str = "/etc/passwd";
-const GROUP_PATH: &str = "/etc/group";
-const SHADOW_PATH: &str = "/etc/shadow";
 const SHELLS_PATH: &str = "/etc/shells";
 
 pub(super) fn gather(node: &dyn Node, facts: &mut Facts) {
@@ -18,12 +17,31 @@ pub(super) fn gather(node: &dyn Node, facts: &mut Facts) {
     facts.users = users(&text(node, PASSWD_PATH), &groups, &text(node, SHADOW_PATH));
     for user in &mut facts.users {
         if user.has_login_shell() && user.home.starts_with('/') {
-            // sshd's default is both files (sshd_config(5), AuthorizedKeysFile).
-            user.authorized_keys = text(node, &format!("{}/.ssh/authorized_keys", user.home));
-            let second = text(node, &format!("{}/.ssh/authorized_keys2", user.home));
-            user.has_keys = holds_a_key(&user.authorized_keys) || holds_a_key(&second);
+            keys(node, user);
         }
     }
+}
+
+/// sshd's default is both files (sshd_config(5), AuthorizedKeysFile). The user can put a link there, and what we
+/// read goes into a file of the user's own: through a link it could be anything that root can read.
+fn keys(node: &dyn Node, user: &mut User) {
+    let path = format!("{}/.ssh/authorized_keys", user.home);
+    user.authorized_keys_linked = !is_plain(node, &path);
+    if !user.authorized_keys_linked {
+        user.authorized_keys = text(node, &path);
+    }
+    let second = format!("{path}2");
+    let second = if is_plain(node, &second) { text(node, &second) } else { String::new() };
+    user.has_keys = holds_a_key(&user.authorized_keys) || holds_a_key(&second);
+}
+
+/// Whether there is nothing yet, or a regular file below real directories. What cannot be seen is not plain.
+fn is_plain(node: &dyn Node, path: &str) -> bool {
+    let path = Path::new(path);
+    path.ancestors().filter(|level| level.parent().is_some()).all(|level| {
+        let wanted = if level == path { Kind::File } else { Kind::Directory };
+        node.lookup(level).is_ok_and(|found| found.is_none_or(|found| found.kind == wanted))
+    })
 }
 
 fn holds_a_key(text: &str) -> bool {
@@ -31,50 +49,27 @@ fn holds_a_key(text: &str) -> bool {
 }
 
 fn users(passwd: &str, groups: &str, shadow: &str) -> Vec<User> {
-    passwd.lines().filter_map(|line| user(line, groups, shadow)).collect()
-}
-
-fn user(line: &str, groups: &str, shadow: &str) -> Option<User> {
-    let fields: Vec<&str> = line.split(':').collect();
-    let &[name, _, uid, gid, comment, home, shell] = fields.as_slice() else { return None };
-    Some(User {
-        name: name.to_owned(),
-        uid: uid.parse().ok()?,
-        gid: gid.parse().ok()?,
-        home: home.to_owned(),
-        shell: shell.to_owned(),
-        comment: comment.to_owned(),
-        has_password: has_password(name, shadow),
-        groups: memberships(name, gid, groups),
+    let user = |entry: crate::facts::accounts::Entry<'_>| User {
+        name: entry.name.to_owned(),
+        uid: entry.uid,
+        gid: entry.gid,
+        home: entry.home.to_owned(),
+        shell: entry.shell.to_owned(),
+        comment: entry.comment.to_owned(),
+        // A hash that crypt(3) can match: `!` and `*` lock, and an empty field is no password at all.
+        has_password: password_field(shadow, entry.name)
+            .is_some_and(|hash| !hash.is_empty() && !hash.starts_with(['!', '*'])),
+        groups: memberships(entry.name, entry.gid, groups),
         ..User::default()
-    })
-}
-
-/// A hash that crypt(3) can match: `!` and `*` lock, and an empty field is no password at all.
-fn has_password(name: &str, shadow: &str) -> bool {
-    let mut entries = shadow.lines().map(|line| line.split(':'));
-    let entry = entries.find_map(|mut fields| (fields.next() == Some(name)).then(|| fields.next()).flatten());
-    entry.is_some_and(|hash| !hash.is_empty() && !hash.starts_with(['!', '*']))
-}
-
-/// Names of the groups an account is in, its primary group first.
-pub(crate) fn memberships(name: &str, gid: &str, groups: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    for line in groups.lines() {
-        let fields: Vec<&str> = line.split(':').collect();
-        let &[group, _, id, members] = fields.as_slice() else { continue };
-        if id == gid {
-            names.insert(0, group.to_owned());
-        } else if members.split(',').any(|member| member == name) {
-            names.push(group.to_owned());
-        }
-    }
-    names
+    };
+    entries(passwd).map(user).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::scripted::Scripted;
+    use std::os::unix::fs::symlink;
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\n\
         ops:x:1000:1000:Ops,,,:/home/ops:/bin/bash\nbroken\n";
@@ -90,5 +85,43 @@ mod tests {
         assert!(!users[1].has_password && !users[1].has_login_shell());
         assert_eq!(users[2].groups, ["ops", "sudo"]);
         assert!(!users[2].has_password);
+    }
+
+    fn ops(node: &Scripted) -> User {
+        crate::facts::gather(node).unwrap().user("ops").unwrap().clone()
+    }
+
+    #[test]
+    fn a3_keys_are_read_from_a_regular_file_below_real_directories_alone() {
+        let node = Scripted::new();
+        node.files.put(PASSWD_PATH, PASSWD);
+        node.files.put(SHADOW_PATH, SHADOW);
+        let new = ops(&node);
+        assert!(!new.authorized_keys_linked && !new.has_keys, "there is no home yet");
+        node.files.put("/home/ops/.ssh/authorized_keys", "ssh-ed25519 AAAA ops\n");
+        let plain = ops(&node);
+        assert_eq!(plain.authorized_keys, "ssh-ed25519 AAAA ops\n");
+        assert!(plain.has_keys && !plain.authorized_keys_linked);
+
+        node.files.put("/srv/shadow/authorized_keys", SHADOW);
+        node.files.put("/srv/shadow/.ssh/authorized_keys", SHADOW);
+        for (link, target) in [
+            ("/home/ops/.ssh/authorized_keys", SHADOW_PATH),
+            ("/home/ops/.ssh/authorized_keys", "../../../srv/shadow/authorized_keys"),
+            ("/home/ops/.ssh", "/srv/shadow"),
+            ("/home/ops", "/srv/shadow"),
+        ] {
+            node.files.remove(link);
+            symlink(target, node.files.host(link)).unwrap();
+            let linked = ops(&node);
+            assert!(linked.authorized_keys_linked, "{link}");
+            assert_eq!(linked.authorized_keys, "", "{link} leaks what it points to");
+            node.files.remove(link);
+            node.files.directory("/home/ops/.ssh");
+            node.files.put("/home/ops/.ssh/authorized_keys", "");
+        }
+        node.files.remove("/home/ops/.ssh/authorized_keys");
+        node.files.directory("/home/ops/.ssh/authorized_keys");
+        assert!(ops(&node).authorized_keys_linked, "a directory is no file");
     }
 }

@@ -2,11 +2,10 @@
 
 use super::{output, text};
 use crate::facts::{Facts, fingerprint};
-use crate::gate;
+use crate::gate::{self, SSHD_PROGRAM};
 use crate::node::Node;
 use std::path::Path;
 
-const SSHD_PROGRAM: &str = "/usr/sbin/sshd";
 const SSH_PROGRAM: &str = "/usr/bin/ssh";
 const SYSTEMCTL_PROGRAM: &str = "/usr/bin/systemctl";
 const SSHD_CONFIG_PATH: &str = "/etc/ssh/sshd_config";
@@ -15,7 +14,7 @@ const DROP_IN_PATH: &str = "/etc/ssh/sshd_config.d/00-firstlight.conf";
 
 pub(super) fn gather(node: &dyn Node, facts: &mut Facts) {
     // OpenSSH 9.2 wants /run/sshd even for -T, which ssh.service makes: empty when the service is stopped.
-    facts.sshd = options(&output(node, SSHD_PROGRAM, &["-T"]));
+    facts.sshd = options(&output(node, SSHD_PROGRAM, &["-T", "-C", gate::SSHD_NO_CONNECTION]));
     facts.ssh_key_exchanges = output(node, SSH_PROGRAM, &["-Q", "kex"]).lines().map(str::to_owned).collect();
     facts.ssh_socket = output(node, SYSTEMCTL_PROGRAM, &["is-active", "ssh.socket"]).trim() == "active";
     facts.sshd_includes_drop_ins = includes_drop_ins(&text(node, SSHD_CONFIG_PATH));
@@ -67,6 +66,18 @@ mod tests {
         assert!(!includes_drop_ins("#Include /etc/ssh/sshd_config.d/*.conf\n"));
         assert!(!includes_drop_ins("Match User x\nInclude /etc/ssh/sshd_config.d/*.conf\n"));
         assert!(!includes_drop_ins("Include /etc/ssh/sshd_config.d/50-*.conf\n"));
+    }
+
+    #[test]
+    fn a_match_block_for_a_port_does_not_hide_what_sshd_says() {
+        let node = crate::node::scripted::Scripted::new();
+        node.refuses(
+            "/usr/sbin/sshd -T",
+            255,
+            "'Match LocalPort' in configuration but 'lport' not in connection test",
+        );
+        node.says("/usr/sbin/sshd -T -C lport=1", "port 22\ndenyusers eve\n");
+        assert_eq!(crate::facts::gather(&node).unwrap().sshd_values("denyusers"), ["eve"]);
     }
 
     #[test]

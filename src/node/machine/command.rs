@@ -3,6 +3,7 @@
 //! What a child writes goes into files in memory, not into pipes: no thread reads along, and a daemon that a
 //! maintainer script has started and that keeps the child's output open cannot keep us waiting.
 
+use super::signals::Signals;
 use crate::error::{Error, Result};
 use crate::node::{Invocation, Output};
 use nix::sys::signal::{Signal, killpg};
@@ -19,8 +20,8 @@ pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 const DYING: Duration = Duration::from_secs(5);
 
 /// Runs a command to its end, or to its limit.
-pub(super) fn run(invocation: &Invocation) -> Result<Output> {
-    match finish(invocation) {
+pub(super) fn run(invocation: &Invocation, signals: &Signals) -> Result<Output> {
+    match finish(invocation, signals) {
         Ok(Some(output)) => Ok(output),
         Ok(None) => {
             let because = format!("not done after {} ms, stopped", invocation.limit.as_millis());
@@ -31,10 +32,12 @@ pub(super) fn run(invocation: &Invocation) -> Result<Output> {
 }
 
 /// `None` when the time was up.
-fn finish(invocation: &Invocation) -> io::Result<Option<Output>> {
+fn finish(invocation: &Invocation, signals: &Signals) -> io::Result<Option<Output>> {
     let stdout = memory()?;
     let stderr = memory()?;
+    let open = signals.open();
     let handle = start(invocation, stdout.try_clone()?, stderr.try_clone()?)?;
+    drop(open);
     let ended = wait(&handle, invocation.limit)?;
     if ended.is_none() {
         for pid in handle.pids() {

@@ -55,6 +55,9 @@ fn apt(node: &Scripted) {
         if invocation.arguments.iter().any(|word| word == "-s") {
             return ok("Inst sudo (1.9 local [amd64])\nInst ufw (0.36 local [amd64])\nConf sudo\n");
         }
+        if invocation.arguments.iter().any(|word| word == "--download-only") {
+            return ok("");
+        }
         assert!(files.has("/usr/sbin/policy-rc.d"), "services are held back");
         append(files, "/var/lib/dpkg/status", "Package: sudo\nStatus: install ok installed\n\n");
         append(files, "/var/lib/dpkg/status", "Package: ufw\nStatus: install ok installed\n\n");
@@ -68,8 +71,18 @@ fn apt(node: &Scripted) {
         files.put("/etc/ld.so.cache", "cache 2");
         ok("")
     });
+    node.on("/usr/bin/dpkg-query -W", |files, _| {
+        let mut lines = String::new();
+        for entry in files.text("/var/lib/dpkg/status").split("\n\n").filter(|entry| !entry.is_empty()) {
+            let field =
+                |name: &str| entry.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            lines.push_str(&format!("{}\t{}\n", field("Package: "), field("Status: ")));
+        }
+        ok(&lines)
+    });
     node.says("/usr/bin/dpkg --force-confdef --force-confold --configure -a", "");
     node.on("/usr/bin/dpkg --force-remove-reinstreq --purge", |files, _| {
+        assert!(!files.has("/usr/sbin/policy-rc.d"), "what runs can be stopped");
         files.put("/var/lib/dpkg/status", "Package: base-files\nStatus: install ok installed\n\n");
         let left =
             ["/usr/sbin/visudo", "/usr/sbin/ufw", "/etc/sudoers", "/etc/ufw/ufw.conf", "/etc/default/ufw"];

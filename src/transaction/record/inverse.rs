@@ -1,0 +1,96 @@
+//! What takes a step back, and its words in the journal.
+
+use super::fields::{Fields, flag};
+
+/// What takes a step back, beside restoring the paths of its scope.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub enum Inverse {
+    /// The paths are all.
+    Paths,
+    /// Purge these packages: they were not there before.
+    Packages(Vec<String>),
+    /// The account was made (true) or changed (false).
+    Account {
+        /// Login name.
+        name: String,
+        /// Whether it is new.
+        created: bool,
+    },
+    /// Bring the unit's run-time state back.
+    Unit {
+        /// Full name.
+        name: String,
+        /// Whether it ran before.
+        active: bool,
+    },
+    /// Reload the unit again once the files are back.
+    Reload(String),
+    /// Bring a kernel setting back.
+    Kernel {
+        /// Dotted name.
+        name: String,
+        /// What it was.
+        value: String,
+    },
+    /// Bring UFW's run-time state back.
+    Ufw {
+        /// Whether it filtered before.
+        active: bool,
+    },
+}
+
+impl Inverse {
+    /// Whether restoring the paths is all there is to do.
+    pub fn is_paths_alone(&self) -> bool {
+        matches!(self, Self::Paths)
+    }
+
+    /// Adds what [`parse`](Self::parse) needs.
+    pub(super) fn push(&self, fields: &mut Vec<(&'static str, String)>) {
+        match self {
+            Self::Paths => fields.push(("inverse", "paths".to_owned())),
+            Self::Packages(names) => {
+                fields.push(("inverse", "packages".to_owned()));
+                fields.extend(names.iter().map(|name| ("name", name.clone())));
+            }
+            Self::Account { name, created } => {
+                fields.push(("inverse", "account".to_owned()));
+                fields.push(("name", name.clone()));
+                fields.push(("created", flag(*created)));
+            }
+            Self::Unit { name, active } => {
+                fields.push(("inverse", "unit".to_owned()));
+                fields.push(("name", name.clone()));
+                fields.push(("active", flag(*active)));
+            }
+            Self::Reload(name) => {
+                fields.push(("inverse", "reload".to_owned()));
+                fields.push(("name", name.clone()));
+            }
+            Self::Kernel { name, value } => {
+                fields.push(("inverse", "kernel".to_owned()));
+                fields.push(("name", name.clone()));
+                fields.push(("value", value.clone()));
+            }
+            Self::Ufw { active } => {
+                fields.push(("inverse", "ufw".to_owned()));
+                fields.push(("active", flag(*active)));
+            }
+        }
+    }
+
+    /// Reads it back.
+    pub(super) fn parse(fields: &Fields<'_>) -> Option<Self> {
+        Some(match fields.text("inverse")?.as_str() {
+            "paths" => Self::Paths,
+            "packages" => Self::Packages(fields.all("name")),
+            "account" => Self::Account { name: fields.text("name")?, created: fields.flag("created")? },
+            "unit" => Self::Unit { name: fields.text("name")?, active: fields.flag("active")? },
+            "reload" => Self::Reload(fields.text("name")?),
+            "kernel" => Self::Kernel { name: fields.text("name")?, value: fields.text("value")? },
+            "ufw" => Self::Ufw { active: fields.flag("active")? },
+            _ => return None,
+        })
+    }
+}

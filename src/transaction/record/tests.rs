@@ -1,0 +1,85 @@
+//! Every record survives its line; a damaged line is none.
+
+use super::*;
+
+fn examples() -> Vec<Event> {
+    let id = ObjectId::of(b"x");
+    let inverses = [
+        Inverse::Paths,
+        Inverse::Packages(vec!["sudo".into(), "ufw".into()]),
+        Inverse::Account { name: "ops".into(), created: true },
+        Inverse::Unit { name: "ssh.service".into(), active: false },
+        Inverse::Reload("ssh.service".into()),
+        Inverse::Ufw { active: true },
+        Inverse::Kernel { name: "net.x".into(), value: "1 2".into() },
+    ];
+    let mut events: Vec<Event> = inverses
+        .into_iter()
+        .map(|inverse| {
+            let scopes = vec![
+                Scope::Entry("/etc/a=b".into()),
+                Scope::Children("/x".into()),
+                Scope::Tree("/etc/x y".into()),
+            ];
+            Event::Intent { step: 3, inverse, scopes, before: id }
+        })
+        .collect();
+    events.extend([
+        Event::Begin {
+            format: FORMAT,
+            version: "0.1.0".into(),
+            door: "hook".into(),
+            plan: "abc".into(),
+            source: "a=b\tc".into(),
+            boot: String::new(),
+            cluster: "rack 1".into(),
+        },
+        Event::Step { step: 0, title: "100 % of\nit".into() },
+        Event::Snapshot { entries: 1200 },
+        Event::Gate { id: "ssh".into(), passed: false, message: "no\r\nway".into(), milliseconds: 7 },
+        Event::Warning { text: "é%41".into() },
+        Event::Note { text: "n".into() },
+        Event::Observed { step: 1, after: id },
+        Event::Done { step: 1, milliseconds: 12 },
+        Event::Failed { what: "x".into(), message: String::new() },
+        Event::Probe { control: "ssh.port".into(), holds: true, message: String::new() },
+        Event::Commit,
+        Event::Revert { reason: "because".into(), force: true },
+        Event::Reverting { step: 2, foreign: id },
+        Event::Reverted { step: 2, kept: vec!["/etc/c".into()] },
+        Event::Try { number: 2, boot: "b".into() },
+        Event::Ended { outcome: "gave-up".into(), message: "three tries".into() },
+        Event::Closed { outcome: Closing::Stuck, message: "oh".into() },
+    ]);
+    events
+}
+
+#[test]
+fn j3_every_record_survives_its_line() {
+    for event in examples() {
+        let record = Record { at: 1_795_000_000_123, event };
+        let line = record.encode();
+        assert_eq!(line.matches('\n').count(), 1, "{line}");
+        assert_eq!(Record::decode(line.trim_end_matches('\n')), Some(record));
+    }
+}
+
+#[test]
+fn j3_a_torn_or_flipped_line_is_no_record() {
+    for event in examples() {
+        let line = Record { at: 5, event }.encode();
+        let line = line.trim_end_matches('\n');
+        for end in 0..line.len() {
+            if let Some(torn) = line.get(..end) {
+                assert_eq!(Record::decode(torn), None, "{torn}");
+            }
+        }
+        for place in 0..line.len() {
+            let mut flipped = line.as_bytes().to_vec();
+            flipped[place] ^= 1;
+            if let Ok(text) = std::str::from_utf8(&flipped) {
+                assert_eq!(Record::decode(text), None, "{text}");
+            }
+        }
+    }
+}
