@@ -12,8 +12,8 @@ use crate::profile::Network;
 use std::net::IpAddr;
 
 pub use fingerprint::{authorized_blob, fingerprint};
-pub use gather::gather;
 pub(crate) use gather::sshd_options;
+pub use gather::{cluster_filesystem_is_ready, cluster_name, gather};
 
 /// What the node is.
 #[derive(Clone, Default)]

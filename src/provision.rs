@@ -4,7 +4,6 @@ use crate::answer::{Answer, Problems};
 use crate::areas;
 use crate::error::{Error, Result};
 use crate::facts::{self, Facts};
-use crate::manifest;
 use crate::node::Node;
 use crate::plan::{self, Plan};
 use crate::progress::{Importance, Watch};
@@ -24,11 +23,11 @@ pub enum Planned {
 
 /// Reads the node and plans; changes nothing.
 pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
-    if !cluster_ready(node)? {
+    let facts = facts::gather(node)?;
+    if !facts.cluster_filesystem_ready {
         let because = "PVE is installed and pmxcfs is not up: users, firewall and cluster cannot be seen";
         return Err(Error::new("reading /etc/pve", because).hint("systemctl status pve-cluster"));
     }
-    let facts = facts::gather(node)?;
     match areas::propose_all(&answer.profile, &facts) {
         Ok(proposal) => Ok(Planned::Plan(Box::new(facts), plan::make(node, proposal)?)),
         Err(refusals) => {
@@ -44,7 +43,7 @@ pub fn plan_patiently(node: &dyn Node, answer: &Answer, watch: &mut dyn Watch) -
     let mut waited = 0;
     loop {
         match plan(node, answer) {
-            Err(_) if waited < PATIENCE_SECONDS && !cluster_ready(node)? => {
+            Err(_) if waited < PATIENCE_SECONDS && waits_for_cluster(node)? => {
                 if waited == 0 {
                     watch.say(Importance::Info, "waiting for pmxcfs on /etc/pve");
                 }
@@ -56,9 +55,9 @@ pub fn plan_patiently(node: &dyn Node, answer: &Answer, watch: &mut dyn Watch) -
     }
 }
 
-/// Whether what PVE keeps below `/etc/pve` can be seen, or there is no PVE.
-fn cluster_ready(node: &dyn Node) -> Result<bool> {
-    Ok(!state::has_pve(node)? || manifest::cluster_mounted(node)?)
+/// Whether PVE is there and pmxcfs is not up yet.
+fn waits_for_cluster(node: &dyn Node) -> Result<bool> {
+    Ok(state::has_pve(node)? && !facts::cluster_filesystem_is_ready(node)?)
 }
 
 /// Makes the plan true in one transaction; warnings and notes are said first.

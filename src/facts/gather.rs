@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::node::{Invocation, Node, exists, read_text};
 use std::path::Path;
 
+pub use cluster::{is_ready as cluster_filesystem_is_ready, name as cluster_name};
 pub(crate) use ssh::options as sshd_options;
 
 const HOST_NAME_PATH: &str = "/etc/hostname";

@@ -8,6 +8,7 @@ use super::story::{Made, Story};
 use super::{Failure, Outcome, Stage};
 use crate::change;
 use crate::error::{Error, Result};
+use crate::facts;
 use crate::manifest::{self, Manifest, Scope, Unrestored};
 use crate::node::Node;
 use crate::objects::{Batch, ObjectId, Objects};
@@ -196,7 +197,7 @@ impl Way<'_> {
             (Some(now), Some(after)) => now.same(after, false),
             _ => false,
         };
-        let joined = in_cluster(made) && state::cluster_name(self.node)? != cluster;
+        let joined = in_cluster(made) && facts::cluster_name(self.node).unwrap_or_default() != cluster;
         let theirs = |path: &Path| {
             joined && path.starts_with(CLUSTER_DIR) || !(as_left(path) || force && ours.contains(&path))
         };

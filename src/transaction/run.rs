@@ -7,6 +7,7 @@ use super::state::{self, OBJECTS_DIR, RUN_DIR, STATE_DIR, TRANSACTIONS_DIR, Tran
 use super::{Failure, Order, Outcome, Stage};
 use crate::control::{Control, Gate};
 use crate::error::{Error, Result};
+use crate::facts;
 use crate::gate::{self, Verdict};
 use crate::manifest::{self, Scope};
 use crate::node::{Node, exists};
@@ -85,7 +86,7 @@ fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(Tran
         plan: plan.hash.clone(),
         source: order.source.to_owned(),
         boot: state::boot_id(node),
-        cluster: state::cluster_name(node)?,
+        cluster: facts::cluster_name(node).unwrap_or_default(),
     };
     node.create(&state::ballast_path(id), &vec![0xff; BALLAST_BYTES], 0o600)?;
     node.sync_file(&state::ballast_path(id))?;

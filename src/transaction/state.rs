@@ -170,13 +170,6 @@ pub fn has_pve(node: &dyn Node) -> Result<bool> {
     exists(node, Path::new("/usr/bin/pmxcfs"))
 }
 
-/// Name of the node's PVE cluster; empty when standalone.
-pub fn cluster_name(node: &dyn Node) -> Result<String> {
-    let text = read_text(node, Path::new("/etc/pve/corosync.conf"))?.unwrap_or_default();
-    let name = text.lines().find_map(|line| line.trim().strip_prefix("cluster_name:"));
-    Ok(name.unwrap_or_default().trim().to_owned())
-}
-
 /// The kernel's boot id; empty where there is none.
 pub fn boot_id(node: &dyn Node) -> String {
     read_text(node, Path::new("/proc/sys/kernel/random/boot_id"))

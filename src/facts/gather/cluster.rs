@@ -15,13 +15,14 @@ const COROSYNC_PATH: &str = "/etc/pve/corosync.conf";
 pub(super) fn gather(node: &dyn Node, facts: &mut Facts) -> Result<()> {
     facts.cluster_filesystem_ready = facts.pve_version.is_none() || is_ready(node)?;
     facts.cluster_member = exists(node, Path::new(COROSYNC_PATH))?;
-    facts.cluster_name = cluster_name(&text(node, COROSYNC_PATH));
+    facts.cluster_name = name(node);
     facts.cluster_firewall = read_text(node, Path::new(cluster_firewall::PATH))?;
     Ok(())
 }
 
-/// A directory of that name stands below the mount, too: only the mount and PVE's own link say that it is there.
-fn is_ready(node: &dyn Node) -> Result<bool> {
+/// Whether pmxcfs is up. A directory of that name stands below the mount, too: only the mount and PVE's own link
+/// say that it is there.
+pub fn is_ready(node: &dyn Node) -> Result<bool> {
     let local = node.lookup(Path::new(LOCAL_PATH))?;
     Ok(is_fuse(&text(node, MOUNTS_PATH)) && local.is_some_and(|found| found.kind == Kind::Link))
 }
@@ -37,6 +38,11 @@ fn is_fuse(mounts: &str) -> bool {
             .map(|kind| kind.starts_with("fuse"))
     };
     mounts.lines().filter_map(here).next_back().unwrap_or(false)
+}
+
+/// Name of the node's cluster; `None` when standalone.
+pub fn name(node: &dyn Node) -> Option<String> {
+    cluster_name(&text(node, COROSYNC_PATH))
 }
 
 /// `cluster_name:` directly in a `totem` section of corosync.conf(5).
