@@ -48,7 +48,9 @@ pub fn run() -> Result<ExitCode> {
         }
         "test" => with_bench(|bench| Ok(test(bench, has("full"), filters))),
         "build" => {
-            check::size(&Workspace::find()?)?;
+            let workspace = Workspace::find()?;
+            host::prepare_toolchain(&workspace.root)?;
+            check::size(&workspace)?;
             Ok(ExitCode::SUCCESS)
         }
         "demo" => with_bench(|bench| crate::demo::demo(bench, !has("no-wait"))),
@@ -61,6 +63,7 @@ fn with_bench(act: impl FnOnce(&mut Bench) -> Result<ExitCode>) -> Result<ExitCo
     let workspace = Workspace::find()?;
     workspace.sweep()?;
     clean_up_on_signal(&workspace)?;
+    host::prepare_toolchain(&workspace.root)?;
     let code = act(&mut Bench::new(&workspace));
     // Whatever is left is swept by the next run.
     let _ = std::fs::remove_dir_all(workspace.run_directory());

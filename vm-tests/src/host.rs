@@ -1,6 +1,7 @@
 //! What the host must have: root, and a few Debian packages that are installed where they are missing.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
@@ -49,6 +50,31 @@ pub fn prepare() -> Result<()> {
     let still = missing_packages();
     if !still.is_empty() {
         bail!("still missing after apt-get install: {}", still.join(" "));
+    }
+    Ok(())
+}
+
+/// Adds the parts of the Rust toolchain that `rust-toolchain.toml` names. rustup does so by itself when it installs a
+/// toolchain, but not to one that is there already; the shipped binary needs the source of the standard library.
+pub fn prepare_toolchain(root: &Path) -> Result<()> {
+    if !on_path("rustup") {
+        return Ok(());
+    }
+    let rustup = |arguments: &[&str]| output(command("rustup", arguments).current_dir(root));
+    let installed = rustup(&["component", "list", "--installed"])?;
+    let missing: Vec<&str> = ["rustfmt", "clippy", "rust-src", "rust-std-x86_64-unknown-linux-musl"]
+        .into_iter()
+        .filter(|part| !installed.lines().any(|line| line.starts_with(part)))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(format_args!("adding to the Rust toolchain: {}", missing.join(" ")));
+    for part in missing {
+        match part.strip_prefix("rust-std-") {
+            Some(target) => rustup(&["target", "add", target])?,
+            None => rustup(&["component", "add", part])?,
+        };
     }
     Ok(())
 }
