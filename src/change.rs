@@ -16,7 +16,7 @@ use crate::profile::{PasswordHash, Secret};
 use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 
-pub use file::{owner_ids, sync_pmxcfs};
+pub use file::{owner_ids, sync_pmxcfs, waiting_path};
 pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
 
