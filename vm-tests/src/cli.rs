@@ -100,7 +100,7 @@ fn test(bench: &mut Bench, full: bool, filters: &[String]) -> ExitCode {
         |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let mut failures = Vec::new();
     for check in check::ALL.iter().filter(|check| chosen(check.name)) {
-        if let Err(error) = check::run(check, bench.workspace()) {
+        if let Err(error) = check::run(check, bench.workspace(), full) {
             say(format_args!("FAILED: {error:#}"));
             failures.push(check.name);
         }

@@ -22,6 +22,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
     ("tar", "tar"),
     ("cc", "gcc"),
+    ("c++", "g++"),
 ];
 
 /// The keys of Debian's archive: a Debian host has them, an Ubuntu host needs the package.

@@ -9,6 +9,7 @@ mod check;
 mod cli;
 mod command;
 mod demo;
+mod fuzz;
 mod host;
 mod image;
 mod machine;
