@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::bench::FIRST_BOOT_PATH;
 use crate::node::Node;
+use crate::progress::took;
 
 /// Where PVE's installer leaves the executable.
 pub const EXECUTABLE_PATH: &str = "/var/lib/proxmox-first-boot/proxmox-first-boot";
@@ -55,9 +56,11 @@ pub fn run(node: &mut Node) -> Result<End> {
 
 /// Waits until the unit has ended, one way or the other.
 pub fn wait_for_end(node: &mut Node) -> Result<End> {
-    let deadline = Instant::now() + node.limit(RUN);
+    let since = Instant::now();
+    let deadline = since + node.limit(RUN);
     loop {
         if let Some(end) = ended(node)? {
+            took("the hook", since);
             return Ok(end);
         }
         if Instant::now() > deadline {
