@@ -89,7 +89,7 @@ impl Pace {
             (Accelerator::Kvm, 0..=1) => 1,
             (Accelerator::Kvm, _) => 2,
             (Accelerator::Emulation, 0..=1) => 4,
-            (Accelerator::Emulation, _) => 8,
+            (Accelerator::Emulation, _) => 6,
         };
         Duration::from_secs(seconds * factor)
     }

@@ -22,6 +22,7 @@ mod qmp;
 mod scenario;
 mod schedule;
 mod seed;
+mod unprivileged;
 mod workspace;
 
 use std::process::ExitCode;
