@@ -12,6 +12,7 @@ mod demo;
 mod fuzz;
 mod host;
 mod image;
+mod kit;
 mod machine;
 mod manifest;
 mod network;
@@ -20,6 +21,9 @@ mod payload;
 mod progress;
 mod qmp;
 mod scenario;
+mod schedule;
+mod seed;
+mod unprivileged;
 mod workspace;
 
 use std::process::ExitCode;
