@@ -20,7 +20,6 @@ use crate::network;
 use crate::progress::{say, seconds};
 use crate::scenario::{self, Scenario};
 use crate::schedule;
-use crate::unprivileged;
 use crate::workspace::Workspace;
 
 const USAGE: &str = "\
@@ -86,10 +85,9 @@ fn with_bench(act: impl FnOnce(&mut Bench) -> Result<ExitCode>) -> Result<ExitCo
 }
 
 fn in_workspace(act: impl FnOnce(&Workspace) -> Result<ExitCode>) -> Result<ExitCode> {
-    // The checks need no root. What does, asks again and says what is missing.
-    let _ = unprivileged::enter();
     let workspace = Workspace::find()?;
     workspace.sweep()?;
+    network::sweep()?;
     clean_up_on_signal(&workspace)?;
     host::prepare_toolchain(&workspace.root)?;
     let code = act(&workspace);

@@ -23,7 +23,6 @@ mod qmp;
 mod scenario;
 mod schedule;
 mod seed;
-mod unprivileged;
 mod workspace;
 
 use std::process::ExitCode;
