@@ -2,7 +2,6 @@
 
 use super::{look, path};
 use crate::manifest::{Entry, Manifest, State};
-use crate::node::Node;
 use crate::node::scripted::Scripted;
 use crate::objects::ObjectId;
 use std::ffi::OsStr;
