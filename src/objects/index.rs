@@ -41,6 +41,8 @@ pub(super) struct Index {
     /// Sorted by key.
     records: Vec<Record>,
     fresh: Vec<Record>,
+    /// There are records that the file has not.
+    grown: bool,
     /// What changed after this, in milliseconds, gets no record; `None` remembers nothing.
     settled: Option<u64>,
     /// Wall clock less time since boot.
@@ -94,6 +96,7 @@ impl Index {
         if changed.saturating_add(u64::from(nanoseconds / 1_000_000)) < settled
             && let Some(key) = key(seen)
         {
+            self.grown = true;
             self.fresh.push(Record { key, content, used: true });
         }
     }
@@ -101,6 +104,9 @@ impl Index {
     /// Keeps the records for the next process of this boot. Not durable: a boot forgets them anyway.
     pub(super) fn save(&mut self, node: &dyn Node) -> Result<()> {
         let (Some(path), Some(_)) = (self.path.clone(), self.settled) else { return Ok(()) };
+        if !self.grown && self.records.iter().all(|record| record.used) {
+            return Ok(());
+        }
         self.records.append(&mut self.fresh);
         self.records.retain(|record| record.used);
         self.records.sort_unstable_by_key(|record| record.key);
