@@ -11,6 +11,7 @@ mod command;
 mod demo;
 mod host;
 mod image;
+mod kit;
 mod machine;
 mod manifest;
 mod network;
@@ -19,6 +20,8 @@ mod payload;
 mod progress;
 mod qmp;
 mod scenario;
+mod schedule;
+mod seed;
 mod workspace;
 
 use std::process::ExitCode;
