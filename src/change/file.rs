@@ -7,15 +7,26 @@ use crate::manifest;
 use crate::node::{Kind, Metadata, Node, read_text};
 use crate::plan::View;
 use crate::transaction::state;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// pmxcfs keeps `/etc/pve` here; the write-ahead log first.
 const PMXCFS_DATABASE: [&str; 2] = ["/var/lib/pve-cluster/config.db-wal", "/var/lib/pve-cluster/config.db"];
 
+const WAITING: &str = ".firstlight-new";
+/// File names end here (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
+
 /// Where new content waits beside its file; the name is fixed so that a crash leaves nothing unknown.
 pub fn waiting_path(path: &Path) -> PathBuf {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!(".{name}.firstlight-new"))
+    let own = path.file_name().unwrap_or_default();
+    if own.len() + 1 + WAITING.len() > LONGEST_NAME {
+        return manifest::temporary(path);
+    }
+    let mut name = OsString::from(".");
+    name.push(own);
+    name.push(WAITING);
+    path.with_file_name(name)
 }
 
 /// Numeric user and group of a user name; group is the user's own.
@@ -32,7 +43,7 @@ pub fn owner_ids(node: &dyn Node, name: &str) -> Result<(u32, u32)> {
 pub fn file_need(node: &dyn Node, change: &FileChange) -> Result<Option<Need>> {
     let found = node.lookup(&change.path)?;
     let before = match &found {
-        Some(metadata) if metadata.kind == Kind::File => Some(node.read(&change.path)?),
+        Some(metadata) if metadata.kind == Kind::File => Some(node.read_seen(&change.path, metadata)?),
         Some(metadata) if metadata.kind == Kind::Directory => {
             return Err(Error::new(format!("planning {}", change.path.display()), "there is a directory"));
         }
@@ -50,6 +61,7 @@ pub fn file_need(node: &dyn Node, change: &FileChange) -> Result<Option<Need>> {
         (Some(_), true) => "mode or owner".to_owned(),
         (Some(_), false) => "changed".to_owned(),
     };
+    changeable(node, &change.path)?;
     let title = format!(
         "file {}: {what}, {} bytes, {:04o} {}",
         change.path.display(),
@@ -65,6 +77,14 @@ pub fn file_need(node: &dyn Node, change: &FileChange) -> Result<Option<Need>> {
         View::Lines(Vec::new())
     };
     Ok(Some(Need { title, view }))
+}
+
+/// Whoever made a file immutable wants it as it is: better said in the plan than in the middle of the run.
+fn changeable(node: &dyn Node, path: &Path) -> Result<()> {
+    let Some(by) = node.immutable(path)? else { return Ok(()) };
+    let by = by.display();
+    Err(Error::new(format!("planning {}", path.display()), format!("{by} is immutable or append-only"))
+        .hint(format!("lsattr -d {by} shows it; chattr -i -a {by} allows the change")))
 }
 
 /// What is missing for the directory to be as wanted.
@@ -105,9 +125,10 @@ pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
     if node.lookup(&waiting)?.is_some() {
         node.remove_file(&waiting)?;
     }
-    node.create(&waiting, &change.content, change.mode)?;
-    if (uid, gid) != (0, 0) {
-        node.set_owner(&waiting, uid, gid)?;
+    if (uid, gid) == (0, 0) {
+        node.create(&waiting, &change.content, change.mode)?;
+    } else {
+        node.create_for(&waiting, &change.content, change.mode, (uid, gid))?;
     }
     node.sync_file(&waiting)?;
     node.rename(&waiting, &change.path)?;
@@ -130,12 +151,7 @@ pub fn sync_pmxcfs(node: &dyn Node) -> Result<()> {
 
 /// Makes the directory, or corrects its mode and owner.
 pub fn make_directory(node: &dyn Node, change: &DirectoryChange) -> Result<()> {
-    let (uid, gid) = owner_ids(node, &change.owner)?;
-    match node.lookup(&change.path)? {
-        None => node.make_directory(&change.path, change.mode)?,
-        Some(_) => node.set_mode(&change.path, change.mode)?,
-    }
-    node.set_owner(&change.path, uid, gid)?;
+    node.make_directory_for(&change.path, change.mode, owner_ids(node, &change.owner)?)?;
     node.sync_directory(&change.path)?;
     sync_parent(node, &change.path)
 }

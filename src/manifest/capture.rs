@@ -1,6 +1,6 @@
 //! Looking at the node: from scopes to a manifest.
 
-use super::{Entry, Manifest, State};
+use super::{Entry, Ground, Manifest, State};
 use crate::error::Result;
 use crate::node::{Kind, Metadata, Node};
 use crate::objects::{Batch, ObjectId};
@@ -37,7 +37,15 @@ pub fn capture(
     store: Option<&mut Batch<'_>>,
 ) -> Result<Manifest> {
     let mut walk = Walk { node, skip, store, manifest: Manifest::default(), files: BTreeMap::new() };
+    let mut ground = Ground::default();
     for scope in scopes {
+        // What lies behind a link is not ours to read, write or put back.
+        if let Some(parent) = scope.path().parent()
+            && !ground.carries(node, parent)?
+        {
+            walk.manifest.entries.entry(scope.path().to_owned()).or_insert_with(|| Box::new(Entry::absent()));
+            continue;
+        }
         let (path, depth) = match scope {
             Scope::Entry(path) => (path, 0),
             Scope::Children(path) => (path, 1),
@@ -58,40 +66,46 @@ struct Walk<'a, 'b> {
     files: BTreeMap<(u64, u64), u32>,
 }
 
+/// Directories whose path is as long as this (four times what one system call takes) are not looked into.
+const DEEPEST: usize = 16 * 1024;
 /// How often an entry that changes under our eyes is looked at again.
 const TRIES: u32 = 5;
 
 impl Walk<'_, '_> {
     /// Records `path` and what is below it down to `depth`; absence only where somebody asked for this very path.
+    /// Without recursion, and only so deep: whoever makes a tree deeper than that wants to trouble us.
     fn visit(&mut self, path: PathBuf, depth: usize, asked: bool) -> Result<()> {
-        if self.skip.contains(&path) {
-            return Ok(());
-        }
-        let Some(entry) = self.look(&path)? else {
-            if asked {
-                self.manifest.entries.entry(path).or_insert_with(|| Box::new(Entry::absent()));
+        let mut open = vec![(path, depth, asked)];
+        while let Some((path, depth, asked)) = open.pop() {
+            if self.skip.contains(&path) {
+                continue;
             }
-            return Ok(());
-        };
-        let below = depth > 0 && entry.state == State::Directory;
-        if !below {
+            let Some(entry) = self.look(&path)? else {
+                if asked {
+                    self.manifest.entries.entry(path).or_insert_with(|| Box::new(Entry::absent()));
+                }
+                continue;
+            };
+            if depth > 0 && entry.state == State::Directory && path.as_os_str().len() < DEEPEST {
+                match self.node.list(&path) {
+                    // The last one first, since the last one put down is the next one taken up.
+                    Ok(names) => open.extend(names.iter().rev().map(|name| {
+                        // Of exactly the size: `join` doubles it, which is megabytes over a hundred thousand.
+                        let mut below = PathBuf::with_capacity(path.as_os_str().len() + 1 + name.len());
+                        below.push(&path);
+                        below.push(name);
+                        (below, depth - 1, false)
+                    })),
+                    // Removed since we looked at it.
+                    Err(_) if !self.is(&path, Kind::Directory)? => {
+                        open.push((path, depth, asked));
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
             self.manifest.entries.insert(path, Box::new(entry));
-            return Ok(());
         }
-        let names = match self.node.list(&path) {
-            Ok(names) => names,
-            // Removed since we looked at it.
-            Err(_) if !self.is(&path, Kind::Directory)? => return self.visit(path, depth, asked),
-            Err(error) => return Err(error),
-        };
-        for name in names {
-            // Of exactly the size: `join` doubles it, which is megabytes over a hundred thousand.
-            let mut below = PathBuf::with_capacity(path.as_os_str().len() + 1 + name.len());
-            below.push(&path);
-            below.push(name);
-            self.visit(below, depth - 1, false)?;
-        }
-        self.manifest.entries.insert(path, Box::new(entry));
         Ok(())
     }
 
@@ -124,7 +138,7 @@ impl Walk<'_, '_> {
             Kind::Other => State::Other,
             Kind::File => {
                 // Read once: size and SHA-256 are of the same bytes, whatever a writer does meanwhile.
-                let content = self.node.read(path)?;
+                let content = self.node.read_seen(path, metadata)?;
                 let id = match &mut self.store {
                     Some(store) => store.add(&content)?,
                     None => ObjectId::of(&content),
