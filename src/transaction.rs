@@ -7,6 +7,7 @@ pub mod journal;
 pub mod record;
 pub mod state;
 
+mod judge;
 mod prune;
 mod recovery;
 mod revert;

@@ -1,17 +1,16 @@
 //! Files and directories: replaced as a whole, never through a link.
 
+use super::cluster::{self, fixed_by_place};
 use super::{DirectoryChange, FileChange, Need};
 use crate::error::{Error, Result};
 use crate::facts::accounts::{PASSWD_PATH, entry};
+use crate::facts::cluster_firewall;
 use crate::manifest;
 use crate::node::{Kind, Metadata, Node, read_text};
 use crate::plan::View;
 use crate::transaction::state;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-
-/// pmxcfs keeps `/etc/pve` here; the write-ahead log first.
-const PMXCFS_DATABASE: [&str; 2] = ["/var/lib/pve-cluster/config.db-wal", "/var/lib/pve-cluster/config.db"];
 
 const WAITING: &str = ".firstlight-new";
 /// File names end here (`NAME_MAX`).
@@ -103,11 +102,6 @@ pub fn directory_need(node: &dyn Node, change: &DirectoryChange) -> Result<Optio
     Ok(Some(Need { title, view: View::Lines(Vec::new()) }))
 }
 
-/// Below `/etc/pve` modes and owners are pmxcfs's own (pve-observed 3.8).
-fn fixed_by_place(path: &Path) -> bool {
-    path.starts_with("/etc/pve")
-}
-
 /// An owner that does not exist yet fits nothing.
 fn fits(node: &dyn Node, metadata: &Metadata, mode: u32, owner: &str) -> bool {
     metadata.mode == mode && owner_ids(node, owner).is_ok_and(|ids| ids == (metadata.uid, metadata.gid))
@@ -134,19 +128,33 @@ pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
     node.rename(&waiting, &change.path)?;
     sync_parent(node, &change.path)?;
     if fixed_by_place(&change.path) {
-        sync_pmxcfs(node)?;
+        cluster::sync(node)?;
     }
     Ok(())
 }
 
-/// fsync below `/etc/pve` does nothing: what makes its content durable is its database.
-pub fn sync_pmxcfs(node: &dyn Node) -> Result<()> {
-    for path in PMXCFS_DATABASE.map(Path::new) {
-        if node.lookup(path)?.is_some() {
-            node.sync_file(path)?;
-        }
+/// PVE's firewall switched off in its own file, read and written under PVE's lock: what somebody changed there since
+/// the plan was made stays.
+pub fn switch_pve_firewall_off(node: &dyn Node) -> Result<()> {
+    let path = Path::new(cluster_firewall::PATH);
+    cluster::locked(node, path, &mut || {
+        let Some(text) = read_text(node, path)?.filter(|text| cluster_firewall::is_enabled(text)) else {
+            return Ok(());
+        };
+        write_file(node, &pve_firewall_off(&text))
+    })
+}
+
+/// The file as it shall be.
+pub fn pve_firewall_off(text: &str) -> FileChange {
+    FileChange {
+        path: cluster_firewall::PATH.into(),
+        content: cluster_firewall::switched_off(text).into_bytes(),
+        // What pmxcfs gives to every file outside `priv` (pve-contract 4.2).
+        mode: 0o640,
+        owner: "root".to_owned(),
+        public: false,
     }
-    Ok(())
 }
 
 /// Makes the directory, or corrects its mode and owner.

@@ -52,7 +52,10 @@ fn refer(
         contents(&Manifest::decode(&node.read(&id.snapshot())?)?, referred);
     }
     for record in state::records(node, id)? {
-        let (Event::Intent { before: manifest, .. } | Event::Observed { after: manifest, .. }) = record.event
+        // What a way back that is not over has set aside is among it.
+        let (Event::Intent { before: manifest, .. }
+        | Event::Observed { after: manifest, .. }
+        | Event::Reverting { foreign: manifest, .. }) = record.event
         else {
             continue;
         };

@@ -215,6 +215,7 @@ impl Run<'_> {
         }
         let scopes = step.change.scopes(self.node)?;
         let before = self.capture(&scopes, true)?;
+        let contents = after_counts(&inverse);
         let files_only = matches!(inverse, Inverse::Paths | Inverse::Reload(_));
         self.journal.write(Event::Intent { step: number, inverse, scopes: scopes.clone(), before })?;
         self.touched = true;
@@ -223,7 +224,7 @@ impl Run<'_> {
             // Tools write without fsync: a commit must not outlive what it commits.
             self.sync(&scopes)?;
         }
-        let after = self.capture(&scopes, false)?;
+        let after = self.capture(&scopes, contents)?;
         self.journal.write(Event::Observed { step: number, after })?;
         result
     }
@@ -298,6 +299,11 @@ impl Run<'_> {
         }
         Ok(open)
     }
+}
+
+/// Whether the way back needs the contents that the step left behind: to tell its lines from those of others.
+pub fn after_counts(inverse: &Inverse) -> bool {
+    matches!(inverse, Inverse::Account { .. })
 }
 
 /// What the tree of `/etc` does not hold.

@@ -12,6 +12,7 @@ mod kept;
 mod older;
 mod rollback;
 mod source;
+mod undo;
 
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,16 @@ pub const ALL: &[Scenario] = &[
         "rollback-kept",
         "7: what somebody changed since is listed and kept, unless --force (J3)",
         rollback::kept,
+    ),
+    short(
+        "undo-run-time",
+        "7: after a rollback the kernel filters and every unit is as before (E3 J3)",
+        undo::run_time,
+    ),
+    short(
+        "undo-built-upon",
+        "7: a package and a user that others made since keep what they need (A1 H2 J3)",
+        undo::built_upon,
     ),
     short(
         "gate-sshd",
