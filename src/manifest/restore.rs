@@ -149,10 +149,9 @@ impl Work<'_> {
         for wanted in wanted {
             if let Some(entry) = wanted.entry
                 && entry.state == State::Directory
+                && let Err(error) = self.make_directory(wanted.path, entry)
             {
-                if let Err(error) = self.make_directory(wanted.path, entry) {
-                    self.fail(wanted.path, error);
-                }
+                self.fail(wanted.path, error);
             }
         }
     }

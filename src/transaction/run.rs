@@ -44,7 +44,7 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
     match outcome {
         Ok(()) => {
             // Committed is committed: whatever command comes next finishes what fails here.
-            if let Err(error) = state::finish_commit(node) {
+            if let Err(error) = state::finish_commit(node).and_then(|()| super::prune::tidy(node)) {
                 watch.say(Importance::Warning, &error.to_string());
             }
             Ok(Outcome::Committed(id))

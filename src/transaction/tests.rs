@@ -2,6 +2,7 @@
 
 mod crash;
 pub mod debian;
+mod tool;
 mod undo;
 
 use super::record::Event;
