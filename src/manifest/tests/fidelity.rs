@@ -157,7 +157,7 @@ fn names_that_are_no_text_and_names_of_255_bytes_come_back() {
     assert_equal(&before, &look(machine), "after the restore");
     assert_eq!(machine.read(&paths[0]).unwrap(), paths[0].as_os_str().as_bytes());
     for path in &paths {
-        let waiting = crate::change::waiting(path);
+        let waiting = crate::change::waiting_path(path);
         assert!(waiting.file_name().unwrap().len() <= 255 && waiting != *path);
     }
 }
