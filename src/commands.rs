@@ -5,6 +5,7 @@
 mod apply;
 mod bake;
 mod check;
+mod confirm;
 mod engine;
 mod hook;
 mod maintain;
@@ -83,7 +84,11 @@ fn as_root(command: Command) -> Ended {
     match command {
         Command::Hook(word) => hook::run(node, &word),
         Command::Plan { answer, json } => plan::run(node, answer.as_deref(), json),
-        Command::Apply { answer, plan } => apply::run(node, answer.as_deref(), plan.as_deref()),
+        Command::Apply { answer, plan, confirm } => {
+            apply::run(node, answer.as_deref(), plan.as_deref(), confirm)
+        }
+        Command::Confirm => confirm::run(node),
+        Command::Deadline => confirm::keep_deadline(node),
         Command::Status { wait, json } => status::run(node, wait, json),
         Command::Rollback { id, force } => rollback::run(node, id, force),
         Command::Snapshots(what) => snapshots::run(node, &what),
@@ -126,6 +131,11 @@ fn recover_first(node: &dyn Node, watch: &mut dyn Watch) -> Result<(), Stop> {
             let report =
                 Report { occasion: Occasion::Recover, outcome: &outcome, warnings: &[], login: None };
             Err(Stop { code: 5, text: report.render(Paint::PLAIN) })
+        }
+        Ok(Some(Outcome::Waiting(id, minutes))) => {
+            let hint = format!("{PROGRAM} confirm commits it, {PROGRAM} rollback takes it back");
+            let text = format!("transaction {id} waits for confirmation, {minutes} minutes yet");
+            Err(Stop::refusal(format!("{text}\n  hint: {hint}")))
         }
         Ok(_) => Ok(()),
         Err(error) => Err(failed(node, &error)),

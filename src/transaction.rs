@@ -7,6 +7,9 @@ pub mod journal;
 pub mod record;
 pub mod state;
 
+mod confirm;
+mod deadline;
+mod process;
 mod prune;
 mod recovery;
 mod revert;
@@ -18,8 +21,11 @@ pub mod tests;
 use state::TransactionId;
 use std::path::PathBuf;
 
+pub use confirm::{Confirmation, Limits, confirm};
+pub use deadline::keep as keep_deadline;
+pub use process::{descends_from, holder};
 pub use prune::prune;
-pub use recovery::{recover, rollback};
+pub use recovery::{recover, rollback, withdraw};
 pub use run::{apply, skipped};
 pub use story::{Phase, Story};
 
@@ -30,6 +36,8 @@ pub enum Outcome {
     Unchanged,
     /// The new node is the node.
     Committed(TransactionId),
+    /// Applied, and put back unless somebody confirms it within these minutes.
+    Waiting(TransactionId, u64),
     /// A gate refused before the first effect.
     Untouched(TransactionId, Failure),
     /// Put back; these paths belong to somebody else by now and were kept.
@@ -56,6 +64,8 @@ pub struct Order<'a> {
     pub source: &'a str,
     /// The profile of record, without secrets.
     pub record: &'a str,
+    /// By when, and confirmed by whom.
+    pub limits: &'a Limits,
 }
 
 /// How far recovery may go.

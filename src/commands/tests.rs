@@ -63,14 +63,14 @@ fn j3_a_second_start_says_who_holds_the_lock_and_touches_nothing() {
 #[test]
 fn j5_the_holder_of_the_lock_is_seen_without_taking_it() {
     let node = Scripted::new();
-    assert_eq!(crate::status::holder(&node).unwrap(), None);
+    assert_eq!(crate::transaction::holder(&node).unwrap(), None);
     drop(lock(&node));
     let inode = node.lookup(Path::new(LOCK_PATH)).unwrap().unwrap().identity.1;
     let others = "1: POSIX ADVISORY  WRITE 77 00:19:1 0 EOF\n";
     node.files.put("/proc/locks", others);
-    assert_eq!(crate::status::holder(&node).unwrap(), None);
+    assert_eq!(crate::transaction::holder(&node).unwrap(), None);
     node.files.put("/proc/locks", format!("{others}2: FLOCK  ADVISORY  WRITE 412 fd:01:{inode} 0 EOF\n"));
-    assert_eq!(crate::status::holder(&node).unwrap(), Some(412));
+    assert_eq!(crate::transaction::holder(&node).unwrap(), Some(412));
     assert_eq!(crate::status::read(&node).unwrap().exit_code, 4);
     // The holder itself writes what is true without it.
     crate::status::write_file(&node).unwrap();
@@ -118,7 +118,7 @@ fn j2_a_plan_without_an_answer_needs_a_profile_of_record() {
     let node = Scripted::new();
     let (code, text) = stopped(plan::run(&node, None, false));
     assert_eq!((code, text.as_str()), (2, "no run was committed on this node yet: name an ANSWER"));
-    let (code, _) = stopped(apply::run(&node, None, None));
+    let (code, _) = stopped(apply::run(&node, None, None, None));
     assert_eq!(code, 2);
     assert!(!node.files.has("/var/lib/firstlight"));
 }

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// What a test says a command does: it may change files, and says how it ended.
 type Answer = Rc<dyn Fn(&Files, &Invocation) -> Output>;
 
+/// What a test lets happen while somebody waits: it gets the time since the boot.
+type Meanwhile = Rc<dyn Fn(&Files, u64)>;
+
 /// The scripted node.
 pub struct Scripted {
     /// Its files.
@@ -33,6 +36,10 @@ pub struct Scripted {
     trace: RefCell<Vec<String>>,
     power: Power,
     clock: Cell<u64>,
+    up: Cell<u64>,
+    meanwhile: RefCell<Option<Meanwhile>>,
+    stopped: RefCell<Vec<(u32, bool)>>,
+    real_processes: Cell<bool>,
     cluster: Cell<bool>,
 }
 
@@ -67,6 +74,10 @@ impl Scripted {
             trace: RefCell::default(),
             power: Power::default(),
             clock: Cell::new(START),
+            up: Cell::new(60_000),
+            meanwhile: RefCell::default(),
+            stopped: RefCell::default(),
+            real_processes: Cell::new(false),
             cluster: Cell::new(false),
         }
     }
@@ -86,6 +97,37 @@ impl Scripted {
     pub fn refuses(&self, prefix: &str, status: i32, stderr: &str) {
         let output = Output { status, stdout: String::new(), stderr: stderr.to_owned() };
         self.on(prefix, move |_, _| output.clone());
+    }
+
+    /// The wall clock shows something else from now on; the time since the boot does not care.
+    pub fn set_clock(&self, milliseconds: u64) {
+        self.clock.set(milliseconds);
+    }
+
+    /// Another boot of the same node.
+    pub fn boot_again(&self, id: &str) {
+        self.up.set(20_000);
+        self.files.put("/proc/sys/kernel/random/boot_id", format!("{id}\n"));
+    }
+
+    /// Happens at every wait, with the time since the boot.
+    pub fn meanwhile(&self, act: impl Fn(&Files, u64) + 'static) {
+        *self.meanwhile.borrow_mut() = Some(Rc::new(act));
+    }
+
+    /// Processes that were stopped (false) or killed (true).
+    pub fn stopped(&self) -> Vec<(u32, bool)> {
+        self.stopped.borrow().clone()
+    }
+
+    /// `/proc` is that of this machine from now on, waiting takes time, and a stopped process gets the signal.
+    pub fn with_real_processes(&self) {
+        self.real_processes.set(true);
+    }
+
+    /// The real counterpart of a path of `/proc`, where a test asked for it.
+    fn real(&self, path: &Path) -> bool {
+        self.real_processes.get() && path.starts_with("/proc") && !path.starts_with("/proc/sys")
     }
 
     /// The lines of all commands that were run, oldest first.
@@ -202,6 +244,9 @@ fn line(verb: &str, path: &Path) -> String {
 impl Node for Scripted {
     fn lookup(&self, path: &Path) -> Result<Option<Metadata>> {
         self.call()?;
+        if self.real(path) {
+            return Machine::open(Path::new("/"))?.lookup(path);
+        }
         let found = self.files.machine.lookup(path)?;
         Ok(found.map(|mut found| {
             if self.in_cluster(path) {
@@ -213,6 +258,9 @@ impl Node for Scripted {
 
     fn read(&self, path: &Path) -> Result<Vec<u8>> {
         self.call()?;
+        if self.real(path) {
+            return Machine::open(Path::new("/"))?.read(path);
+        }
         self.files.machine.read(path)
     }
 
@@ -223,6 +271,9 @@ impl Node for Scripted {
 
     fn list(&self, directory: &Path) -> Result<Vec<OsString>> {
         self.call()?;
+        if self.real(directory) {
+            return Machine::open(Path::new("/"))?.list(directory);
+        }
         self.files.machine.list(directory)
     }
 
@@ -380,8 +431,27 @@ impl Node for Scripted {
         self.clock.get()
     }
 
+    fn boottime(&self) -> u64 {
+        self.up.get()
+    }
+
+    fn stop_process(&self, process: u32, kill: bool) -> Result<()> {
+        self.step(&format!("stop-process {process}"))?;
+        self.stopped.borrow_mut().push((process, kill));
+        if self.real_processes.get() { self.files.machine.stop_process(process, kill) } else { Ok(()) }
+    }
+
     fn sleep(&self, duration: Duration) {
-        self.clock.set(self.clock.get() + u64::try_from(duration.as_millis()).unwrap());
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap();
+        self.clock.set(self.clock.get() + milliseconds);
+        self.up.set(self.up.get() + milliseconds);
+        if self.real_processes.get() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let act = self.meanwhile.borrow().clone();
+        if let Some(act) = act {
+            act(&self.files, self.up.get());
+        }
     }
 
     fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
