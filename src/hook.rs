@@ -100,7 +100,8 @@ fn unconfirmed(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Res
 
 /// Says at every login that the run of the first boot was not confirmed, if it is that one that was put back.
 pub fn say_unconfirmed(node: &dyn Node) -> Result<()> {
-    if left_to_confirm(&records(node)?) && !committed_once(node)? {
+    let story = records(node)?;
+    if left_to_confirm(&story) && final_end(&story).is_none() && !committed_once(node)? {
         note(node, Event::Ended { outcome: "gave-up".to_owned(), message: UNCONFIRMED.to_owned() })?;
         leave_note(node, MOTD_DIR, NOTE_NAME, NOT_HARDENED)?;
     }

@@ -21,7 +21,7 @@ pub mod tests;
 use state::TransactionId;
 use std::path::PathBuf;
 
-pub use confirm::{Confirmation, Limits, confirm};
+pub use confirm::{Confirmation, Limits, confirm, waiting};
 pub use deadline::keep as keep_deadline;
 pub use process::{descends_from, holder};
 pub use prune::prune;

@@ -112,6 +112,11 @@ pub fn keep_deadline(node: &dyn Node, watch: &mut dyn Watch) -> Result<Option<Ou
     transaction::keep_deadline(node, watch)
 }
 
+/// The transaction that waits for confirmation.
+pub fn waiting(node: &dyn Node) -> Result<Option<TransactionId>> {
+    transaction::waiting(node)
+}
+
 /// Takes back what waits for confirmation, and whatever was cut off.
 pub fn withdraw(node: &dyn Node, force: bool, watch: &mut dyn Watch) -> Result<Option<Outcome>> {
     transaction::withdraw(node, force, watch)

@@ -13,7 +13,7 @@ use crate::transaction::state::{self, TransactionId};
 pub fn run(node: &dyn Node, id: Option<TransactionId>, force: bool) -> Ended {
     let _lock = lock(node)?;
     let mut watch = progress::choose();
-    if let Some(waiting) = waiting(node)? {
+    if let Some(waiting) = engine::waiting(node)? {
         return withdraw(node, waiting, id, force, watch);
     }
     recover_first(node, &mut *watch)?;
@@ -30,12 +30,6 @@ pub fn run(node: &dyn Node, id: Option<TransactionId>, force: bool) -> Ended {
     let report = Report { occasion: Occasion::Rollback, outcome: &outcome, warnings: &[], login: None };
     print(&report.render(Paint::of_output()));
     Ok(report.exit_code())
-}
-
-/// The transaction that waits for confirmation.
-fn waiting(node: &dyn Node) -> Result<Option<TransactionId>, Stop> {
-    let status = status::read(node)?;
-    Ok(status.waits.and(status.latest))
 }
 
 /// Takes back what nobody has confirmed yet.

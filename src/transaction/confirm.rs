@@ -93,7 +93,7 @@ pub fn minutes_left(node: &dyn Node, story: &Story) -> Option<u64> {
 }
 
 /// The transaction that waits for confirmation now.
-fn waiting(node: &dyn Node) -> Result<Option<TransactionId>> {
+pub fn waiting(node: &dyn Node) -> Result<Option<TransactionId>> {
     for id in state::transactions(node)?.into_iter().rev() {
         let story = Story::of(&state::records(node, id)?);
         if story.phase() == Phase::Unfinished && minutes_left(node, &story).is_some() {

@@ -144,27 +144,27 @@ fn j3_commit_wins_wherever_the_timer_fires_around_its_record() {
     let (total, last) = {
         let node = node();
         run(&node, &Limits::DEFAULT).unwrap();
-        (node.steps(), whole(&node))
+        (node.calls(), whole(&node))
     };
-    for step in total - 12..=total {
+    for call in total - 60..=total {
         let node = node();
         let before = whole(&node);
         let plan = planned(&node);
         node.revive();
-        node.fail_at_step(step);
+        node.fail_at(call);
         let result = apply(&node, &plan, &ORDER, &mut Silent);
         let told = matches!(result, Ok(Outcome::Committed(_)));
         node.revive();
         keep_deadline(&node, &mut Silent).unwrap();
-        assert!(!told || committed(&node), "step {step}: who was told of a commit keeps it");
+        assert!(!told || committed(&node), "call {call}: who was told of a commit keeps it");
         if committed(&node) {
             assert_eq!(
                 last.entries.keys().collect::<Vec<_>>(),
                 whole(&node).entries.keys().collect::<Vec<_>>(),
-                "step {step}"
+                "call {call}"
             );
         } else {
-            assert_same(&before, &whole(&node), &format!("fired at step {step}"));
+            assert_same(&before, &whole(&node), &format!("fired at call {call}"));
         }
     }
 }
