@@ -52,8 +52,7 @@ struct Open {
 /// Keeps the deadline of the open transaction: returns once there is none, how it ended if that was our doing.
 pub fn keep(node: &dyn Node, watch: &mut dyn Watch) -> Result<Option<Outcome>> {
     let mut cursor = None;
-    loop {
-        let Some(open) = find(node)? else { break };
+    while let Some(open) = find(node)? {
         let outcome = match &open.story.waiting {
             None => watch_run(node, &open, watch)?,
             Some(waiting) if confirm::minutes_left(node, &open.story).is_some() => {
@@ -168,10 +167,10 @@ fn end_children(node: &dyn Node, armed: &Armed, watch: &mut dyn Watch) -> Result
             return Ok(());
         }
         if waited == 0 {
-            watch.say(Importance::Info, &format!("waiting for what the run left behind: {left:?}"));
+            watch.say(Importance::Info, &format!("waiting for {} processes that the run left", left.len()));
         }
         if waited >= patience + 2 * KILLED_SECONDS {
-            return Err(Error::new(format!("ending the processes {left:?}"), "they do not die"));
+            return Err(Error::new(format!("ending what process {} left", armed.process), "it does not die"));
         }
         if waited >= patience {
             for process in left {
