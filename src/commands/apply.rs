@@ -29,7 +29,7 @@ pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>, confirm: Op
     if let Outcome::Committed(_) = outcome {
         engine::clear_notes(node)?;
     }
-    let login = engine::login(&answer, &facts);
+    let login = engine::login(node, &answer, &facts);
     let warnings = match outcome {
         Outcome::Unchanged => plan.warnings,
         _ => warnings_of_run(node),

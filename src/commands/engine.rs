@@ -5,7 +5,7 @@ use super::Stop;
 use crate::answer::{self, Answer};
 use crate::bake::{self, Baked};
 use crate::error::{Error, Result};
-use crate::facts::Facts;
+use crate::facts::{self, Facts};
 use crate::hook::{self, End};
 use crate::install;
 use crate::manifest::{self, Manifest, Scope};
@@ -167,19 +167,20 @@ pub fn uninstall(node: &dyn Node) -> Result<()> {
 }
 
 /// How to log in by an answer.
-pub fn login(answer: &Answer, facts: &Facts) -> Login {
+pub fn login(node: &dyn Node, answer: &Answer, facts: &Facts) -> Login {
     Login {
         admin: answer.profile.admin.name.as_str().to_owned(),
         port: answer.profile.ssh.port.number(),
         addresses: facts.addresses.iter().map(|(address, _)| *address).collect(),
-        host_keys: facts.host_keys.clone(),
+        // Read again: the run may have made one anew.
+        host_keys: facts::host_keys(node),
     }
 }
 
 /// The same by the profile of record: what is true once a run is committed. `None` while there is none, or while it
 /// cannot be read: a report must not fail for that.
 pub fn login_of_record(node: &dyn Node, facts: &Facts) -> Option<Login> {
-    answer_or_record(node, None).ok().map(|answer| login(&answer, facts))
+    answer_or_record(node, None).ok().map(|answer| login(node, &answer, facts))
 }
 
 /// What stood on the node before a transaction.
