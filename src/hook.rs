@@ -49,7 +49,11 @@ pub enum End {
 /// Runs as the hook. The caller is root and holds the lock.
 pub fn run(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Result<End> {
     state::prepare(node)?;
-    let story = records(node)?;
+    let story = match records(node) {
+        Ok(story) => story,
+        Err(_) if committed_once(node)? => Vec::new(),
+        Err(error) => return unknown(node, executable, error),
+    };
     if let Some(end) = final_end(&story) {
         retire(node, executable)?;
         return Ok(end);
@@ -106,6 +110,16 @@ pub fn say_unconfirmed(node: &dyn Node) -> Result<()> {
         leave_note(node, MOTD_DIR, NOTE_NAME, NOT_HARDENED)?;
     }
     Ok(())
+}
+
+/// Nobody knows how many tries there were: no more of them. A file that cannot be read now may be read at the next
+/// boot; one that is damaged stays so.
+fn unknown(node: &dyn Node, executable: &Path, error: Error) -> Result<End> {
+    if node.read(Path::new(HOOK_PATH)).is_ok() {
+        leave_note(node, MOTD_DIR, NOTE_NAME, NOT_HARDENED)?;
+        retire(node, executable)?;
+    }
+    Err(error)
 }
 
 /// A node that could not be put back keeps its exit code 5, on the last try too.
@@ -205,7 +219,8 @@ fn final_end(records: &[Record]) -> Option<End> {
 /// Whether any run was ever committed: a rollback since then is the operator's will, not a reason to run again.
 fn committed_once(node: &dyn Node) -> Result<bool> {
     for id in state::transactions(node)? {
-        if Story::of(&state::records(node, id)?).committed {
+        // One that cannot be read is for recovery to complain about, once the try is counted.
+        if state::records(node, id).is_ok_and(|records| Story::of(&records).committed) {
             return Ok(true);
         }
     }

@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::node::{Node, exists};
 use crate::transaction::holder;
 use crate::transaction::journal::read_records;
+use crate::transaction::record::{Event, Record};
 use crate::transaction::state::{HOOK_PATH, STATUS_PATH, boot_id, records, transactions, write_atomically};
 use std::path::Path;
 use std::time::Duration;
@@ -62,7 +63,15 @@ fn read_with(node: &dyn Node, holder: Option<u32>) -> Result<Status> {
         });
     }
     let hook = Path::new(HOOK_PATH);
-    let hook = if exists(node, hook)? { read_records(node, hook)? } else { Vec::new() };
+    let hook = if exists(node, hook)? {
+        // Without it nobody knows how many tries there were: the hook has given up.
+        read_records(node, hook).unwrap_or_else(|error| {
+            let event = Event::Ended { outcome: "gave-up".to_owned(), message: error.to_string() };
+            vec![Record { at: 0, event }]
+        })
+    } else {
+        Vec::new()
+    };
     let boot = boot_id(node);
     let pending = exists(node, Path::new(PENDING_PATH))?;
     Ok(fold(Evidence { stories, hook, holder, pending, boot, up: node.boottime(), now: node.now() }))
