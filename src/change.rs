@@ -333,7 +333,7 @@ pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
     match inverse {
         Inverse::Paths | Inverse::Account { .. } | Inverse::Packages(_) | Inverse::Kernel { .. } => Ok(()),
         Inverse::Unit { name, active } => unit::settle(node, name, *active),
-        Inverse::Reload(name) => unit::reload_if_active(node, name),
+        Inverse::Reload(name) => unit::settle_reload(node, name),
         Inverse::Ufw { active } => ufw::settle(node, *active),
         Inverse::HostKey => host_key::publish(node),
     }

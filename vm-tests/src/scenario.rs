@@ -5,6 +5,7 @@ pub mod hook;
 mod again;
 mod answers;
 mod cut;
+mod deadline;
 mod first;
 mod gate;
 mod ground;
@@ -117,6 +118,21 @@ pub const ALL: &[Scenario] = &[
         "cut-three-times",
         "6: three power cuts, then it gives up loudly on the old node (J1 J3 J5)",
         cut::three_times,
+    ),
+    short(
+        "deadline-killed",
+        "SIGKILL in the middle of dpkg: the timer puts the node back without a reboot (J3 J5)",
+        deadline::killed,
+    ),
+    short(
+        "confirm",
+        "apply over SSH: only a new login of the admin commits; expiry and a power cut put back (J3 J5)",
+        deadline::confirmed,
+    ),
+    long(
+        "deadline-hanging",
+        "a run that hangs is killed at its deadline with its children, and put back (J3)",
+        deadline::hanging,
     ),
     short(
         "unauthorised-source",
