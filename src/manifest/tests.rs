@@ -2,6 +2,7 @@
 
 mod crash;
 mod fidelity;
+mod record;
 mod text;
 
 use super::{Entry, Manifest, Scope, State, capture, restore};
