@@ -10,6 +10,7 @@ mod ssh;
 use crate::control::{Check, Control, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::Profile;
+use crate::reach::Reach;
 
 /// One subject of the hardening.
 pub trait Area {
@@ -51,6 +52,8 @@ fn append(merged: &mut Proposal, mut proposal: Proposal) {
     merged.changes.append(&mut proposal.changes);
     merged.controls.append(&mut proposal.controls);
     merged.gates.append(&mut proposal.gates);
+    // Whoever comes later knows more: the firewall comes after SSH.
+    merged.reach = proposal.reach.or(merged.reach.take());
     merged.warnings.append(&mut proposal.warnings);
     merged.notes.append(&mut proposal.notes);
 }
@@ -116,6 +119,21 @@ fn left_alone(profile: &Profile, facts: &Facts) -> Option<String> {
     ];
     let names: Vec<&str> = areas.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| *name).collect();
     (!names.is_empty()).then(|| format!("not in this version, left alone: {}", names.join(", ")))
+}
+
+/// The admin logs in by SSH from wherever nothing is known to be shut out.
+fn reach(profile: &Profile, facts: &Facts) -> Reach {
+    let effective = facts.sshd_values("port").first().and_then(|port| port.parse().ok());
+    let wanted = profile.ssh.port.number();
+    Reach {
+        user: profile.admin.name.as_str().to_owned(),
+        ssh: if profile.ssh.enabled { wanted } else { effective.unwrap_or(wanted) },
+        ports: Vec::new(),
+        management: Vec::new(),
+        open: None,
+        own: facts.addresses.clone(),
+        gateways: facts.gateways.clone(),
+    }
 }
 
 /// A refusal; `message` goes on after the key: `must …` or a whole sentence.

@@ -16,7 +16,7 @@ use crate::profile::{PasswordHash, Secret};
 use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 
-pub use file::{owner_ids, sync_pmxcfs};
+pub use file::{owner_ids, replace, sync_pmxcfs, waiting_path};
 pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
 
@@ -307,6 +307,7 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<()> {
         Inverse::Unit { name, active } => unit::undo(node, name, *active),
         Inverse::Ufw { active } => ufw::undo(node, *active),
         Inverse::Kernel { name, value } => kernel::undo(node, name, value),
+        Inverse::Reach(_) => crate::reach::clear(node),
     }
 }
 
@@ -314,6 +315,7 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<()> {
 pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
     match inverse {
         Inverse::Paths | Inverse::Account { .. } | Inverse::Packages(_) | Inverse::Kernel { .. } => Ok(()),
+        Inverse::Reach(_) => Ok(()),
         Inverse::Unit { name, active } => unit::settle(node, name, *active),
         Inverse::Reload(name) => unit::reload_if_active(node, name),
         Inverse::Ufw { active } => ufw::settle(node, *active),
@@ -321,12 +323,13 @@ pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
     }
 }
 
-/// Where the account database as a whole belongs to somebody else by now: takes out the one new account.
+/// Where a file as a whole belongs to somebody else by now: takes out the one new account, the line of the probe.
 pub fn undo_kept(node: &dyn Node, inverse: &Inverse, kept: &[PathBuf]) -> Result<()> {
     match inverse {
         Inverse::Account { name, created: true } if kept.iter().any(|path| account::is_database(path)) => {
             account::remove(node, name)
         }
+        Inverse::Reach(path) if kept.contains(path) => crate::reach::forget(node, path),
         _ => Ok(()),
     }
 }

@@ -100,22 +100,32 @@ pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
         return Err(Error::new(format!("writing {}", change.path.display()), because)
             .hint("systemctl start pve-cluster"));
     }
-    let (uid, gid) = owner_ids(node, &change.owner)?;
-    let waiting = waiting_path(&change.path);
-    if node.lookup(&waiting)?.is_some() {
-        node.remove_file(&waiting)?;
-    }
-    node.create(&waiting, &change.content, change.mode)?;
-    if (uid, gid) != (0, 0) {
-        node.set_owner(&waiting, uid, gid)?;
-    }
-    node.sync_file(&waiting)?;
-    node.rename(&waiting, &change.path)?;
-    sync_parent(node, &change.path)?;
+    replace(node, &change.path, &change.content, change.mode, owner_ids(node, &change.owner)?)?;
     if fixed_by_place(&change.path) {
         sync_pmxcfs(node)?;
     }
     Ok(())
+}
+
+/// The content first, then the name, each durable.
+pub fn replace(
+    node: &dyn Node,
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    (uid, gid): (u32, u32),
+) -> Result<()> {
+    let waiting = waiting_path(path);
+    if node.lookup(&waiting)?.is_some() {
+        node.remove_file(&waiting)?;
+    }
+    node.create(&waiting, content, mode)?;
+    if (uid, gid) != (0, 0) {
+        node.set_owner(&waiting, uid, gid)?;
+    }
+    node.sync_file(&waiting)?;
+    node.rename(&waiting, path)?;
+    sync_parent(node, path)
 }
 
 /// fsync below `/etc/pve` does nothing: what makes its content durable is its database.

@@ -119,7 +119,13 @@ impl Way<'_> {
     }
 
     /// Takes one step back; returns the paths of it that belong to somebody else by now.
-    fn step(&mut self, made: &Made, stage: Stage, force: bool, cluster: &str) -> Result<Vec<PathBuf>> {
+    pub(super) fn step(
+        &mut self,
+        made: &Made,
+        stage: Stage,
+        force: bool,
+        cluster: &str,
+    ) -> Result<Vec<PathBuf>> {
         if let Some(kept) = &made.reverted {
             return Ok(kept.clone());
         }

@@ -2,6 +2,7 @@
 
 mod crash;
 pub mod debian;
+mod reach;
 
 use super::record::Event;
 use super::state::{self, TransactionId};

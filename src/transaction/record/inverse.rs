@@ -1,6 +1,7 @@
 //! What takes a step back, and its words in the journal.
 
 use super::fields::{Fields, flag};
+use std::path::PathBuf;
 
 /// What takes a step back, beside restoring the paths of its scope.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub enum Inverse {
         /// Whether it filtered before.
         active: bool,
     },
+    /// Take away what the probe of reachability made: its wires, its key, and its line in this file.
+    Reach(PathBuf),
 }
 
 impl Inverse {
@@ -80,6 +83,10 @@ impl Inverse {
                 fields.push(("inverse", "ufw".to_owned()));
                 fields.push(("active", flag(*active)));
             }
+            Self::Reach(keys) => {
+                fields.push(("inverse", "reach".to_owned()));
+                fields.push(("keys", keys.to_string_lossy().into_owned()));
+            }
         }
     }
 
@@ -94,6 +101,7 @@ impl Inverse {
             "kernel" => Self::Kernel { name: fields.text("name")?, value: fields.text("value")? },
             "host-key" => Self::HostKey,
             "ufw" => Self::Ufw { active: fields.flag("active")? },
+            "reach" => Self::Reach(fields.text("keys")?.into()),
             _ => return None,
         })
     }
