@@ -11,6 +11,7 @@ use crate::control::{Check, Control, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::Profile;
 use crate::reach::Reach;
+use std::net::IpAddr;
 
 /// One subject of the hardening.
 pub trait Area {
@@ -132,8 +133,25 @@ fn reach(profile: &Profile, facts: &Facts) -> Reach {
         management: Vec::new(),
         open: None,
         own: facts.addresses.clone(),
+        listens: facts
+            .addresses
+            .iter()
+            .map(|(own, _)| *own)
+            .filter(|own| sshd_listens(facts, *own))
+            .collect(),
         gateways: facts.gateways.clone(),
     }
+}
+
+/// Whether sshd listens on this address: `listenaddress 0.0.0.0:22`, `[::]:22`. It is not ours to change; unknown
+/// counts as yes.
+fn sshd_listens(facts: &Facts, own: IpAddr) -> bool {
+    let listed = facts.sshd_values("listenaddress");
+    let address = |text: &str| -> Option<IpAddr> {
+        text.rsplit_once(':')?.0.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    };
+    let fits = |listed: IpAddr| listed == own || listed.is_unspecified() && listed.is_ipv4() == own.is_ipv4();
+    listed.is_empty() || listed.iter().any(|text| address(text).is_none_or(fits))
 }
 
 /// A refusal; `message` goes on after the key: `must …` or a whole sentence.

@@ -153,7 +153,7 @@ pub struct Proposal {
     /// Checks before anything goes live.
     pub gates: Vec<Gate>,
     /// Who must reach the node by new connections afterwards, and who must not.
-    pub reach: Option<Reach>,
+    pub reach: Option<Box<Reach>>,
     /// What needs the operator's attention: shown in plan and report, exit code 3.
     pub warnings: Vec<String>,
     /// What the operator may want to know.

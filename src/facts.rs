@@ -73,8 +73,8 @@ pub struct Facts {
 
 /// A TCP socket of the node.
 pub(crate) struct Socket {
-    /// Our port.
-    pub(crate) local: u16,
+    /// Our end.
+    pub(crate) local: (IpAddr, u16),
     /// The other end; all zero while there is none.
     pub(crate) remote: (IpAddr, u16),
     /// Waits for connections.

@@ -21,7 +21,7 @@ pub struct Plan {
     /// Checks of new contents.
     pub gates: Vec<Gate>,
     /// What new connections must show before the commit.
-    pub reach: Option<Reach>,
+    pub reach: Option<Box<Reach>>,
     /// What needs the operator's attention.
     pub warnings: Vec<String>,
     /// What the operator may want to know.

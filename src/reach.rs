@@ -45,6 +45,8 @@ pub struct Reach {
     pub open: Option<Vec<Network>>,
     /// Addresses of the node with their networks.
     pub own: Vec<(IpAddr, Network)>,
+    /// Those of them where sshd listens.
+    pub listens: Vec<IpAddr>,
     /// Default gateways.
     pub gateways: Vec<IpAddr>,
 }
@@ -62,8 +64,8 @@ pub struct Trial {
 pub struct Course {
     user: String,
     ssh: u16,
-    /// Ports beside SSH where something listens.
-    ports: Vec<u16>,
+    /// Where something listens on the other ports.
+    services: Vec<(IpAddr, u16)>,
     /// First of the source ports of the probe.
     source: u16,
     trials: Vec<Trial>,
@@ -103,9 +105,9 @@ impl Course {
             trials.iter().filter(|trial| trial.inside).map(|trial| trial.from).collect();
         let keys = key::Keys::find(node, &reach.user, reach.ssh, (first.from, first.to), &inside)?;
         let source = wire::free_ports(&sockets);
-        let listens = |port: &u16| sockets.iter().any(|socket| socket.listens && socket.local == *port);
-        let ports = reach.ports.iter().copied().filter(listens).collect();
-        Ok(Self { user: reach.user.clone(), ssh: reach.ssh, ports, source, trials, keys })
+        let listening = sockets.iter().filter(|socket| socket.listens).map(|socket| socket.local);
+        let services = listening.filter(|(_, port)| reach.ports.contains(port)).collect();
+        Ok(Self { user: reach.user.clone(), ssh: reach.ssh, services, source, trials, keys })
     }
 
     /// The file that gets the line of the throw-away key.
@@ -143,6 +145,16 @@ impl Course {
         Ok(findings)
     }
 
+    /// The ports beside SSH that answer where this trial goes. `[::]` takes both families.
+    fn ports(&self, to: IpAddr) -> Vec<u16> {
+        let everybody = |at: &IpAddr| at.is_unspecified() && (at.is_ipv6() || to.is_ipv4());
+        let here = self.services.iter().filter(|(at, _)| *at == to || everybody(at));
+        let mut ports: Vec<u16> = here.map(|(_, port)| *port).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
     /// What was proved, when every finding holds, as one sentence for people.
     pub fn summary(&self) -> String {
         let names = |inside: bool| {
@@ -151,7 +163,10 @@ impl Course {
         };
         let mut text =
             format!("reached with new connections: {} logs in by SSH from {}", self.user, names(true));
-        for port in &self.ports {
+        let mut ports: Vec<u16> = self.trials.iter().flat_map(|trial| self.ports(trial.to)).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        for port in ports {
             text.push_str(&format!(", port {port} answers there too"));
         }
         let outside = names(false);

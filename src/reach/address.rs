@@ -28,7 +28,7 @@ pub(super) fn trials(reach: &Reach, taken: &Taken) -> Vec<Trial> {
     let mut trials = Vec::new();
     for network in inside(reach).into_iter().take(MOST) {
         let Some(from) = lend(&network, reach, taken) else { continue };
-        if let Some(to) = ours(reach, from)
+        if let Some(to) = ours(reach, from, true)
             && !trials.iter().any(|trial: &Trial| trial.from == from)
         {
             trials.push(Trial { from, to, inside: true });
@@ -38,7 +38,7 @@ pub(super) fn trials(reach: &Reach, taken: &Taken) -> Vec<Trial> {
         let outside4 = OUTSIDE4.iter().copied().map(IpAddr::V4).find(|from| is_outside(reach, open, *from));
         let outside6 = OUTSIDE6.iter().copied().map(IpAddr::V6).find(|from| is_outside(reach, open, *from));
         for from in outside4.into_iter().chain(outside6) {
-            trials.extend(ours(reach, from).map(|to| Trial { from, to, inside: false }));
+            trials.extend(ours(reach, from, false).map(|to| Trial { from, to, inside: false }));
         }
     }
     trials
@@ -63,9 +63,11 @@ fn has_gateway(reach: &Reach, network: &Network) -> bool {
     reach.gateways.iter().any(|gateway| network.contains(*gateway))
 }
 
-/// The address of ours that `from` would speak to: on its own network, else on that of the gateway.
-fn ours(reach: &Reach, from: IpAddr) -> Option<IpAddr> {
-    let family = reach.own.iter().filter(|(own, _)| own.is_ipv4() == from.is_ipv4());
+/// The address of ours that `from` would speak to: on its own network, else on that of the gateway. With `ssh` it
+/// must be one where sshd listens.
+fn ours(reach: &Reach, from: IpAddr, ssh: bool) -> Option<IpAddr> {
+    let fits = |own: &IpAddr| own.is_ipv4() == from.is_ipv4() && (!ssh || reach.listens.contains(own));
+    let family = reach.own.iter().filter(|(own, _)| fits(own));
     let distance =
         |(_, network): &&(IpAddr, Network)| (!network.contains(from), !has_gateway(reach, network));
     family.min_by_key(distance).map(|(own, _)| *own)

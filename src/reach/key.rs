@@ -51,7 +51,7 @@ impl Keys {
         };
         let alone = |methods: &str| methods == "any" || methods.split(':').next() == Some("publickey");
         if !values("pubkeyauthentication").all(|value| value == "yes")
-            || !values("authenticationmethods").all(|methods| alone(methods))
+            || !values("authenticationmethods").all(alone)
         {
             return Err(Error::new(doing(), "sshd does not let in by a key alone"));
         }

@@ -78,7 +78,7 @@ pub(super) fn login(node: &dyn Node, course: &Course, trial: &Trial) -> Result<F
 /// Plain connections: the other ports from inside, and every port from outside.
 pub(super) fn ports(node: &dyn Node, course: &Course, trial: &Trial) -> Result<Vec<Finding>> {
     let ssh = Some(course.ssh).filter(|_| !trial.inside);
-    let ports: Vec<u16> = ssh.into_iter().chain(course.ports.iter().copied()).collect();
+    let ports: Vec<u16> = ssh.into_iter().chain(course.ports(trial.to)).collect();
     if ports.is_empty() {
         return Ok(Vec::new());
     }

@@ -29,6 +29,7 @@ pub(crate) fn reach(management: &[&str]) -> Reach {
         open: (!management.is_empty()).then(Vec::new),
         management,
         own: vec![(ip("10.0.20.10"), net("10.0.20.0/24")), (ip("fd00:20::10"), net("fd00:20::/64"))],
+        listens: vec![ip("10.0.20.10"), ip("fd00:20::10")],
         gateways: vec![ip("10.0.20.254")],
     }
 }
@@ -102,6 +103,7 @@ fn an_outsider_is_in_no_network_that_the_answer_opens() {
 fn a_node_with_a_single_routed_address_is_reached_too() {
     let mut reach = reach(&["198.18.7.0/24"]);
     reach.own = vec![(ip("203.0.113.9"), net("203.0.113.9/32"))];
+    reach.listens = vec![ip("203.0.113.9")];
     assert_eq!(lent(&reach, &[], &[]), ["in 198.18.7.254 203.0.113.9", "out 198.51.100.77 203.0.113.9"]);
     reach.management = Vec::new();
     reach.open = None;
@@ -109,9 +111,19 @@ fn a_node_with_a_single_routed_address_is_reached_too() {
 }
 
 #[test]
+fn nobody_logs_in_where_sshd_does_not_listen_but_outsiders_are_kept_out_there_too() {
+    let mut reach = reach(&["10.0.20.0/24", "fd00:20::/64"]);
+    reach.listens.pop();
+    let wanted =
+        ["in 10.0.20.253 10.0.20.10", "out 198.51.100.77 10.0.20.10", "out 2001:db8::77 fd00:20::10"];
+    assert_eq!(lent(&reach, &[], &[]), wanted);
+}
+
+#[test]
 fn the_ports_of_the_probe_are_those_of_no_live_connection() {
     assert_eq!(wire::free_ports(&[]), 9722);
-    let socket = Socket { local: 22, remote: (ip("10.0.20.5"), 9730), listens: false, live: true };
+    let socket =
+        Socket { local: (ip("10.0.20.10"), 22), remote: (ip("10.0.20.5"), 9730), listens: false, live: true };
     assert_eq!(wire::free_ports(&[socket]), 7722);
 }
 

@@ -113,7 +113,7 @@ pub const ALL: &[Scenario] = &[
     ),
     short(
         "reach-live",
-        "the only management address is lent while its owner works: nothing is disturbed (E3 J3)",
+        "the only management address of its network is lent while its owner works: undisturbed (E3 J3)",
         reach::live,
     ),
     long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended),

@@ -80,7 +80,7 @@ pub(super) fn propose(profile: &Profile, facts: &Facts, management: &[Network]) 
         control.changes.push(0);
     }
     proposal.controls.extend(nothing_wider(profile, facts, management));
-    proposal.reach = Some(reach(profile, facts, management));
+    proposal.reach = Some(Box::new(reach(profile, facts, management)));
     proposal.changes.push((Phase::Exposure, Change::Ufw(change)));
     proposal.controls.push(Control {
         changes: vec![1],

@@ -104,7 +104,7 @@ fn parse(table: &str) -> Vec<Socket> {
     for line in table.lines().skip(1) {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let &[_, local, remote, state, ..] = fields.as_slice() else { continue };
-        if let (Some((_, local)), Some(remote)) = (end(local), end(remote)) {
+        if let (Some(local), Some(remote)) = (end(local), end(remote)) {
             sockets.push(Socket { local, remote, listens: state == LISTENING, live: state == ESTABLISHED });
         }
     }
@@ -119,7 +119,7 @@ fn end(text: &str) -> Option<(IpAddr, u16)> {
 /// Remote ends of established connections to one of `ports`.
 fn peers(sockets: &[Socket], ports: &[u16]) -> Vec<IpAddr> {
     let to_us =
-        |socket: &&Socket| socket.live && ports.contains(&socket.local) && !socket.remote.0.is_loopback();
+        |socket: &&Socket| socket.live && ports.contains(&socket.local.1) && !socket.remote.0.is_loopback();
     sockets.iter().filter(to_us).map(|socket| socket.remote.0).collect()
 }
 

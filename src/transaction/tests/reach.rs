@@ -19,7 +19,7 @@ fn connected() -> (Scripted, Plan) {
     let mut plan = planned(&node);
     let mut reach = reach(&["10.0.20.0/24"]);
     reach.own.pop();
-    plan.reach = Some(reach);
+    plan.reach = Some(Box::new(reach));
     (node, plan)
 }
 

@@ -47,7 +47,7 @@ pub fn proved(bench: &mut Bench) -> Result<()> {
     say(format_args!("  fail2ban: {}", jails.lines().map(str::trim).collect::<Vec<_>>().join(" ")));
     let clean = |word: &str| {
         let mut numbers = jails.lines().filter(|line| line.contains(word));
-        numbers.all(|line| line.trim_end().ends_with(|last: char| last == '0' || last == ':'))
+        numbers.all(|line| line.trim_end().ends_with(['0', ':']))
     };
     ensure!(clean("Total failed") && clean("Total banned"), "fail2ban counts the probe: {jails}");
     Ok(())
@@ -74,13 +74,18 @@ pub fn refused(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// The management host works on the node over SSH while its own address, the only one, is lent by the probe.
+/// The management host works on the node over SSH while its own address is lent by the probe. Beside that address a
+/// remote network and one of IPv6 get in.
 pub fn live(bench: &mut Bench) -> Result<()> {
     let answer = std::fs::read_to_string(&bench.payload()?.answer)?;
-    let single = answer.replace("management = [\"10.0.20.0/24\"]", "management = [\"10.0.20.5/32\"]");
+    let single = answer.replace(
+        "management = [\"10.0.20.0/24\"]",
+        "management = [\"10.0.20.5/32\", \"172.16.5.0/24\", \"fd00:20::/64\"]",
+    );
     ensure!(single != answer, "the example has other management networks");
     let node = bench.armed()?;
     node.put("/root/vm-tests/single.toml", single.as_bytes(), 0o600)?;
+    node.ok("ip address add fd00:20::10/64 dev vmbr0 nodad && sysctl -q -w net.ipv4.conf.all.rp_filter=1")?;
     let mut session = Session::start(node)?;
     let done = node.run_within(&format!("{BINARY_PATH} apply /root/vm-tests/single.toml"), 600)?;
     ensure!(matches!(done.status, 0 | 3), "apply ended with {}: {}{}", done.status, done.stdout, done.stderr);
@@ -89,7 +94,11 @@ pub fn live(bench: &mut Bench) -> Result<()> {
     let status = hook::expect_outcome(node, "committed")?;
     expect_reached(&status)?;
     let text = status.to_string();
-    ensure!(text.contains("reach.ssh.management.10.0.20.5\""), "another address was lent: {text}");
+    for address in
+        ["management.10.0.20.5\"", "management.172.16.5.", "management.fd00:20:", "outside.2001:db8:"]
+    {
+        ensure!(text.contains(&format!("reach.ssh.{address}")), "no {address} was tried: {text}");
+    }
     let stamps: Vec<u64> = node.ok(WINDOW)?.lines().filter_map(|line| line.parse().ok()).collect();
     let &[begin, end] = stamps.as_slice() else { anyhow::bail!("the journal has {} stamps", stamps.len()) };
     let (inside, elsewhere) = session.stop()?.gaps(begin, end);
