@@ -66,6 +66,8 @@ pub struct Course {
     ssh: u16,
     /// Where something listens on the other ports.
     services: Vec<(IpAddr, u16)>,
+    /// Other ports where nothing listens.
+    silent: Vec<u16>,
     /// First of the source ports of the probe.
     source: u16,
     trials: Vec<Trial>,
@@ -106,8 +108,10 @@ impl Course {
         let keys = key::Keys::find(node, &reach.user, reach.ssh, (first.from, first.to), &inside)?;
         let source = wire::free_ports(&sockets);
         let listening = sockets.iter().filter(|socket| socket.listens).map(|socket| socket.local);
-        let services = listening.filter(|(_, port)| reach.ports.contains(port)).collect();
-        Ok(Self { user: reach.user.clone(), ssh: reach.ssh, services, source, trials, keys })
+        let services: Vec<(IpAddr, u16)> = listening.filter(|(_, port)| reach.ports.contains(port)).collect();
+        let is_silent = |port: &u16| !services.iter().any(|(_, known)| known == port);
+        let silent = reach.ports.iter().copied().filter(is_silent).collect();
+        Ok(Self { user: reach.user.clone(), ssh: reach.ssh, services, silent, source, trials, keys })
     }
 
     /// The file that gets the line of the throw-away key.
@@ -168,6 +172,9 @@ impl Course {
         ports.dedup();
         for port in ports {
             text.push_str(&format!(", port {port} answers there too"));
+        }
+        for port in &self.silent {
+            text.push_str(&format!(", nothing listens on port {port}"));
         }
         let outside = names(false);
         if !outside.is_empty() {

@@ -36,7 +36,7 @@ const OPTIONS: [&str; 11] = [
 const SCRIPT: &str = "for port; do (exec 3<>\"/dev/tcp/$0/$port\") && echo \"$port\" & done; wait";
 const PATIENCE_SECONDS: &str = "10";
 /// Two packets that were answered by nobody are enough.
-const SILENCE_SECONDS: &str = "4";
+const SILENCE_SECONDS: &str = "3";
 
 fn inside(words: &[&str]) -> Invocation {
     let mut arguments = vec!["netns", "exec", NAMESPACE];

@@ -271,7 +271,7 @@ fn the_whole_probe_in_its_order() {
         "ip netns exec firstlight ssh -F",
         "ip netns exec firstlight timeout 10",
         "ip -n firstlight route replace 10.0.20.10/32",
-        "ip netns exec firstlight timeout 4",
+        "ip netns exec firstlight timeout 3",
         "ip -4 rule flush table 26220",
         "ip link delete dev firstlight0",
         "ip netns delete firstlight",
@@ -311,13 +311,13 @@ fn a_refused_login_is_tried_once_and_a_refused_connection_three_times() {
 fn what_lets_outsiders_in_is_named_and_a_broken_wire_is_no_proof() {
     let (node, reach) = ready(&["10.0.20.0/24"]);
     let course = Course::plot(&node, &reach).unwrap();
-    node.says(&format!("{EXEC} /usr/bin/timeout 4"), "22\n");
+    node.says(&format!("{EXEC} /usr/bin/timeout 3"), "22\n");
     course.begin(&node).unwrap();
     let findings = course.run(&node).unwrap();
     let wrong: Vec<&str> =
         findings.iter().filter(|finding| !finding.holds).map(|finding| finding.message.as_str()).collect();
     assert_eq!(wrong, ["SSH is reached from 198.51.100.77, which is in none of the management networks"]);
-    node.on(&format!("{EXEC} /usr/bin/timeout 4"), |_, _| Output {
+    node.on(&format!("{EXEC} /usr/bin/timeout 3"), |_, _| Output {
         stderr: "/dev/tcp/10.0.20.10/22: Network is unreachable".into(),
         ..ok("")
     });

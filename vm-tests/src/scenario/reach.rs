@@ -24,7 +24,7 @@ const LEFTOVERS: &str = "ip netns list | grep firstlight; { ip rule; ip -6 rule;
     ls /run/firstlight/reach 2>/dev/null; pgrep -af 'netns exec'; true";
 /// What sshd says of those who do not log in, and of addresses that it no longer serves.
 const OFFENCES: &str = "journalctl --no-pager -o cat -t sshd -t sshd-session \
-    | grep -iE 'penalt|preauth|failed|invalid user|refused|not allowed' || true";
+    | grep -iE 'penalt|(closed|reset|timeout).*preauth|failed|invalid user|refused|not allowed' || true";
 /// The guest's stamp of a record in the journal of the first transaction.
 const WINDOW: &str = "grep -hE 'intent.at=[0-9]+.*inverse=reach|reverted.at=' /var/lib/firstlight/tx/0001/journal \
     | sed -E 's/.*at=([0-9]+).*/\\1/'";
