@@ -315,7 +315,8 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<()> {
 pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
     match inverse {
         Inverse::Paths | Inverse::Account { .. } | Inverse::Packages(_) | Inverse::Kernel { .. } => Ok(()),
-        Inverse::Reach(_) => Ok(()),
+        // Here too: the early stage of recovery may have been all of its way back.
+        Inverse::Reach(_) => crate::reach::clear(node),
         Inverse::Unit { name, active } => unit::settle(node, name, *active),
         Inverse::Reload(name) => unit::reload_if_active(node, name),
         Inverse::Ufw { active } => ufw::settle(node, *active),

@@ -9,6 +9,7 @@ use crate::profile::Network;
 use std::net::IpAddr;
 
 pub(crate) const KEYS: &str = "/home/ops/.ssh/authorized_keys";
+const DEVICES: &str = "/proc/net/dev";
 const EXEC: &str = "/usr/sbin/ip netns exec firstlight";
 
 fn ip(text: &str) -> IpAddr {
@@ -139,9 +140,21 @@ fn remove(files: &Files, path: &str) -> Output {
 
 /// What of the probe is in the kernel and in `/run`.
 pub(crate) fn leftovers(node: &Scripted) -> Vec<&'static str> {
-    let places =
-        ["/run/netns/firstlight", "/sys/class/net/firstlight0", "/run/kernel/rules", "/run/firstlight/reach"];
-    places.into_iter().filter(|path| node.files.has(path)).collect()
+    let places = ["/run/netns/firstlight", "/run/kernel/rules", "/run/firstlight/reach"];
+    let mut left: Vec<&str> = places.into_iter().filter(|path| node.files.has(path)).collect();
+    left.extend(has_device(&node.files).then_some(DEVICES));
+    left
+}
+
+fn has_device(files: &Files) -> bool {
+    files.text(DEVICES).contains("firstlight0:")
+}
+
+/// A boot: what was in the kernel and in `/run` is gone.
+pub(crate) fn forget_kernel(node: &Scripted) {
+    for path in leftovers(node) {
+        node.files.remove(path);
+    }
 }
 
 /// A network, iproute2 and OpenSSH for a scripted node; a filter that does what it should.
@@ -150,7 +163,7 @@ pub(crate) fn network(node: &Scripted) {
     for tool in ["/usr/sbin/ip", "/usr/sbin/sysctl", "/usr/bin/ssh", "/usr/bin/ssh-keygen", "/usr/bin/bash"] {
         files.put(tool, "");
     }
-    for directory in ["/sys/class/net", "/run/netns", "/run/kernel"] {
+    for directory in ["/run/netns", "/run/kernel"] {
         files.directory(directory);
     }
     files.put("/etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 HOST root@vm\n");
@@ -174,7 +187,7 @@ pub(crate) fn network(node: &Scripted) {
     node.says(&format!("{EXEC} /usr/sbin/sysctl"), "");
     wires(node);
     node.on(&format!("{EXEC} /usr/bin/ssh "), |files, _| {
-        assert!(files.has("/sys/class/net/firstlight0") && files.has("/run/kernel/rules"));
+        assert!(has_device(files) && files.has("/run/kernel/rules"));
         let keys = files.text(KEYS);
         assert!(keys.ends_with("ssh-ed25519 PROBE firstlight-probe\n"), "{keys}");
         ok("")
@@ -193,7 +206,10 @@ fn wires(node: &Scripted) {
         }
     };
     node.on("/usr/sbin/ip netns add firstlight", put("/run/netns/firstlight"));
-    node.on("/usr/sbin/ip -batch -", put("/sys/class/net/firstlight0"));
+    node.on("/usr/sbin/ip -batch -", |files, _| {
+        files.put(DEVICES, "Inter-|\n    lo: 0\nfirstlight0: 0\n");
+        ok("")
+    });
     node.on("/usr/sbin/ip -4 -batch -", put("/run/kernel/rules"));
     node.on("/usr/sbin/ip -n firstlight route replace", |files, invocation| {
         files.put("/run/kernel/source", invocation.arguments.last().unwrap());
@@ -205,9 +221,7 @@ fn wires(node: &Scripted) {
         }
         ok("")
     });
-    node.on("/usr/sbin/ip link delete dev firstlight0", |files, _| {
-        remove(files, "/sys/class/net/firstlight0")
-    });
+    node.on("/usr/sbin/ip link delete dev firstlight0", |files, _| remove(files, DEVICES));
     node.on("/usr/sbin/ip netns delete firstlight", |files, _| remove(files, "/run/netns/firstlight"));
 }
 

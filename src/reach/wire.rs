@@ -4,7 +4,7 @@
 use super::{Course, Trial};
 use crate::error::Result;
 use crate::facts::Socket;
-use crate::node::{Invocation, Node, exists, run_checked};
+use crate::node::{Invocation, Node, exists, read_text, run_checked};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -15,7 +15,8 @@ const NAMESPACE_PATH: &str = "/run/netns/firstlight";
 /// The node's end of the pair, and the other one.
 const OUTER: &str = "firstlight0";
 const INNER: &str = "firstlight1";
-const OUTER_PATH: &str = "/sys/class/net/firstlight0";
+/// Every device of our own network namespace.
+const DEVICES_PATH: &str = "/proc/net/dev";
 /// Given, so that udev gives none (`MACAddressPolicy=`), and both ends know each other without asking.
 const OUTER_ADDRESS: &str = "02:66:6c:00:00:00";
 const INNER_ADDRESS: &str = "02:66:6c:00:00:01";
@@ -110,7 +111,8 @@ pub(super) fn clear(node: &dyn Node) -> Result<()> {
     if exists(node, Path::new(IPV6_PATH))? {
         ip(node, &["-6", "rule", "flush", "table", TABLE], None)?;
     }
-    if exists(node, Path::new(OUTER_PATH))? {
+    let devices = read_text(node, Path::new(DEVICES_PATH))?.unwrap_or_default();
+    if devices.lines().any(|line| line.trim_start().split(':').next() == Some(OUTER)) {
         ip(node, &["link", "delete", "dev", OUTER], None)?;
     }
     if exists(node, Path::new(NAMESPACE_PATH))? {

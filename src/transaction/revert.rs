@@ -151,6 +151,8 @@ impl Way<'_> {
             .collect();
         if stage == Stage::Late {
             change::undo(self.node, &made.inverse)?;
+        }
+        if stage == Stage::Late || made.inverse.is_paths_alone() {
             change::undo_kept(self.node, &made.inverse, &kept)?;
         }
         for path in &kept {

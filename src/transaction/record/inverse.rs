@@ -46,9 +46,9 @@ pub enum Inverse {
 }
 
 impl Inverse {
-    /// Whether restoring the paths is all there is to do.
+    /// Whether restoring the paths is all there is to do, after a boot.
     pub fn is_paths_alone(&self) -> bool {
-        matches!(self, Self::Paths)
+        matches!(self, Self::Paths | Self::Reach(_))
     }
 
     /// Adds what [`parse`](Self::parse) needs.

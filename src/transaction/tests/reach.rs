@@ -3,20 +3,36 @@
 use super::super::record::Event;
 use super::super::{Outcome, Stage, apply, recover, rollback, state};
 use super::crash::{boot, old_or_new};
-use super::{ORDER, TransactionId, assert_same, debian::debian, planned, whole};
+use super::{ORDER, TransactionId, assert_same, debian::debian, file, whole};
+use crate::change::{Change, ReloadChange};
+use crate::control::{Phase, Proposal};
 use crate::node::Output;
 use crate::node::scripted::Scripted;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::progress::Silent;
-use crate::reach::tests::{KEYS, leftovers, network, reach};
+use crate::reach::tests::{KEYS, forget_kernel, leftovers, network, reach};
 
 const LOGIN: &str = "/usr/sbin/ip netns exec firstlight /usr/bin/ssh ";
 const ADMIN: &str = "ssh-ed25519 AAAA\n";
 
+/// Two files and a reload: the probe is what these tests are about.
+fn small(node: &Scripted) -> Plan {
+    let sshd = "/etc/ssh/sshd_config.d/00-firstlight.conf";
+    let reload = ReloadChange { name: "ssh.service".into(), after: vec![sshd.into()] };
+    let changes = vec![
+        (Phase::Accounts, file(KEYS, ADMIN, 0o600, "ops")),
+        (Phase::Files, file(sshd, "PasswordAuthentication no\n", 0o644, "root")),
+        (Phase::Exposure, Change::Reload(reload)),
+    ];
+    plan::make(node, Proposal { changes, ..Proposal::default() }).unwrap()
+}
+
 fn connected() -> (Scripted, Plan) {
     let node = debian();
     network(&node);
-    let mut plan = planned(&node);
+    node.files.put("/etc/passwd", node.files.text("/etc/passwd") + "ops:x:0:0::/home/ops:/bin/bash\n");
+    node.files.directory("/home/ops/.ssh");
+    let mut plan = small(&node);
     let mut reach = reach(&["10.0.20.0/24"]);
     reach.own.pop();
     plan.reach = Some(Box::new(reach));
@@ -52,7 +68,7 @@ fn a_run_commits_after_new_connections_and_nothing_of_them_is_left() {
     assert!(!events.iter().any(|event| matches!(event, Event::Warning { .. })), "warned");
     assert!(node.ran().iter().any(|line| line.starts_with(LOGIN)));
     // A second run has nothing to do, and tries nothing.
-    let mut again = planned(&node);
+    let mut again = small(&node);
     again.reach = plan.reach;
     let tried = node.ran().len();
     assert!(matches!(apply(&node, &again, &ORDER, &mut Silent).unwrap(), Outcome::Unchanged));
@@ -139,9 +155,7 @@ fn j3_a_crash_at_any_step_of_the_probe_leaves_nothing_of_it() {
             node.revive();
             let when = format!("crash at step {step}, reboots: {reboots}");
             if reboots {
-                for path in leftovers(&node) {
-                    node.files.remove(path);
-                }
+                forget_kernel(&node);
                 boot(&node);
             } else {
                 recover(&node, Stage::Late, &mut Silent).unwrap();
