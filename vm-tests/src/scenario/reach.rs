@@ -21,7 +21,7 @@ use crate::progress::say;
 const LEFTOVERS: &str = "ip netns list | grep firstlight; { ip rule; ip -6 rule; } | grep -w 26220; \
     ip -o link | grep firstlight; { ip route show table 26220; ip -6 route show table 26220; } 2>/dev/null; \
     ip neigh show | grep -i 02:66:6c; grep -rs firstlight-probe /home/*/.ssh /root/.ssh /etc/ssh; \
-    ls /run/firstlight/reach 2>/dev/null; pgrep -af 'netns exec'; true";
+    ls /run/firstlight/reach 2>/dev/null; pgrep -af '[n]etns exec'; true";
 /// What sshd says of those who do not log in, and of addresses that it no longer serves.
 const OFFENCES: &str = "journalctl --no-pager -o cat -t sshd -t sshd-session \
     | grep -iE 'penalt|(closed|reset|timeout).*preauth|failed|invalid user|refused|not allowed' || true";
