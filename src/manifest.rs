@@ -13,7 +13,7 @@ use crate::objects::ObjectId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-pub use capture::{Scope, capture};
+pub use capture::{Scope, capture, record};
 pub use restore::{Unrestored, cluster_mounted, restore};
 
 /// What stood at some paths.

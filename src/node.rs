@@ -10,6 +10,7 @@ mod machine;
 pub mod scripted;
 
 use crate::error::Result;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,6 +50,17 @@ pub enum Kind {
     Link,
     /// A device, socket or pipe: seen, never touched.
     Other,
+}
+
+/// An entry of a directory, seen with all the others.
+pub struct Sighting {
+    /// Its name in the directory.
+    pub name: OsString,
+    /// What it is.
+    pub metadata: Metadata,
+    /// Change time, as the kernel sets it at every change of content or metadata: seconds since 1970 and
+    /// nanoseconds. `None` where nobody can tell.
+    pub changed: Option<(i64, u32)>,
 }
 
 /// A command to run. The environment is always clean: `PATH`, `LC_ALL=C.UTF-8`, `HOME=/root`, and `environment`.
@@ -140,7 +152,17 @@ pub trait Node {
     /// Target of a symbolic link.
     fn read_link(&self, path: &Path) -> Result<PathBuf>;
     /// Names in a directory, sorted, without `.` and `..`.
-    fn list(&self, directory: &Path) -> Result<Vec<std::ffi::OsString>>;
+    fn list(&self, directory: &Path) -> Result<Vec<OsString>>;
+    /// What is in a directory, sorted by name: `list` and `lookup` in one, for whoever looks at everything.
+    fn scan(&self, directory: &Path) -> Result<Vec<Sighting>> {
+        let mut found = Vec::new();
+        for name in self.list(directory)? {
+            if let Some(metadata) = self.lookup(&directory.join(&name))? {
+                found.push(Sighting { name, metadata, changed: None });
+            }
+        }
+        Ok(found)
+    }
     /// Extended attributes with POSIX ACLs among them, sorted by name; empty where the file system has none.
     fn attributes(&self, path: &Path) -> Result<Vec<(String, Vec<u8>)>>;
 

@@ -14,7 +14,7 @@ mod signals;
 #[cfg(test)]
 mod tests;
 
-use super::{Invocation, Kind, Lock, Metadata, Node, Output};
+use super::{Invocation, Kind, Lock, Metadata, Node, Output, Sighting};
 use crate::error::{Error, Result};
 use nix::fcntl::{Flock, FlockArg};
 use place::{Links, done};
@@ -58,6 +58,25 @@ impl Machine {
         let file = file.map_err(|errno| self.refused(path, errno, verb))?;
         require_file(&file, path, verb)?;
         Ok(file)
+    }
+
+    /// The directory itself, and the names in it, sorted.
+    fn open_and_list(&self, directory: &Path) -> Result<(OwnedFd, Vec<OsString>)> {
+        let verb = "listing";
+        let flags = OFlags::DIRECTORY | PLAIN.difference(OFlags::NOFOLLOW);
+        let descriptor = self.open_inside(directory, flags, Links::Follow, verb)?;
+        let mut buffer = [MaybeUninit::uninit(); 8192];
+        let mut entries = rustix::fs::RawDir::new(&descriptor, &mut buffer);
+        let mut names = Vec::new();
+        while let Some(entry) = entries.next() {
+            let entry = done(entry, verb, directory)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsStr::from_bytes(name).to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok((descriptor, names))
     }
 }
 
@@ -103,21 +122,21 @@ impl Node for Machine {
     }
 
     fn list(&self, directory: &Path) -> Result<Vec<OsString>> {
+        Ok(self.open_and_list(directory)?.1)
+    }
+
+    fn scan(&self, directory: &Path) -> Result<Vec<Sighting>> {
         let verb = "listing";
-        let flags = OFlags::DIRECTORY | PLAIN.difference(OFlags::NOFOLLOW);
-        let descriptor = self.open_inside(directory, flags, Links::Follow, verb)?;
-        let mut buffer = [MaybeUninit::uninit(); 8192];
-        let mut entries = rustix::fs::RawDir::new(&descriptor, &mut buffer);
-        let mut names = Vec::new();
-        while let Some(entry) = entries.next() {
-            let entry = done(entry, verb, directory)?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                names.push(OsStr::from_bytes(name).to_owned());
+        let (descriptor, names) = self.open_and_list(directory)?;
+        let mut found = Vec::with_capacity(names.len());
+        for name in names {
+            let stat = rustix::fs::statat(&descriptor, &*name, AtFlags::SYMLINK_NOFOLLOW);
+            if let Some(stat) = present(stat, verb, directory)? {
+                let changed = Some((stat.st_ctime, u32::try_from(stat.st_ctime_nsec).unwrap_or_default()));
+                found.push(Sighting { name, metadata: metadata(&stat), changed });
             }
         }
-        names.sort_unstable();
-        Ok(names)
+        Ok(found)
     }
 
     fn attributes(&self, path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
