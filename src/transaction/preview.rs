@@ -163,7 +163,7 @@ impl View<'_> {
             Inverse::Ufw { active: false } => say("UFW is switched off".to_owned()),
             Inverse::Kernel { name, value } => say(format!("the kernel's {name} is {value}")),
             Inverse::HostKey => say("PVE publishes the host key of before".to_owned()),
-            Inverse::Paths => {}
+            Inverse::Paths | Inverse::Reach(_) => {}
         }
         Ok(stays)
     }

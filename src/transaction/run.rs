@@ -1,5 +1,7 @@
 //! The way forward: snapshot, gates, steps, probes, commit.
 
+mod reach;
+
 use super::journal::Journal;
 use super::record::{Closing, Event, FORMAT, Inverse};
 use super::revert::Way;
@@ -151,6 +153,7 @@ impl Run<'_> {
         }
         self.gates(true)?;
         self.probes()?;
+        self.reach(id)?;
         state::write_atomically(self.node, &state::record_path(id), order.record.as_bytes())
             .and_then(|()| confirm::commit_or_wait(self.node, self.journal, order.limits))
             .map_err(named("commit"))

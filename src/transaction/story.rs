@@ -121,6 +121,6 @@ impl Story {
 
     /// Title of a step, for people.
     pub fn title(&self, step: usize) -> &str {
-        self.titles.get(step).map_or("a step", String::as_str)
+        self.titles.get(step).map_or("the probe of reachability", String::as_str)
     }
 }

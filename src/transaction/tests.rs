@@ -3,6 +3,7 @@
 mod crash;
 mod deadline;
 pub mod debian;
+mod reach;
 mod tool;
 mod undo;
 

@@ -11,6 +11,7 @@ mod gate;
 mod ground;
 mod kept;
 mod older;
+mod reach;
 mod rollback;
 mod source;
 mod undo;
@@ -144,6 +145,22 @@ pub const ALL: &[Scenario] = &[
         "damaged-payload",
         "9: a damaged first-boot executable gives up and touches nothing (J1)",
         answers::damaged,
+    ),
+    short(
+        "reach",
+        "a commit is proved by new connections, and nothing of them is left (D1 E3)",
+        reach::proved,
+    )
+    .committed(),
+    short(
+        "reach-refused",
+        "a foreign rule shuts the admin out: put back, and said why (E3 J3 J5)",
+        reach::refused,
+    ),
+    short(
+        "reach-live",
+        "the only management address of its network is lent while its owner works: undisturbed (E3 J3)",
+        reach::live,
     ),
     long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended).own(),
 ];
