@@ -7,6 +7,7 @@ mod bake;
 mod check;
 mod confirm;
 mod engine;
+mod entry;
 mod hook;
 mod maintain;
 mod plan;
@@ -90,7 +91,7 @@ fn as_root(command: Command) -> Ended {
         Command::Confirm => confirm::run(node),
         Command::Deadline => confirm::keep_deadline(node),
         Command::Status { wait, json } => status::run(node, wait, json),
-        Command::Rollback { id, force } => rollback::run(node, id, force),
+        Command::Rollback(what) => rollback::run(node, &what),
         Command::Snapshots(what) => snapshots::run(node, &what),
         Command::Install => maintain::install(node),
         Command::Uninstall => maintain::uninstall(node),

@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use capture::{Scope, capture, record};
-pub use restore::{Unrestored, cluster_mounted, restore};
+use restore::Ground;
+pub use restore::{Unrestored, cluster_mounted, restore, temporary};
 
 /// What stood at some paths.
 #[derive(Default)]

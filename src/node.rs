@@ -153,6 +153,9 @@ pub trait Node {
     fn lookup(&self, path: &Path) -> Result<Option<Metadata>>;
     /// The whole content; links are followed inside the root.
     fn read(&self, path: &Path) -> Result<Vec<u8>>;
+    /// The whole content of the very file that [`lookup`](Self::lookup) saw: what has taken its place since is an
+    /// error, and so is a link anywhere on the way. For whatever an unprivileged user can swap under our eyes.
+    fn read_seen(&self, path: &Path, seen: &Metadata) -> Result<Vec<u8>>;
     /// Target of a symbolic link.
     fn read_link(&self, path: &Path) -> Result<PathBuf>;
     /// Names in a directory, sorted, without `.` and `..`.
@@ -169,9 +172,14 @@ pub trait Node {
     }
     /// Extended attributes with POSIX ACLs among them, sorted by name; empty where the file system has none.
     fn attributes(&self, path: &Path) -> Result<Vec<(String, Vec<u8>)>>;
+    /// What keeps even root from changing `path`: the path itself or its directory, where one is immutable or
+    /// append-only (`chattr +i`, `+a`).
+    fn immutable(&self, path: &Path) -> Result<Option<PathBuf>>;
 
     /// Makes a new file with this content and mode (whatever the umask); fails if there is something. Not yet durable.
     fn create(&self, path: &Path, content: &[u8], mode: u32) -> Result<()>;
+    /// The same for an owner: theirs before there is a content, and never anything that took its place meanwhile.
+    fn create_for(&self, path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> Result<()>;
     /// Adds to the end of an existing file. Not yet durable.
     fn append(&self, path: &Path, content: &[u8]) -> Result<()>;
     /// Cuts a file to `size` bytes. Not yet durable.
@@ -182,6 +190,8 @@ pub trait Node {
     fn remove_file(&self, path: &Path) -> Result<()>;
     /// Makes a directory with this mode (whatever the umask).
     fn make_directory(&self, path: &Path, mode: u32) -> Result<()>;
+    /// Makes a directory of this mode and owner, or gives them to the one that is there, and to nothing else.
+    fn make_directory_for(&self, path: &Path, mode: u32, owner: (u32, u32)) -> Result<()>;
     /// Removes an empty directory.
     fn remove_directory(&self, path: &Path) -> Result<()>;
     /// Makes a symbolic link at `path`.

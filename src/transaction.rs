@@ -9,6 +9,8 @@ pub mod state;
 
 mod confirm;
 mod deadline;
+mod judge;
+pub mod preview;
 mod process;
 mod prune;
 mod recovery;
@@ -24,8 +26,8 @@ use std::path::PathBuf;
 pub use confirm::{Confirmation, Limits, confirm, waiting};
 pub use deadline::keep as keep_deadline;
 pub use process::{descends_from, holder};
-pub use prune::prune;
-pub use recovery::{recover, rollback, withdraw};
+pub use prune::{KEPT, prune};
+pub use recovery::{chain, recover, rollback, withdraw};
 pub use run::{apply, skipped};
 pub use story::{Phase, Story};
 

@@ -160,6 +160,13 @@ impl Node for Memory {
         }
     }
 
+    fn read_seen(&self, path: &Path, seen: &Metadata) -> Result<Vec<u8>> {
+        match self.lookup(path)? {
+            Some(now) if now.identity == seen.identity => self.read(path),
+            _ => refuse("reading", path, "it was replaced meanwhile"),
+        }
+    }
+
     fn read_link(&self, path: &Path) -> Result<PathBuf> {
         use std::os::unix::ffi::OsStringExt;
         match self.items.borrow().get(path) {
@@ -188,6 +195,23 @@ impl Node for Memory {
     fn attributes(&self, path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
         let items = self.items.borrow();
         Ok(items.get(path).map(|item| item.attributes.clone().into_iter().collect()).unwrap_or_default())
+    }
+
+    fn immutable(&self, _path: &Path) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    fn create_for(&self, path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> Result<()> {
+        self.create(path, content, mode)?;
+        self.set_owner(path, owner.0, owner.1)
+    }
+
+    fn make_directory_for(&self, path: &Path, mode: u32, owner: (u32, u32)) -> Result<()> {
+        if self.lookup(path)?.is_none() {
+            self.make_directory(path, mode)?;
+        }
+        self.set_mode(path, mode)?;
+        self.set_owner(path, owner.0, owner.1)
     }
 
     fn create(&self, path: &Path, content: &[u8], mode: u32) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Looking at the node: from scopes to a manifest.
 
 use super::text::Writer;
-use super::{Entry, Manifest, State};
+use super::{Entry, Ground, Manifest, State};
 use crate::error::Result;
 use crate::node::{Kind, Metadata, Node, Sighting};
 use crate::objects::{Batch, ObjectId};
@@ -39,7 +39,8 @@ pub fn capture(
     store: Option<&mut Batch<'_>>,
 ) -> Result<Manifest> {
     let mut manifest = Manifest::default();
-    let mut walk = Walk { node, skip, store, contents: true, files: BTreeMap::new() };
+    let mut walk =
+        Walk { node, skip, store, contents: true, ground: Ground::default(), files: BTreeMap::new() };
     for scope in scopes {
         walk.visit(scope, &mut |path, entry| {
             if entry.state != State::Absent || !manifest.entries.contains_key(path) {
@@ -63,7 +64,8 @@ pub fn record(
 ) -> Result<usize> {
     let mut text = Writer::new(write);
     let mut count = 0;
-    let mut walk = Walk { node, skip, store: Some(batch), contents, files: BTreeMap::new() };
+    let mut walk =
+        Walk { node, skip, store: Some(batch), contents, ground: Ground::default(), files: BTreeMap::new() };
     let mut trees: Vec<&Scope> = scopes.iter().filter(|scope| matches!(scope, Scope::Tree(_))).collect();
     trees.sort_unstable_by_key(|scope| scope.path());
     let mut done: Vec<&Path> = Vec::new();
@@ -103,6 +105,8 @@ struct Walk<'a, 'b> {
     store: Option<&'a mut Batch<'b>>,
     /// Whether contents are stored, or named alone.
     contents: bool,
+    /// Which directories are reached without a link on the way.
+    ground: Ground,
     /// Files with several names: identity and group number.
     files: BTreeMap<(u64, u64), u32>,
 }
@@ -117,6 +121,9 @@ struct Open {
     depth: usize,
 }
 
+/// Directories whose path is as long as this (twice what one system call takes) are not looked into: every level
+/// costs as much as all above it.
+const DEEPEST: usize = 8 * 1024;
 /// How often an entry that changes under our eyes is looked at again.
 const TRIES: u32 = 5;
 
@@ -129,6 +136,12 @@ impl Walk<'_, '_> {
             Scope::Children(path) => (path, 1),
             Scope::Tree(path) => (path, usize::MAX),
         };
+        // What lies behind a link is not ours to read, write or put back.
+        if let Some(parent) = path.parent()
+            && !self.ground.carries(self.node, parent)?
+        {
+            return found(path, Entry::absent());
+        }
         let mut open = Vec::new();
         if !self.enter(path, None, depth, &mut open, found)? && !self.skip.contains(path) {
             found(path, Entry::absent())?;
@@ -163,7 +176,7 @@ impl Walk<'_, '_> {
         let mut seen = seen;
         loop {
             let Some(entry) = self.look(path, seen.take())? else { return Ok(false) };
-            if depth > 0 && entry.state == State::Directory {
+            if depth > 0 && entry.state == State::Directory && path.as_os_str().len() < DEEPEST {
                 match self.node.scan(path) {
                     Ok(inside) => {
                         open.push(Open { path: path.to_owned(), rest: inside.into_iter(), depth });
@@ -217,7 +230,7 @@ impl Walk<'_, '_> {
             (Kind::File, Some(content)) => State::File { content, size: metadata.size },
             (Kind::File, None) => {
                 // Read once: size and SHA-256 are of the same bytes, whatever a writer does meanwhile.
-                let content = self.node.read(path)?;
+                let content = self.node.read_seen(path, metadata)?;
                 let id = match &mut self.store {
                     Some(store) if self.contents => store.add(&content)?,
                     _ => ObjectId::of(&content),

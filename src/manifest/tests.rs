@@ -1,6 +1,7 @@
 //! Round trips of whole trees, crashes, and what must never be touched.
 
 mod crash;
+mod fidelity;
 mod record;
 mod text;
 

@@ -47,7 +47,7 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
         Ok(Some(minutes)) => Ok(Outcome::Waiting(id, minutes)),
         Ok(None) => {
             // Committed is committed: whatever command comes next finishes what fails here.
-            if let Err(error) = state::finish_commit(node) {
+            if let Err(error) = state::finish_commit(node).and_then(|()| super::prune::tidy(node)) {
                 watch.say(Importance::Warning, &error.to_string());
             }
             Ok(Outcome::Committed(id))
@@ -226,6 +226,7 @@ impl Run<'_> {
         }
         let scopes = step.change.scopes(self.node)?;
         let before = self.capture(&scopes, true)?;
+        let contents = after_counts(&inverse);
         let files_only = matches!(inverse, Inverse::Paths | Inverse::Reload(_));
         self.journal.write(Event::Intent { step: number, inverse, scopes: scopes.clone(), before })?;
         self.touched = true;
@@ -234,7 +235,7 @@ impl Run<'_> {
             // Tools write without fsync: a commit must not outlive what it commits.
             self.sync(&scopes)?;
         }
-        let after = self.capture(&scopes, false)?;
+        let after = self.capture(&scopes, contents)?;
         self.journal.write(Event::Observed { step: number, after })?;
         result
     }
@@ -309,6 +310,11 @@ impl Run<'_> {
         }
         Ok(open)
     }
+}
+
+/// Whether the way back needs the contents that the step left behind: to tell its lines from those of others.
+pub fn after_counts(inverse: &Inverse) -> bool {
+    matches!(inverse, Inverse::Account { .. })
 }
 
 /// What the tree of `/etc` does not hold.

@@ -3,6 +3,8 @@
 mod crash;
 mod deadline;
 pub mod debian;
+mod tool;
+mod undo;
 
 use super::record::Event;
 use super::state::{self, TransactionId};
@@ -251,16 +253,6 @@ fn j3_what_somebody_changed_survives_the_purge_of_its_package() {
     assert!(kept.contains(&PathBuf::from("/etc/default/ufw")), "{kept:?}");
     assert_eq!(node.files.text("/etc/default/ufw"), "IPV6=yes\n# mine\n");
     assert!(!node.files.has("/etc/ufw"));
-}
-
-#[test]
-fn j3_rollback_takes_the_account_out_when_others_were_made_since() {
-    let (node, _) = committed();
-    node.files.put("/etc/passwd", node.files.text("/etc/passwd") + "eve:x:1001:1001::/home/eve:/bin/bash\n");
-    let outcome = rollback(&node, None, false, &mut Silent).unwrap();
-    assert!(matches!(outcome, Outcome::Reverted(..)), "{outcome:?}");
-    let passwd = node.files.text("/etc/passwd");
-    assert!(passwd.contains("eve:") && !passwd.contains("ops:"), "{passwd}");
 }
 
 #[test]
