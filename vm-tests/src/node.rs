@@ -53,9 +53,30 @@ impl Node {
         std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
         let base =
             if seeds.is_empty() { image.disk.clone() } else { seeded(&image.disk, &directory, seeds)? };
+        let hardware = Hardware::new(image, &base, accelerator, &directory)?;
+        Self::start_on(workspace, name, hardware)
+    }
+
+    /// The same on a base disk of the caller's, with every write to it logged.
+    pub fn boot_recorded(
+        workspace: &Workspace,
+        image: &Image,
+        accelerator: Accelerator,
+        name: &str,
+        base: &Path,
+        writes: &Path,
+    ) -> Result<Self> {
+        let directory = workspace.run_directory().join(name);
+        let mut hardware = Hardware::new(image, base, accelerator, &directory)?;
+        std::fs::write(writes, []).with_context(|| format!("creating {}", writes.display()))?;
+        hardware.writes = Some(writes.to_owned());
+        Self::start_on(workspace, name, hardware)
+    }
+
+    fn start_on(workspace: &Workspace, name: &str, hardware: Hardware) -> Result<Self> {
         let mut node = Self {
             name: name.to_owned(),
-            hardware: Hardware::new(image, &base, accelerator, &directory)?,
+            hardware,
             network: Network::create(name)?,
             machine: None,
             agent: None,
@@ -207,6 +228,12 @@ impl Node {
         self.start(None)
     }
 
+    /// Starts the machine again with more words on its kernel's command line, which stay for later starts.
+    pub fn power_on_with(&mut self, kernel_words: &str) -> Result<()> {
+        kernel_words.clone_into(&mut self.hardware.kernel_words);
+        self.start(None)
+    }
+
     /// Adds an empty disk (a size as qemu-img reads it); it appears at the next `power_on`.
     pub fn add_disk(&mut self, size: &str) -> Result<()> {
         self.hardware.add_disk(size)
@@ -338,7 +365,7 @@ const SSH_OPTIONS: &[&str] = &[
 ];
 
 /// A copy of a root file system with files put into it, before anything has booted from it.
-fn seeded(disk: &Path, directory: &Path, seeds: &[Seed]) -> Result<PathBuf> {
+pub fn seeded(disk: &Path, directory: &Path, seeds: &[Seed]) -> Result<PathBuf> {
     let copy = directory.join("seeded.raw");
     output(command("cp", ["--sparse=always", "--reflink=auto"]).arg(disk).arg(&copy))?;
     let mut script = String::new();

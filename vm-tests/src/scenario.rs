@@ -1,6 +1,7 @@
 //! The scenarios: what a node must be after each of them, and the order that boots least.
 
 pub mod hook;
+pub mod kept;
 
 mod again;
 mod answers;
@@ -8,8 +9,9 @@ mod cut;
 mod first;
 mod gate;
 mod ground;
-mod kept;
+
 mod older;
+mod power;
 mod rollback;
 mod source;
 
@@ -90,6 +92,11 @@ pub const ALL: &[Scenario] = &[
         cut::three_times,
     ),
     short(
+        "power-cuts",
+        "the power goes at ten flushes that matter, and between flushes: wholly old or wholly new (J1 J3)",
+        power::few,
+    ),
+    short(
         "unauthorised-source",
         "8: a package source answers 401, the run goes on and says so (H1 H2)",
         source::unauthorised,
@@ -99,6 +106,11 @@ pub const ALL: &[Scenario] = &[
         "damaged-payload",
         "9: a damaged first-boot executable gives up and touches nothing (J1)",
         answers::damaged,
+    ),
+    long(
+        "power-flushes",
+        "the power goes at 200 flushes of a first boot, and between flushes: wholly old or wholly new (J1 J3)",
+        power::many,
     ),
     long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended),
 ];
