@@ -234,6 +234,11 @@ impl Node {
         self.start(None)
     }
 
+    /// Takes those words away again, for the next start.
+    pub fn forget_kernel_words(&mut self) {
+        self.hardware.kernel_words.clear();
+    }
+
     /// Adds an empty disk (a size as qemu-img reads it); it appears at the next `power_on`.
     pub fn add_disk(&mut self, size: &str) -> Result<()> {
         self.hardware.add_disk(size)

@@ -4,6 +4,7 @@
 //! the power went; it is mounted here, recovered in a chroot by the guest's own binary, and compared.
 
 mod disk;
+pub mod fault;
 mod journal;
 mod judge;
 mod lab;
@@ -21,9 +22,16 @@ use log::Log;
 use points::{Point, Run};
 use record::Recording;
 
+pub use record::FileSystem;
+
 /// Records a first boot (once) and cuts its power at the points that `choose` picks.
-pub fn cuts(bench: &mut Bench, choose: fn(&Run) -> Result<Vec<Point>>) -> Result<()> {
-    let recording = Recording::obtain(bench)?;
+pub fn cuts(
+    bench: &mut Bench,
+    name: &str,
+    kind: FileSystem,
+    choose: fn(&Run) -> Result<Vec<Point>>,
+) -> Result<()> {
+    let recording = Recording::obtain(bench, kind)?;
     let product = bench.payload()?.binary.clone();
     let log = Log::open(&recording.writes)?;
     let run = Run::find(&log)?;
@@ -39,7 +47,7 @@ pub fn cuts(bench: &mut Bench, choose: fn(&Run) -> Result<Vec<Point>>) -> Result
             .enumerate()
             .map(|(number, points)| {
                 let (log, run, base, product) = (&log, &run, &recording.base, &product);
-                let directory = directory.join(format!("power{number}"));
+                let directory = directory.join(format!("{name}-{number}"));
                 scope.spawn(move || {
                     Lab::enter(&directory, |lab| {
                         let mut judge = Judge::new(lab, log, run, base, product)?;
@@ -85,6 +93,18 @@ pub fn many(run: &Run) -> Result<Vec<Point>> {
     Ok(points)
 }
 
+/// Every so many of the flushes around records and of the others, and states between flushes.
+pub fn some(run: &Run) -> Result<Vec<Point>> {
+    let all = run.spread(OTHERS);
+    let mut points: Vec<Point> = all.into_iter().step_by(STEP).collect();
+    points.extend(run.few()?);
+    points.sort_by_key(|point| (point.flush, point.seed));
+    points.dedup();
+    Ok(points)
+}
+
+/// Of the many points, these are the some.
+const STEP: usize = 8;
 /// Flushes beside those around records: within the packages there is one for every file dpkg writes.
 const OTHERS: usize = 40;
 /// States with a part of what was in flight, beside the flushes.

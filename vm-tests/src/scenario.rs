@@ -6,10 +6,12 @@ pub mod kept;
 mod again;
 mod answers;
 mod cut;
+mod fault;
 mod first;
 mod gate;
 mod ground;
 
+mod kills;
 mod older;
 mod power;
 mod rollback;
@@ -111,6 +113,32 @@ pub const ALL: &[Scenario] = &[
         "power-flushes",
         "the power goes at 200 flushes of a first boot, and between flushes: wholly old or wholly new (J1 J3)",
         power::many,
+    ),
+    long(
+        "power-xfs",
+        "the power goes at flushes of a first boot on XFS: wholly old or wholly new (J1 J3)",
+        power::xfs,
+    ),
+    long(
+        "power-btrfs",
+        "the power goes at flushes of a first boot on btrfs: wholly old or wholly new (J1 J3)",
+        power::btrfs,
+    ),
+    short(
+        "fault-processes",
+        "signals, killed tools and a second instance in the middle of a run (J1 J3)",
+        fault::processes,
+    ),
+    short("fault-disk", "a disk that is full or turns read-only in the middle of a run (J1 J3)", fault::disk),
+    short(
+        "fault-state",
+        "state that is torn, gone, damaged or newer at the boot after a crash (J1 J3)",
+        fault::state,
+    ),
+    long(
+        "power-kills",
+        "6: QEMU killed at 20 moments of a run: wholly old or wholly new (J1 J3)",
+        kills::spread,
     ),
     long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended),
 ];

@@ -3,15 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use super::disk::{Disk, in_flight};
 use super::journal;
-use super::lab::Lab;
+use super::lab::{Lab, Ran};
 use super::log::{Log, Request};
 use super::points::{Point, Run};
-use crate::manifest::Manifest;
+use crate::manifest::{self, Manifest};
 use crate::progress::{say, seconds};
 use crate::scenario::kept;
 
@@ -53,9 +53,64 @@ fn aftermath(path: &str) -> bool {
 }
 
 /// A node at rest.
-struct State {
+pub struct State {
     files: Manifest,
     packages: String,
+    /// What dpkg has to complain about.
+    audit: String,
+}
+
+impl State {
+    /// What tells a state, for [`Self::read`].
+    pub fn questions() -> [String; 3] {
+        [
+            manifest::command(".", LEFT_OUT),
+            "dpkg-query --show --showformat='${Package} ${Version} ${Status}\\n'".to_owned(),
+            "dpkg --audit".to_owned(),
+        ]
+    }
+
+    /// The answers to the questions.
+    pub fn read(answers: &[Ran]) -> Result<Self> {
+        let [files, packages, audit] = answers else { bail!("{} answers about a state", answers.len()) };
+        let known = packages.output.lines().filter(|line| !line.ends_with(" not-installed"));
+        Ok(Self {
+            files: manifest::parse(&files.output)?,
+            packages: known.map(|line| format!("{line}\n")).collect(),
+            audit: audit.output.trim().to_owned(),
+        })
+    }
+
+    /// The mounted node.
+    pub fn of(lab: &Lab) -> Result<Self> {
+        let questions = Self::questions();
+        Self::read(&lab.run_all(&questions.each_ref().map(String::as_str))?)
+    }
+
+    /// How another node is not this one, which was there before a run (or after it: the new one).
+    pub fn differences(&self, now: &Self, new: bool) -> Vec<String> {
+        let (word, may): (_, &dyn Fn(&str) -> bool) =
+            if new { ("new", &aftermath) } else { ("old", &installation) };
+        let differences = self.files.differences(&now.files, may);
+        let mut wrong: Vec<String> =
+            differences.into_iter().map(|line| format!("not the {word} node: {line}")).collect();
+        if now.packages != self.packages {
+            let differ = |all: &str, than: &str| {
+                let new: Vec<&str> =
+                    all.lines().filter(|line| !than.lines().any(|other| other == *line)).collect();
+                new.join(", ")
+            };
+            wrong.push(format!(
+                "not the packages of the {word} node: {} became {}",
+                differ(&self.packages, &now.packages),
+                differ(&now.packages, &self.packages)
+            ));
+        }
+        if !now.audit.is_empty() {
+            wrong.push(format!("dpkg complains: {}", now.audit));
+        }
+        wrong
+    }
 }
 
 /// The node before and after the run, and the disks between.
@@ -101,41 +156,34 @@ impl<'a> Judge<'a> {
     }
 
     fn recovered(&self) -> Result<Verdict> {
-        let mut wrong = Vec::new();
         let root = self.lab.root();
         let records = journal::newest(&root)?;
         let new = journal::has(&records, "commit");
-        if journal::has(&records, "intent") {
+        let mut wrong = Vec::new();
+        let questions = State::questions();
+        let mut lines: Vec<&str> = questions.iter().map(String::as_str).collect();
+        let begun = journal::has(&records, "intent");
+        if begun {
             wrong.extend(self.installed());
-            self.recover(new, &mut wrong)?;
-        } else if journal::has(&records, "begin") {
-            // Nothing was touched: the hook says so at its next try, or recovery, if it is installed by then.
-            ensure!(!new, "the run was committed without an intent");
+            lines.splice(..0, STAGES.map(|(_, line)| line));
         }
-        let (reference, may): (_, &dyn Fn(&str) -> bool) =
-            if new { (&self.new, &aftermath) } else { (&self.old, &installation) };
-        let word = if new { "new" } else { "old" };
-        let now = State { files: self.lab.manifest(LEFT_OUT)?, packages: self.lab.packages()? };
-        for line in reference.files.differences(&now.files, may) {
-            wrong.push(format!("not the {word} node: {line}"));
+        let ran = self.lab.run_all(&lines)?;
+        let (stages, answers) =
+            ran.split_at_checked(lines.len() - questions.len()).context("answers are missing")?;
+        for ((stage, _), ran) in STAGES.iter().zip(stages) {
+            // 3 would be a path that somebody else has changed: here is nobody else.
+            if ran.status != 0 {
+                wrong.push(format!("{stage} ended with {}: {}", ran.status, ran.output.trim()));
+            }
         }
-        if now.packages != reference.packages {
-            let differ = |all: &str, than: &str| {
-                all.lines()
-                    .filter(|line| !than.lines().any(|other| other == *line))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            };
-            wrong.push(format!(
-                "not the packages of the {word} node: {} became {}",
-                differ(&reference.packages, &now.packages),
-                differ(&now.packages, &reference.packages)
-            ));
+        if let (Some(seen), false) = (stages.get(1), new) {
+            wrong.extend(self.early(&seen.output));
         }
-        let audit = self.lab.run("dpkg --audit")?;
-        if audit.status != 0 || !audit.output.trim().is_empty() {
-            wrong.push(format!("dpkg complains: {}", audit.output.trim()));
+        if begun {
+            wrong.extend(closed(&root, new)?);
         }
+        let reference = if new { &self.new } else { &self.old };
+        wrong.extend(reference.differences(&State::read(answers)?, new));
         Ok(Verdict { new, wrong })
     }
 
@@ -161,44 +209,41 @@ impl<'a> Judge<'a> {
         wrong
     }
 
-    /// What the two units do at a boot; a third call has nothing left to do.
-    fn recover(&self, new: bool, wrong: &mut Vec<String>) -> Result<()> {
-        for (stage, line) in [("early", "recover --early"), ("late", "recover"), ("repeated", "recover")] {
-            let ran = self.lab.run(&format!("/usr/local/sbin/firstlight {line}"))?;
-            // 3 would be a path that somebody else has changed: here is nobody else.
-            if ran.status != 0 {
-                wrong.push(format!("the {stage} recovery ended with {}: {}", ran.status, ran.output.trim()));
-            }
-            if stage == "early" && !new {
-                wrong.extend(self.early());
-            }
-        }
-        let records = journal::newest(&self.lab.root())?;
-        let closed = records.iter().rev().find(|record| record.verb == "closed");
-        let outcome = closed.and_then(|record| record.field("outcome"));
-        match (new, outcome.as_deref()) {
-            (true, None) | (false, Some("reverted")) => {}
-            (_, outcome) => wrong.push(format!("the journal was closed as {outcome:?}")),
-        }
-        Ok(())
-    }
-
     /// Before the network and sshd come up, what lets people in must be what it was.
-    fn early(&self) -> Vec<String> {
-        let differs = |path: &&&str| {
-            let line = self.lab.run(&format!("stat -c '%a %u %g' {path} && sha256sum < {path}"));
-            let now = line.map(|ran| ran.output).unwrap_or_default();
-            let there = self.old.files.has(path);
-            there != self.lab.root().join(path.trim_start_matches('/')).symlink_metadata().is_ok()
-                || (there && !self.old.files.holds_digest(path, &now))
+    fn early(&self, seen: &str) -> Vec<String> {
+        let seen: Vec<(&str, &str)> = seen.lines().filter_map(|line| line.split_once(' ')).collect();
+        let kept = |path: &str| match seen.iter().find(|(found, _)| *found == path) {
+            Some((_, digest)) => self.old.files.has(path) && self.old.files.holds_digest(path, digest),
+            None => !self.old.files.has(path),
         };
-        EARLY
-            .iter()
-            .filter(differs)
-            .map(|path| format!("{path} is not put back by the early stage"))
-            .collect()
+        let wrong = EARLY.iter().filter(|path| !kept(path));
+        wrong.map(|path| format!("{path} is not put back by the early stage")).collect()
     }
 }
+
+/// The journal says at the end what has happened.
+fn closed(root: &Path, new: bool) -> Result<Option<String>> {
+    let records = journal::newest(root)?;
+    let last = records.iter().rev().find(|record| record.verb == "closed");
+    let outcome = last.and_then(|record| record.field("outcome"));
+    Ok(match (new, outcome.as_deref()) {
+        (true, None) | (false, Some("reverted")) => None,
+        (_, outcome) => Some(format!("the journal was closed as {outcome:?}")),
+    })
+}
+
+/// What the two units do at a boot, with a look at what the first has done; a third call has nothing left to do.
+const STAGES: [(&str, &str); 4] = [
+    ("the early recovery", "/usr/local/sbin/firstlight recover --early"),
+    (
+        "looking at it",
+        "for path in /etc/ssh/sshd_config /etc/ssh/sshd_config.d/00-firstlight.conf /etc/sudoers.d/firstlight \
+         /etc/passwd /etc/shadow /etc/group /etc/gshadow /home/ops; do \
+         [ ! -e $path ] || echo $path $(sha256sum < $path 2> /dev/null); done",
+    ),
+    ("the late recovery", "/usr/local/sbin/firstlight recover"),
+    ("the repeated recovery", "/usr/local/sbin/firstlight recover"),
+];
 
 /// Files that the early stage has put back whatever is left for the late one.
 const EARLY: &[&str] = &[
@@ -215,7 +260,7 @@ const EARLY: &[&str] = &[
 fn look(lab: &Lab, log: &Log, disk: &Disk) -> Result<State> {
     let copy = lab.file("cut");
     disk.cut(&copy, log, &mut |_| 0)?;
-    lab.mounted(&copy, || Ok(State { files: lab.manifest(LEFT_OUT)?, packages: lab.packages()? }))
+    lab.mounted(&copy, || State::of(lab))
 }
 
 /// How much of a write in flight reaches the disk: none, all, or the first sectors of it.

@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::command::{command, output};
-use crate::manifest::{self, Manifest};
 
 /// Room for the pristine disk, one copy, and what recovery writes; memory that is not used costs nothing.
 const ROOM: &str = "size=6g,mode=0700";
@@ -65,18 +64,34 @@ impl Lab {
         Ok(value)
     }
 
-    /// Runs a shell command in the mounted tree, in namespaces of its own, with everything that a boot mounts. The
-    /// kernel's settings are the host's: only those of the network, which are not, can be written.
-    pub fn run(&self, line: &str) -> Result<Ran> {
-        let mut unshare =
-            command("unshare", ["--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child"]);
-        unshare.args(["sh", "-ec", PROLOGUE, "sh"]).arg(self.root()).arg(line).env_clear();
+    /// Runs shell commands one after the other in the mounted tree, in namespaces of their own, as on a booted node
+    /// whose services run only in the memory of a stand-in for systemctl.
+    pub fn run_all(&self, lines: &[&str]) -> Result<Vec<Ran>> {
+        let script: Vec<String> =
+            lines.iter().map(|line| format!("({line}\n) 2>&1; printf '\\036%s\\036' $?\n")).collect();
+        // pdeathsig: what runs in there ends with us.
+        let mut unshare = command("setpriv", ["--pdeathsig", "KILL", "unshare", "--kill-child", "--fork"]);
+        unshare.args(["--mount", "--pid", "--net", "--uts", "--ipc", "sh", "-ec", PROLOGUE, "sh"]);
+        unshare.arg(self.root()).arg(script.concat()).env_clear();
         unshare.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         unshare.env("HOME", "/root").env("LC_ALL", "C.UTF-8");
         let done = unshare.output().context("running unshare")?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let output = text(&done.stdout) + &text(&done.stderr);
-        Ok(Ran { status: done.status.code().unwrap_or(-1), output })
+        let text = String::from_utf8_lossy(&done.stdout).into_owned();
+        let mut parts = text.split('\x1e');
+        let mut ran = Vec::new();
+        while let (Some(output), Some(status)) = (parts.next(), parts.next()) {
+            ran.push(Ran { status: status.parse().unwrap_or(-1), output: output.to_owned() });
+        }
+        if ran.len() != lines.len() {
+            let complaint = String::from_utf8_lossy(&done.stderr);
+            bail!("only {} of {} commands ended in the node: {text}{complaint}", ran.len(), lines.len());
+        }
+        Ok(ran)
+    }
+
+    /// The same for one command.
+    pub fn run(&self, line: &str) -> Result<Ran> {
+        self.run_all(&[line])?.pop().context("a command did not run")
     }
 
     /// The same for a command that must succeed.
@@ -87,35 +102,7 @@ impl Lab {
         }
         Ok(ran.output)
     }
-
-    /// The whole root file system as it is now, but for `left_out`.
-    pub fn manifest(&self, left_out: &[&str]) -> Result<Manifest> {
-        manifest::parse(&self.ok(&manifest::command(".", left_out))?)
-    }
-
-    /// Every package that dpkg knows, with its state.
-    pub fn packages(&self) -> Result<String> {
-        let all = self.ok("dpkg-query --show --showformat='${Package} ${Version} ${Status}\\n'")?;
-        Ok(all
-            .lines()
-            .filter(|line| !line.ends_with(" not-installed"))
-            .map(|line| format!("{line}\n"))
-            .collect())
-    }
 }
 
-const PROLOGUE: &str = "\
-root=$1
-mount -t proc proc \"$root/proc\"
-mount --bind \"$root/proc/sys\" \"$root/proc/sys\"
-mount --bind \"$root/proc/sys/net\" \"$root/proc/sys/net\"
-mount -o remount,bind,ro \"$root/proc/sys\"
-mount -t sysfs -o ro sysfs \"$root/sys\"
-mount -t tmpfs -o mode=0755 tmpfs \"$root/run\"
-# As on a booted node: maintainer scripts then ask systemctl, which starts and stops nothing in a chroot.
-mkdir -p \"$root/run/lock\" \"$root/run/systemd/system\"
-ip link set lo up
-hostname pve1
-# Process 1 stays outside: systemctl and invoke-rc.d look at it to see that nothing is running here.
-chroot \"$root\" sh -c \"$2\"
-";
+/// What a boot mounts and starts, as far as it matters here.
+const PROLOGUE: &str = include_str!("booted.sh");
