@@ -2,6 +2,7 @@
 
 mod account;
 mod file;
+mod host_key;
 mod kernel;
 mod packages;
 mod ufw;
@@ -15,7 +16,8 @@ use crate::profile::{PasswordHash, Secret};
 use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 
-pub use file::{owner_ids, sync_pmxcfs};
+pub use file::{owner_ids, sync_pmxcfs, waiting_path};
+pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
 
 /// One reversible effect. Areas build these; `transaction` observes, does and reverts them.
@@ -37,6 +39,8 @@ pub enum Change {
     Ufw(UfwChange),
     /// A kernel setting at run time.
     Kernel(KernelChange),
+    /// A host key of the SSH server with at least so many bits.
+    HostKey(HostKeyChange),
 }
 
 /// A regular file with exactly this content, mode and owner. Parents must exist by then.
@@ -122,6 +126,15 @@ pub struct KernelChange {
     pub value: String,
 }
 
+/// An RSA host key, made anew when it has fewer bits (row A6); a key that is not there is not made.
+#[derive(Clone)]
+pub struct HostKeyChange {
+    /// The private key; the public one lies beside it.
+    pub path: PathBuf,
+    /// Wanted bits.
+    pub bits: u32,
+}
+
 /// UFW as wanted (rows E2 to E4).
 #[derive(Clone)]
 pub struct UfwChange {
@@ -161,6 +174,7 @@ impl Change {
             Self::Reload(_) => Ok(None),
             Self::Ufw(change) => ufw::need(node, change),
             Self::Kernel(change) => kernel::need(node, change),
+            Self::HostKey(change) => host_key::need(node, change),
         }
     }
 
@@ -178,6 +192,7 @@ impl Change {
             Self::Unit(_) => unit::scopes(),
             Self::Reload(_) | Self::Kernel(_) => Vec::new(),
             Self::Ufw(_) => ufw::scopes(),
+            Self::HostKey(change) => host_key::scopes(change),
         })
     }
 
@@ -191,6 +206,7 @@ impl Change {
             Self::Reload(change) => Ok(Inverse::Reload(change.name.clone())),
             Self::Ufw(_) => ufw::inverse(node),
             Self::Kernel(change) => kernel::inverse(node, change),
+            Self::HostKey(_) => host_key::inverse(node),
         }
     }
 
@@ -205,6 +221,7 @@ impl Change {
             Self::Reload(change) => unit::reload(node, change),
             Self::Ufw(change) => ufw::make(node, change),
             Self::Kernel(change) => kernel::set(node, &change.name, &change.value),
+            Self::HostKey(change) => host_key::make(node, change),
         }
     }
 
@@ -246,6 +263,7 @@ impl Change {
             }
             Self::Reload(change) => vec![change.name.clone()],
             Self::Kernel(change) => vec![change.name.clone(), change.value.clone()],
+            Self::HostKey(change) => vec![change.path.display().to_string(), change.bits.to_string()],
             Self::Ufw(change) => {
                 let mut lines = vec![change.incoming.clone(), change.outgoing.clone(), change.routed.clone()];
                 lines.push(change.logging.clone());
@@ -271,6 +289,7 @@ impl Change {
             Self::Reload(_) => "reload",
             Self::Ufw(_) => "ufw",
             Self::Kernel(_) => "kernel",
+            Self::HostKey(_) => "host-key",
         }
     }
 }
@@ -283,7 +302,7 @@ fn with_parent(path: &Path) -> Vec<Scope> {
 /// Takes back what a step did beside its paths, before they are restored. Safe to repeat.
 pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<()> {
     match inverse {
-        Inverse::Paths | Inverse::Account { .. } | Inverse::Reload(_) => Ok(()),
+        Inverse::Paths | Inverse::Account { .. } | Inverse::Reload(_) | Inverse::HostKey => Ok(()),
         Inverse::Packages(names) => packages::undo(node, names),
         Inverse::Unit { name, active } => unit::undo(node, name, *active),
         Inverse::Ufw { active } => ufw::undo(node, *active),
@@ -298,6 +317,7 @@ pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
         Inverse::Unit { name, active } => unit::settle(node, name, *active),
         Inverse::Reload(name) => unit::reload_if_active(node, name),
         Inverse::Ufw { active } => ufw::settle(node, *active),
+        Inverse::HostKey => host_key::publish(node),
     }
 }
 

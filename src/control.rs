@@ -98,6 +98,13 @@ pub enum Check {
         /// Runs now.
         active: Option<bool>,
     },
+    /// The SSH host key has at least so many bits.
+    HostKeyBits {
+        /// The private key's file.
+        path: PathBuf,
+        /// Least bits.
+        bits: u32,
+    },
     /// A file whose presence and mode are the state itself.
     FileMode {
         /// The path.

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 pub use fingerprint::{authorized_blob, fingerprint};
 pub(crate) use gather::sshd_options;
-pub use gather::{cluster_filesystem_is_ready, cluster_name, gather};
+pub use gather::{RSA_HOST_KEY_PATH, cluster_filesystem_is_ready, cluster_name, gather, host_keys};
 
 /// What the node is.
 #[derive(Clone, Default)]
@@ -57,6 +57,8 @@ pub struct Facts {
     pub ssh_socket: bool,
     /// Host keys: algorithm and `SHA256:…`, for the report (row A6).
     pub host_keys: Vec<(String, String)>,
+    /// Bits of the RSA host key, if there is one.
+    pub rsa_host_key_bits: Option<u32>,
     /// Names of all groups.
     pub groups: Vec<String>,
     /// Login shells of `/etc/shells`; empty when unknown.

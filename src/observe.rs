@@ -5,6 +5,7 @@ mod rules;
 mod sshd;
 mod ufw;
 
+use crate::change;
 use crate::control::Check;
 use crate::error::{Error, Result};
 use crate::node::{Invocation, Node, Output, read_text};
@@ -56,6 +57,7 @@ impl<'a> Observer<'a> {
             Check::PveFirewallOff => self.pve_firewall_off(),
             Check::Kernel { name, value } => self.kernel(name, value),
             Check::Unit { name, enabled, active } => self.unit(name, *enabled, *active),
+            Check::HostKeyBits { path, bits } => self.host_key_bits(path, *bits),
             Check::FileMode { path, mode } => self.file_mode(path, *mode),
         }
     }
@@ -92,6 +94,14 @@ impl<'a> Observer<'a> {
         let found = listing.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let state = found.unwrap_or("not installed");
         Ok(Verdict::of(state == "installed", || format!("{name} is {state}")))
+    }
+
+    fn host_key_bits(&self, path: &Path, wanted: u32) -> Result<Verdict> {
+        let bits = change::host_key_bits(self.node, path)?;
+        Ok(Verdict::of(bits.is_some_and(|bits| bits >= wanted), || match bits {
+            Some(bits) => format!("{} has {bits} bits", path.display()),
+            None => format!("{} cannot be read", path.display()),
+        }))
     }
 
     fn unit(&mut self, name: &str, enabled: Option<bool>, active: Option<bool>) -> Result<Verdict> {

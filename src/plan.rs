@@ -73,7 +73,11 @@ pub fn make(node: &dyn Node, proposal: Proposal) -> Result<Plan> {
 
 impl Step {
     fn writes(&self, path: &Path) -> bool {
-        matches!(&self.change, Change::File(file) if file.path == path)
+        match &self.change {
+            Change::File(file) => file.path == path,
+            Change::HostKey(key) => key.path == path,
+            _ => false,
+        }
     }
 }
 

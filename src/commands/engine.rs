@@ -5,7 +5,7 @@ use super::Stop;
 use crate::answer::{self, Answer};
 use crate::bake::{self, Baked};
 use crate::error::{Error, Result};
-use crate::facts::Facts;
+use crate::facts::{self, Facts};
 use crate::hook::{self, End};
 use crate::install;
 use crate::manifest::{self, Manifest, Scope};
@@ -128,7 +128,8 @@ pub fn login(node: &dyn Node, facts: &Facts) -> Option<Login> {
         admin: answer.profile.admin.name.as_str().to_owned(),
         port: answer.profile.ssh.port.number(),
         addresses: facts.addresses.iter().map(|(address, _)| *address).collect(),
-        host_keys: facts.host_keys.clone(),
+        // Read again: the run may have made one anew.
+        host_keys: facts::host_keys(node),
     })
 }
 

@@ -12,6 +12,7 @@ use std::path::Path;
 
 pub use cluster::{is_ready as cluster_filesystem_is_ready, name as cluster_name};
 pub(crate) use ssh::options as sshd_options;
+pub use ssh::{RSA_HOST_KEY_PATH, host_keys};
 
 const HOST_NAME_PATH: &str = "/etc/hostname";
 const OS_RELEASE_PATH: &str = "/etc/os-release";

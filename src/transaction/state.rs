@@ -2,6 +2,7 @@
 
 use super::record::Record;
 use super::story::{Phase, Story};
+use crate::change::waiting_path;
 use crate::error::Result;
 use crate::node::{Kind, Node, exists, read_text};
 use std::path::{Path, PathBuf};
@@ -148,9 +149,9 @@ pub fn remove_tree(node: &dyn Node, path: &Path) -> Result<()> {
     }
 }
 
-/// Replaces a file of ours, 0600: durable when it returns, and never half there.
+/// Replaces a file, 0600: durable when it returns, and never half there.
 pub fn write_atomically(node: &dyn Node, path: &Path, content: &[u8]) -> Result<()> {
-    let waiting = path.with_extension("new");
+    let waiting = waiting_path(path);
     if exists(node, &waiting)? {
         node.remove_file(&waiting)?;
     }

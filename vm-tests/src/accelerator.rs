@@ -67,14 +67,37 @@ impl Accelerator {
             Self::Emulation => ["-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "max"],
         }
     }
+}
 
-    /// A time limit that a guest under this accelerator can keep.
-    pub fn limit(self, seconds: u64) -> Duration {
-        match self {
-            Self::Kvm => Duration::from_secs(seconds),
-            Self::Emulation => Duration::from_secs(seconds * 4),
-        }
+/// How the guests of one run are started: by what, and how many of them side by side.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    pub accelerator: Accelerator,
+    /// Guests that run at the same time.
+    pub jobs: usize,
+}
+
+impl Pace {
+    /// Processors of one guest: the host's cores are shared out, and more than two do not make a boot faster.
+    pub fn processors(self) -> usize {
+        (cores() / self.jobs.max(1)).clamp(1, 2)
     }
+
+    /// A time limit that a guest can keep, from the seconds a machine with KVM takes at most.
+    pub fn limit(self, seconds: u64) -> Duration {
+        let factor = match (self.accelerator, self.jobs) {
+            (Accelerator::Kvm, 0..=1) => 1,
+            (Accelerator::Kvm, _) => 2,
+            (Accelerator::Emulation, 0..=1) => 4,
+            (Accelerator::Emulation, _) => 6,
+        };
+        Duration::from_secs(seconds * factor)
+    }
+}
+
+/// Cores of this host that we may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// What the outcome depends on: this host's kernel and processor, and the guest's kernel.

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 const DELIMITER: u8 = 0xff;
 /// Content per write: the agent reads a whole line into memory first.
 const CHUNK: usize = 96 * 1024;
-/// An answer to anything but a synchronisation is quick, even under emulation.
-const ANSWER: Duration = Duration::from_secs(30);
+/// An answer to anything but a synchronisation is quick, even under emulation with others beside it.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// What a command in the guest did.
 #[derive(Clone, Debug)]

@@ -1,17 +1,20 @@
-//! The test bench: nodes that are booted once and put back to a kept state for every scenario.
+//! The test bench of one worker: nodes that are booted once and put back to a kept state for every scenario.
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use crate::accelerator::Accelerator;
+use crate::accelerator::Pace;
 use crate::image::{Image, Release};
+use crate::kit::{Kit, State};
 use crate::manifest::Manifest;
-use crate::node::{Node, Seed};
+use crate::node::{Kept, Node};
 use crate::payload::Payload;
 use crate::progress::{Step, say};
 use crate::scenario::hook;
+use crate::seed::Seed;
 use crate::workspace::Workspace;
 
 /// Where the product lies in a guest before it has installed itself.
@@ -19,131 +22,82 @@ pub const BINARY_PATH: &str = "/root/vm-tests/firstlight";
 /// The baked executable in a guest that was booted without one.
 pub const FIRST_BOOT_PATH: &str = "/root/vm-tests/first-boot";
 
+/// Names of kept states; a fresh node has the first two.
+const IDLE: &str = "idle";
+const ARMED: &str = "armed";
+const COMMITTED: &str = "committed";
+
 /// Which node a scenario used last: the one to ask when it failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Current {
     Nothing,
-    Idle,
-    Committed,
+    Kept(State),
     Own,
 }
 
 /// Everything a scenario can ask for.
 pub struct Bench {
-    workspace: Workspace,
-    accelerator: Option<Accelerator>,
-    payload: Option<Payload>,
-    idle: Option<Node>,
+    kit: Arc<Kit>,
+    /// In front of the names of this worker's nodes: two workers have nodes of the same kind.
+    worker: usize,
+    fresh: Option<Node>,
     committed: Option<Node>,
     own: Option<Node>,
-    armed: bool,
-    original: Option<Manifest>,
     current: Current,
 }
 
 impl Bench {
     /// An empty bench; everything is made when it is first asked for.
-    pub fn new(workspace: &Workspace) -> Self {
+    pub fn new(kit: &Arc<Kit>, worker: usize) -> Self {
         Self {
-            workspace: workspace.clone(),
-            accelerator: None,
-            payload: None,
-            idle: None,
+            kit: Arc::clone(kit),
+            worker,
+            fresh: None,
             committed: None,
             own: None,
-            armed: false,
-            original: None,
             current: Current::Nothing,
         }
     }
 
     /// The project.
     pub fn workspace(&self) -> &Workspace {
-        &self.workspace
+        &self.kit.workspace
+    }
+
+    /// The image of a release, and how its guests are started.
+    pub fn image(&self, release: Release) -> Result<(Image, Pace)> {
+        self.kit.image(release)
     }
 
     /// The product, built and baked on first use.
     pub fn payload(&mut self) -> Result<&Payload> {
-        if self.payload.is_none() {
-            self.payload = Some(Payload::make(&self.workspace)?);
-        }
-        self.payload.as_ref().context("the product is not built")
+        self.kit.payload()
     }
 
     /// A booted node on which nothing of firstlight has ever run.
     pub fn idle(&mut self) -> Result<&mut Node> {
-        self.current = Current::Idle;
-        if let Some(node) = &mut self.idle {
-            node.restore("idle")?;
-        } else {
-            let node = self.boot("idle", Release::Trixie, &[])?;
-            let node = self.idle.insert(node);
-            node.wait_until_up()?;
-            node.snapshot("idle")?;
-        }
-        self.armed = self.armed && self.idle.is_some();
-        self.idle.as_mut().context("no idle node")
+        self.at(State::Fresh, IDLE)
     }
 
     /// The same with the binary and the first-boot executable lying in `/root/vm-tests`.
     pub fn armed(&mut self) -> Result<&mut Node> {
-        if self.armed
-            && let Some(node) = &mut self.idle
-        {
-            self.current = Current::Idle;
-            node.restore("armed")?;
-        } else {
-            let payload = self.payload()?;
-            let binary = fs::read(&payload.binary).context("reading the product")?;
-            let first_boot = fs::read(&payload.first_boot).context("reading the baked executable")?;
-            let answer = fs::read(&payload.answer).context("reading the answer")?;
-            let node = self.idle()?;
-            node.ok("mkdir -p /root/vm-tests")?;
-            node.put(BINARY_PATH, &binary, 0o755)?;
-            node.put(FIRST_BOOT_PATH, &first_boot, 0o700)?;
-            node.put("/root/vm-tests/ufw.toml", &answer, 0o600)?;
-            node.snapshot("armed")?;
-            self.armed = true;
-        }
-        self.idle.as_mut().context("no idle node")
+        self.at(State::Fresh, ARMED)
     }
 
     /// The idle node as the scenario left it.
     pub fn same_idle(&mut self) -> Result<&mut Node> {
-        self.idle.as_mut().context("no idle node")
+        self.fresh.as_mut().context("no idle node")
     }
 
     /// A node directly after a first boot that committed.
     pub fn committed(&mut self) -> Result<&mut Node> {
-        if self.committed.is_some() {
-            self.current = Current::Committed;
-        } else {
-            self.first_boot()?;
-        }
-        let node = self.committed.as_mut().context("no committed node")?;
-        node.restore("committed")?;
-        Ok(node)
-    }
-
-    /// Boots a fresh node with the hook waiting on its disk, and keeps its state when the hook has ended.
-    pub fn first_boot(&mut self) -> Result<&mut Node> {
-        self.original()?;
-        let seeds = self.seeds()?;
-        self.current = Current::Committed;
-        let step = Step::begin("the first boot of a fresh node");
-        let node = self.boot("first-boot", Release::Trixie, &seeds)?;
-        let node = self.committed.insert(node);
-        hook::wait_for_end(node)?;
-        node.wait_until_up()?;
-        step.done();
-        node.snapshot("committed")?;
-        Ok(node)
+        self.at(State::Committed, COMMITTED)
     }
 
     /// A node of its own for one scenario.
     pub fn own(&mut self, release: Release, seeds: &[Seed]) -> Result<&mut Node> {
         self.own = None;
-        self.current = Current::Own;
+        self.use_only(Current::Own)?;
         let node = self.boot("own", release, seeds)?;
         Ok(self.own.insert(node))
     }
@@ -160,36 +114,122 @@ impl Bench {
 
     /// `/etc` of a node that nothing of firstlight has ever touched.
     pub fn original(&mut self) -> Result<Manifest> {
-        if self.original.is_none() {
-            let manifest = self.idle()?.manifest()?;
-            self.original = Some(manifest);
+        self.prepare(State::Fresh)?;
+        self.kit.original().cloned().context("no manifest of the original node")
+    }
+
+    /// Makes sure that the state was made, here or by another worker.
+    pub fn prepare(&mut self, state: State) -> Result<Kept> {
+        let kit = Arc::clone(&self.kit);
+        kit.kept(state, || self.make(state))
+    }
+
+    /// The node of a state, put back to it.
+    fn at(&mut self, state: State, name: &str) -> Result<&mut Node> {
+        self.current = Current::Nothing;
+        let kept = self.prepare(state)?;
+        self.use_only(Current::Kept(state))?;
+        if !self.node(state).as_ref().is_some_and(|node| node.has(name)) {
+            let (image, pace) = self.kit.image(Release::Trixie)?;
+            let label = self.label(state.name());
+            // The old one first: it has the names of the new one's wires.
+            *self.node(state) = None;
+            *self.node(state) = Some(Node::from_kept(&self.kit.workspace, &image, pace, &label, &kept)?);
         }
-        self.original.clone().context("no manifest of the original node")
+        let node = self.node(state).as_mut().context("no node in this state")?;
+        node.restore(name)?;
+        Ok(node)
+    }
+
+    fn make(&mut self, state: State) -> Result<Kept> {
+        // Both need the product; its build is no part of a boot's time.
+        let seeds = self.seeds()?;
+        self.use_only(Current::Kept(state))?;
+        match state {
+            State::Fresh => self.make_fresh()?,
+            State::Committed => self.make_committed(&seeds)?,
+        }
+        let overlay = self.kit.overlay(state);
+        self.node(state).as_mut().context("no node to keep")?.keep(&overlay)
+    }
+
+    /// Boots a node, and keeps its state without and with our files.
+    fn make_fresh(&mut self) -> Result<()> {
+        let payload = self.payload()?;
+        let binary = fs::read(&payload.binary).context("reading the product")?;
+        let first_boot = fs::read(&payload.first_boot).context("reading the baked executable")?;
+        let answer = fs::read(&payload.answer).context("reading the answer")?;
+        let node = self.boot(State::Fresh.name(), Release::Trixie, &[])?;
+        let node = self.fresh.insert(node);
+        node.wait_until_up()?;
+        node.snapshot(IDLE)?;
+        let original = node.manifest()?;
+        node.ok("mkdir -p /root/vm-tests")?;
+        node.put(BINARY_PATH, &binary, 0o755)?;
+        node.put(FIRST_BOOT_PATH, &first_boot, 0o700)?;
+        node.put("/root/vm-tests/ufw.toml", &answer, 0o600)?;
+        node.snapshot(ARMED)?;
+        self.kit.set_original(original);
+        Ok(())
+    }
+
+    /// Boots a node with the hook waiting on its disk, and keeps its state when the hook has ended.
+    fn make_committed(&mut self, seeds: &[Seed]) -> Result<()> {
+        let step = Step::begin("the first boot of a fresh node");
+        let node = self.boot(State::Committed.name(), Release::Trixie, seeds)?;
+        let node = self.committed.insert(node);
+        hook::wait_for_end(node)?;
+        node.wait_until_up()?;
+        step.done();
+        node.snapshot(COMMITTED)
     }
 
     fn boot(&mut self, name: &str, release: Release, seeds: &[Seed]) -> Result<Node> {
-        let image = Image::obtain(&self.workspace, release)?;
-        let accelerator = match self.accelerator {
-            Some(known) => known,
-            None => *self.accelerator.insert(Accelerator::detect(&self.workspace, &image)?),
-        };
+        let (image, pace) = self.kit.image(release)?;
         let step = Step::begin(format!("booting a guest ({}, {name})", release.codename()));
-        let node = Node::boot(&self.workspace, &image, accelerator, name, seeds)?;
+        let node = Node::boot(&self.kit.workspace, &image, pace, &self.label(name), seeds)?;
         step.done();
         Ok(node)
     }
 
+    fn label(&self, name: &str) -> String {
+        format!("{}-{name}", self.worker)
+    }
+
+    fn node(&mut self, state: State) -> &mut Option<Node> {
+        match state {
+            State::Fresh => &mut self.fresh,
+            State::Committed => &mut self.committed,
+        }
+    }
+
+    /// One guest runs at a time: an idle one, too, takes its part of a processor from the others.
+    fn use_only(&mut self, current: Current) -> Result<()> {
+        self.current = current;
+        for (is, node) in [
+            (Current::Kept(State::Fresh), &mut self.fresh),
+            (Current::Kept(State::Committed), &mut self.committed),
+            (Current::Own, &mut self.own),
+        ] {
+            if is != current
+                && let Some(node) = node
+            {
+                node.power_cut()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps what tells why a scenario failed and returns where.
     pub fn keep_evidence(&mut self, scenario: &str) -> Result<PathBuf> {
-        let directory = self.workspace.vm.join("failures").join(scenario);
+        let directory = self.workspace().vm.join("failures").join(scenario);
         if directory.exists() {
             fs::remove_dir_all(&directory).with_context(|| format!("removing {}", directory.display()))?;
         }
         fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
         let node = match self.current {
             Current::Nothing => None,
-            Current::Idle => self.idle.as_mut(),
-            Current::Committed => self.committed.as_mut(),
+            Current::Kept(state) => self.node(state).as_mut(),
             Current::Own => self.own.as_mut(),
         };
         if let Some(node) = node {

@@ -1,33 +1,46 @@
 //! The command line: `build`, `demo`, `test`, `shell`.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use lexopt::Arg;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::accelerator::cores;
 use crate::bench::Bench;
 use crate::check;
 use crate::host;
+use crate::image::Release;
+use crate::kit::Kit;
 use crate::network;
 use crate::progress::{say, seconds};
 use crate::scenario::{self, Scenario};
+use crate::schedule;
+use crate::unprivileged;
 use crate::workspace::Workspace;
 
 const USAGE: &str = "\
 usage: cargo vm build                        build the static binary as it is shipped
        cargo vm demo [--no-wait]             show the first boot of a throw-away node
-       cargo vm test [--full] [FILTER…]      run every test, or those whose names hold a filter
+       cargo vm test [--full] [--jobs N] [FILTER…]
+                                             run every test, or those whose names hold a filter,
+                                             N scenarios at a time (two, or one on a single core)
        cargo vm test --list                  name them
        cargo vm shell [--hardened]           boot a node and log in as root
 ";
 
+/// Scenarios at a time, where the machine has as many cores: each guest wants one of its own.
+const USUAL_JOBS: usize = 2;
+const MOST_JOBS: usize = 16;
+
 /// Reads the command line and does what it says.
 pub fn run() -> Result<ExitCode> {
     let mut arguments = lexopt::Parser::from_env();
-    let (mut words, mut flags) = (Vec::new(), Vec::new());
+    let (mut words, mut flags, mut jobs) = (Vec::new(), Vec::new(), None);
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Value(value) => words.push(value.to_string_lossy().into_owned()),
@@ -35,6 +48,7 @@ pub fn run() -> Result<ExitCode> {
                 say(USAGE.trim_end());
                 return Ok(ExitCode::SUCCESS);
             }
+            Arg::Short('j') | Arg::Long("jobs") => jobs = Some(read_jobs(arguments.value()?)?),
             Arg::Long(flag @ ("full" | "list" | "no-wait" | "hardened")) => flags.push(flag.to_owned()),
             other => return Err(other.unexpected().into()),
         }
@@ -46,7 +60,7 @@ pub fn run() -> Result<ExitCode> {
             list();
             Ok(ExitCode::SUCCESS)
         }
-        "test" => with_bench(|bench| Ok(test(bench, has("full"), filters))),
+        "test" => in_workspace(|workspace| Ok(test(workspace, has("full"), jobs, filters))),
         "build" => {
             let workspace = Workspace::find()?;
             host::prepare_toolchain(&workspace.root)?;
@@ -59,12 +73,26 @@ pub fn run() -> Result<ExitCode> {
     }
 }
 
+fn read_jobs(value: OsString) -> Result<usize> {
+    let text = value.to_string_lossy();
+    match text.parse() {
+        Ok(jobs @ 1..=MOST_JOBS) => Ok(jobs),
+        _ => bail!("--jobs {text}: a number from 1 to {MOST_JOBS} is wanted"),
+    }
+}
+
 fn with_bench(act: impl FnOnce(&mut Bench) -> Result<ExitCode>) -> Result<ExitCode> {
+    in_workspace(|workspace| act(&mut Bench::new(&Arc::new(Kit::new(workspace, 1)), 1)))
+}
+
+fn in_workspace(act: impl FnOnce(&Workspace) -> Result<ExitCode>) -> Result<ExitCode> {
+    // The checks need no root. What does, asks again and says what is missing.
+    let _ = unprivileged::enter();
     let workspace = Workspace::find()?;
     workspace.sweep()?;
     clean_up_on_signal(&workspace)?;
     host::prepare_toolchain(&workspace.root)?;
-    let code = act(&mut Bench::new(&workspace));
+    let code = act(&workspace);
     // Whatever is left is swept by the next run.
     let _ = std::fs::remove_dir_all(workspace.run_directory());
     code
@@ -94,13 +122,13 @@ fn list() {
     }
 }
 
-fn test(bench: &mut Bench, full: bool, filters: &[String]) -> ExitCode {
+fn test(workspace: &Workspace, full: bool, jobs: Option<usize>, filters: &[String]) -> ExitCode {
     let since = Instant::now();
     let chosen =
         |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let mut failures = Vec::new();
     for check in check::ALL.iter().filter(|check| chosen(check.name)) {
-        if let Err(error) = check::run(check, bench.workspace()) {
+        if let Err(error) = check::run(check, workspace) {
             say(format_args!("FAILED: {error:#}"));
             failures.push(check.name);
         }
@@ -108,18 +136,18 @@ fn test(bench: &mut Bench, full: bool, filters: &[String]) -> ExitCode {
     // A long one runs when it is asked for by its name, too.
     let wanted =
         |scenario: &&Scenario| chosen(scenario.name) && (!scenario.long || full || !filters.is_empty());
-    let scenarios: Vec<&Scenario> = scenario::ALL.iter().filter(wanted).collect();
-    let mut failed = scenarios.len();
-    let mut passed = 0;
-    if scenarios.is_empty() {
-        failed = 0;
-    } else if let Err(error) = host::prepare() {
-        say(format_args!("FAILED: {error:#}"));
-    } else {
-        let tally = scenario::run(bench, &scenarios);
-        passed = tally.passed;
-        failed = tally.failed.len();
-        failures.extend(tally.failed);
+    let scenarios: Vec<&'static Scenario> = scenario::ALL.iter().filter(wanted).collect();
+    let jobs = jobs.unwrap_or_else(|| cores().min(USUAL_JOBS)).min(scenarios.len());
+    let (mut passed, mut failed) = (0, scenarios.len());
+    if !scenarios.is_empty() {
+        match run_scenarios(workspace, jobs, &scenarios) {
+            Ok(results) => {
+                passed = results.iter().filter(|result| result.passed).count();
+                failed = scenarios.len() - passed;
+                failures.extend(results.iter().filter(|result| !result.passed).map(|result| result.name));
+            }
+            Err(error) => say(format_args!("FAILED: {error:#}")),
+        }
     }
     if !failures.is_empty() {
         say(format_args!("\nfailed: {}", failures.join(", ")));
@@ -127,4 +155,31 @@ fn test(bench: &mut Bench, full: bool, filters: &[String]) -> ExitCode {
     say(format_args!("total time: {}", seconds(since.elapsed())));
     say(format_args!("vm-tests: {passed} passed, {failed} failed"));
     if failures.is_empty() && failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Makes what all scenarios need, runs them, and says how they ended.
+fn run_scenarios(
+    workspace: &Workspace,
+    jobs: usize,
+    scenarios: &[&'static Scenario],
+) -> Result<Vec<schedule::Ended>> {
+    host::prepare()?;
+    let kit = Arc::new(Kit::new(workspace, jobs));
+    kit.image(Release::Trixie)?;
+    kit.payload()?;
+    let since = Instant::now();
+    let results = schedule::run(&kit, scenarios);
+    say("");
+    for result in &results {
+        let outcome = if result.passed { "ok" } else { "FAILED" };
+        say(format_args!("{:<22} {outcome:<7} {}", result.name, seconds(result.took)));
+    }
+    let sum: Duration = results.iter().map(|result| result.took).sum();
+    say(format_args!(
+        "{} scenarios, {jobs} at a time: {} (one after the other {})",
+        results.len(),
+        seconds(since.elapsed()),
+        seconds(sum)
+    ));
+    Ok(results)
 }

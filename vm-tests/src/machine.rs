@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::accelerator::Accelerator;
+use crate::accelerator::Pace;
 use crate::command::{command, output};
 use crate::image::Image;
 use crate::network::{Network, Side};
@@ -16,9 +16,12 @@ use crate::qmp::Qmp;
 /// Lines of the serial log that an error carries.
 const TAIL: usize = 15;
 
+/// How disks are copied: without their holes, and without their blocks where the file system can.
+pub const COPY: [&str; 2] = ["--sparse=always", "--reflink=auto"];
+
 /// What a machine is made of; it survives the machine's death.
 pub struct Hardware {
-    pub accelerator: Accelerator,
+    pub pace: Pace,
     pub kernel: PathBuf,
     pub initrd: PathBuf,
     /// Writable qcow2 disks, the root disk first.
@@ -35,12 +38,28 @@ pub struct Hardware {
 
 impl Hardware {
     /// A machine whose root disk is an overlay over a base image.
-    pub fn new(image: &Image, base: &Path, accelerator: Accelerator, directory: &Path) -> Result<Self> {
+    pub fn new(image: &Image, base: &Path, pace: Pace, directory: &Path) -> Result<Self> {
+        let hardware = Self::with_disk(image, pace, directory)?;
+        let mut create = command("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]);
+        output(create.arg(base).args(&hardware.disks))?;
+        Ok(hardware)
+    }
+
+    /// A machine whose root disk is a copy of an overlay with kept states in it.
+    pub fn copy(image: &Image, overlay: &Path, pace: Pace, directory: &Path) -> Result<Self> {
+        let hardware = Self::with_disk(image, pace, directory)?;
+        output(command("cp", COPY).arg(overlay).args(&hardware.disks))?;
+        Ok(hardware)
+    }
+
+    fn with_disk(image: &Image, pace: Pace, directory: &Path) -> Result<Self> {
+        if directory.exists() {
+            fs::remove_dir_all(directory).with_context(|| format!("removing {}", directory.display()))?;
+        }
         fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
         let disk = directory.join("root.qcow2");
-        output(command("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(base).arg(&disk))?;
         Ok(Self {
-            accelerator,
+            pace,
             kernel: image.kernel.clone(),
             initrd: image.initrd.clone(),
             disks: vec![disk],
@@ -149,9 +168,10 @@ fn recorded(disk: &Path, writes: &Path) -> String {
 
 fn arguments(hardware: &Hardware) -> Vec<String> {
     let text = |path: &Path| path.display().to_string();
-    let mut arguments: Vec<String> = hardware.accelerator.options().map(str::to_owned).to_vec();
+    let mut arguments: Vec<String> = hardware.pace.accelerator.options().map(str::to_owned).to_vec();
     let mut add = |parts: &[&str]| arguments.extend(parts.iter().map(|part| (*part).to_owned()));
-    add(&["-smp", "2", "-m", "1024", "-nodefaults", "-no-user-config", "-display", "none"]);
+    add(&["-smp", &hardware.pace.processors().to_string()]);
+    add(&["-m", "1024", "-nodefaults", "-no-user-config", "-display", "none"]);
     add(&["-rtc", "base=utc,clock=host"]);
     add(&["-kernel", &text(&hardware.kernel), "-initrd", &text(&hardware.initrd)]);
     add(&["-append", &format!("{KERNEL_WORDS} {}", hardware.kernel_words)]);

@@ -11,6 +11,7 @@ mod command;
 mod demo;
 mod host;
 mod image;
+mod kit;
 mod machine;
 mod manifest;
 mod network;
@@ -20,6 +21,9 @@ mod power;
 mod progress;
 mod qmp;
 mod scenario;
+mod schedule;
+mod seed;
+mod unprivileged;
 mod workspace;
 
 use std::process::ExitCode;

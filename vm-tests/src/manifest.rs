@@ -1,10 +1,12 @@
 //! What `/etc` is: every path with type, mode, owner, size, content, link target, attributes and hard links.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
 use crate::node::Node;
+use crate::progress::took;
 
 /// One line per path; the paths are the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,7 +16,9 @@ pub struct Manifest {
 
 /// Reads the manifest with the guest's own tools, in one call.
 pub fn read(node: &mut Node) -> Result<Manifest> {
+    let since = Instant::now();
     let text = node.ok(&command("etc", &[])).context("reading /etc")?;
+    took("reading all of /etc", since);
     parse(&text)
 }
 

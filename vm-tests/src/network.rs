@@ -91,9 +91,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Makes the namespaces, and removes those of dead processes first.
+    /// Makes the namespaces; the label is the node's alone in this process.
     pub fn create(label: &str) -> Result<Self> {
-        remove_leftovers()?;
         let network = Self { prefix: format!("{PREFIX}{}-{label}", std::process::id()) };
         network.build().context("making the network namespaces")?;
         Ok(network)
@@ -193,11 +192,16 @@ pub fn remove_own() {
     }
 }
 
-fn remove_leftovers() -> Result<()> {
+/// Removes the namespaces of dead processes.
+pub fn sweep() -> Result<()> {
     for name in names()? {
         let owner = owner(&name);
         if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
-            ip(&["netns", "delete", &name])?;
+            // Another run may be sweeping, too: what matters is that it is gone.
+            let removed = ip(&["netns", "delete", &name]);
+            if names()?.contains(&name) {
+                removed?;
+            }
         }
     }
     Ok(())

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
-use crate::accelerator::Accelerator;
+use crate::accelerator::Pace;
 use crate::agent::{Agent, Output};
 use crate::command::{command, output};
 use crate::image::Image;
-use crate::machine::{Hardware, Machine};
+use crate::machine::{COPY, Hardware, Machine};
 use crate::manifest::{self, Manifest};
 use crate::network::{Network, Reach, Side};
-use crate::progress::say;
+use crate::progress::{say, took};
+use crate::seed::{Seed, seeded};
 use crate::workspace::{KeyPair, Workspace};
 
 /// Seconds a command may take natively.
@@ -21,11 +22,11 @@ const COMMAND: u64 = 60;
 /// Seconds a boot may take natively.
 const BOOT: u64 = 90;
 
-/// A file that lies on the node's disk before its first boot.
-pub struct Seed {
-    pub path: &'static str,
-    pub mode: u32,
-    pub content: Vec<u8>,
+/// States of a node on the disk: other nodes start from a copy.
+#[derive(Clone)]
+pub struct Kept {
+    overlay: PathBuf,
+    states: BTreeMap<String, usize>,
 }
 
 /// One guest with its disks and wires.
@@ -45,36 +46,54 @@ impl Node {
     pub fn boot(
         workspace: &Workspace,
         image: &Image,
-        accelerator: Accelerator,
+        pace: Pace,
         name: &str,
         seeds: &[Seed],
     ) -> Result<Self> {
         let directory = workspace.run_directory().join(name);
-        std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
         let base =
             if seeds.is_empty() { image.disk.clone() } else { seeded(&image.disk, &directory, seeds)? };
-        let hardware = Hardware::new(image, &base, accelerator, &directory)?;
-        Self::start_on(workspace, name, hardware)
+        let hardware = Hardware::new(image, &base, pace, &directory)?;
+        let mut node = Self::new(workspace, hardware, name)?;
+        node.start(None)?;
+        Ok(node)
     }
 
-    /// The same on a base disk of the caller's, with every write to it logged.
+    /// Makes a switched-off node with the states of another one: `restore` starts it.
+    pub fn from_kept(
+        workspace: &Workspace,
+        image: &Image,
+        pace: Pace,
+        name: &str,
+        kept: &Kept,
+    ) -> Result<Self> {
+        let directory = workspace.run_directory().join(name);
+        let hardware = Hardware::copy(image, &kept.overlay, pace, &directory)?;
+        let mut node = Self::new(workspace, hardware, name)?;
+        node.states.clone_from(&kept.states);
+        Ok(node)
+    }
+
+    /// A node on a base disk of the caller's, with every write to it logged.
     pub fn boot_recorded(
         workspace: &Workspace,
         image: &Image,
-        accelerator: Accelerator,
+        pace: Pace,
         name: &str,
         base: &Path,
         writes: &Path,
     ) -> Result<Self> {
         let directory = workspace.run_directory().join(name);
-        let mut hardware = Hardware::new(image, base, accelerator, &directory)?;
+        let mut hardware = Hardware::new(image, base, pace, &directory)?;
         std::fs::write(writes, []).with_context(|| format!("creating {}", writes.display()))?;
         hardware.writes = Some(writes.to_owned());
-        Self::start_on(workspace, name, hardware)
+        let mut node = Self::new(workspace, hardware, name)?;
+        node.start(None)?;
+        Ok(node)
     }
 
-    fn start_on(workspace: &Workspace, name: &str, hardware: Hardware) -> Result<Self> {
-        let mut node = Self {
+    fn new(workspace: &Workspace, hardware: Hardware, name: &str) -> Result<Self> {
+        Ok(Self {
             name: name.to_owned(),
             hardware,
             network: Network::create(name)?,
@@ -82,9 +101,7 @@ impl Node {
             agent: None,
             root_key: workspace.key("root")?,
             states: BTreeMap::new(),
-        };
-        node.start(None)?;
-        Ok(node)
+        })
     }
 
     /// Starts the machine on its disks and waits for the agent.
@@ -183,7 +200,9 @@ impl Node {
 
     /// Waits until systemd has nothing left to start.
     pub fn wait_until_up(&mut self) -> Result<()> {
+        let since = Instant::now();
         let state = self.run_within("systemctl is-system-running --wait", 600)?;
+        took("until all units had started", since);
         let state = state.stdout.trim();
         if state != "running" && state != "degraded" {
             bail!("the guest is {state} after its boot");
@@ -193,6 +212,7 @@ impl Node {
 
     /// Restarts the guest in order and waits for its agent.
     pub fn reboot(&mut self) -> Result<()> {
+        let since = Instant::now();
         let before = self.boot_id()?;
         self.ok("systemctl --no-block reboot")?;
         let deadline = Instant::now() + self.limit(BOOT);
@@ -201,6 +221,7 @@ impl Node {
             let patience = deadline.saturating_duration_since(Instant::now());
             self.synchronise(patience).context("rebooting the guest")?;
             if self.boot_id().is_ok_and(|id| id != before) {
+                took("a reboot", since);
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -225,7 +246,10 @@ impl Node {
 
     /// Starts the machine again on the same disks.
     pub fn power_on(&mut self) -> Result<()> {
-        self.start(None)
+        let since = Instant::now();
+        self.start(None)?;
+        took("a boot", since);
+        Ok(())
     }
 
     /// Starts the machine again with more words on its kernel's command line, which stay for later starts.
@@ -251,6 +275,23 @@ impl Node {
         machine.qmp.monitor(&format!("savevm {name}"))?;
         self.states.insert(name.to_owned(), self.hardware.disks.len());
         Ok(())
+    }
+
+    /// Copies the disk with the states kept so far, for other nodes.
+    pub fn keep(&mut self, overlay: &Path) -> Result<Kept> {
+        self.check()?;
+        let machine = self.machine.as_mut().context("the node is switched off")?;
+        // QEMU writes all it has of the disk when it stops the guest.
+        machine.qmp.monitor("stop")?;
+        let copied = output(command("cp", COPY).args(&self.hardware.disks).arg(overlay));
+        machine.qmp.monitor("cont")?;
+        copied.context("copying the disk of a kept state")?;
+        Ok(Kept { overlay: overlay.to_owned(), states: self.states.clone() })
+    }
+
+    /// Whether a state was kept under this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.states.contains_key(name)
     }
 
     /// Goes back to a kept state, also after a power cut.
@@ -332,7 +373,7 @@ impl Node {
 
     /// A time limit for this node.
     pub fn limit(&self, seconds: u64) -> Duration {
-        self.hardware.accelerator.limit(seconds)
+        self.hardware.pace.limit(seconds)
     }
 }
 
@@ -368,30 +409,3 @@ const SSH_OPTIONS: &[&str] = &[
     "-o",
     "ConnectTimeout=60",
 ];
-
-/// A copy of a root file system with files put into it, before anything has booted from it.
-pub fn seeded(disk: &Path, directory: &Path, seeds: &[Seed]) -> Result<PathBuf> {
-    let copy = directory.join("seeded.raw");
-    output(command("cp", ["--sparse=always", "--reflink=auto"]).arg(disk).arg(&copy))?;
-    let mut script = String::new();
-    for (number, seed) in seeds.iter().enumerate() {
-        let source = directory.join(format!("seed{number}"));
-        std::fs::write(&source, &seed.content).context("writing a seed")?;
-        // debugfs writes with the caller's mode and owner: both are set afterwards.
-        script.push_str(&format!(
-            "write {source} {path}\nsif {path} mode 0{mode:o}\nsif {path} uid 0\nsif {path} gid 0\n",
-            source = source.display(),
-            path = seed.path,
-            mode = 0o100_000 | seed.mode
-        ));
-    }
-    let file = directory.join("seeds.debugfs");
-    std::fs::write(&file, script).context("writing a script for debugfs")?;
-    let done = command("debugfs", ["-w", "-f"]).arg(&file).arg(&copy).output().context("running debugfs")?;
-    let complaints = String::from_utf8_lossy(&done.stderr);
-    // debugfs ends with success whatever happened; beyond its version it complains on this channel.
-    if complaints.lines().any(|line| !line.starts_with("debugfs ")) {
-        bail!("putting files into the guest's disk: {}", complaints.trim());
-    }
-    Ok(copy)
-}

@@ -1,4 +1,4 @@
-//! The scenarios: what a node must be after each of them, and the order that boots least.
+//! The scenarios: what a node must be after each of them, and the order they run in.
 
 pub mod hook;
 pub mod kept;
@@ -17,12 +17,10 @@ mod power;
 mod rollback;
 mod source;
 
-use std::time::{Duration, Instant};
-
 use anyhow::Result;
 
 use crate::bench::Bench;
-use crate::progress::{say, seconds};
+use crate::kit::State;
 
 /// One test in a virtual machine.
 pub struct Scenario {
@@ -32,21 +30,37 @@ pub struct Scenario {
     pub proves: &'static str,
     /// Too long for the ordinary test run.
     pub long: bool,
+    /// The kept state it begins with; whoever is the first to need one makes it. None for a node of its own.
+    pub state: Option<State>,
     /// The test.
     pub run: fn(&mut Bench) -> Result<()>,
 }
 
 /// A scenario of the ordinary test run.
 const fn short(name: &'static str, proves: &'static str, run: fn(&mut Bench) -> Result<()>) -> Scenario {
-    Scenario { name, proves, long: false, run }
+    Scenario { name, proves, long: false, state: Some(State::Fresh), run }
 }
 
 /// A scenario of `test --full`.
 const fn long(name: &'static str, proves: &'static str, run: fn(&mut Bench) -> Result<()>) -> Scenario {
-    Scenario { name, proves, long: true, run }
+    Scenario { name, proves, long: true, state: Some(State::Fresh), run }
 }
 
-/// Every scenario, in an order in which the expensive first boot happens once.
+impl Scenario {
+    /// It begins with a node directly after a first boot.
+    const fn committed(mut self) -> Self {
+        self.state = Some(State::Committed);
+        self
+    }
+
+    /// It boots a node of its own.
+    const fn own(mut self) -> Self {
+        self.state = None;
+        self
+    }
+}
+
+/// Every scenario. Workers take them in this order: what many wait for comes first, what is short comes last.
 pub const ALL: &[Scenario] = &[
     short(
         "ground",
@@ -58,15 +72,19 @@ pub const ALL: &[Scenario] = &[
         "first-boot",
         "1: unattended through PVE's own unit (A1 A3 A4 A5 A6 B1-B6 E2-E4 H2 J1)",
         first::unattended,
-    ),
-    short("again", "3: a second apply has an empty plan and touches nothing (J3)", again::empty_plan),
-    short("reboot", "2: all of it survives a reboot, the hook does not run again (E4 J1 J5)", again::reboot),
-    short("rollback", "7: a committed run is taken back whole (J3)", rollback::whole),
+    )
+    .committed(),
+    short("again", "3: a second apply has an empty plan and touches nothing (J3)", again::empty_plan)
+        .committed(),
+    short("reboot", "2: all of it survives a reboot, the hook does not run again (E4 J1 J5)", again::reboot)
+        .committed(),
+    short("rollback", "7: a committed run is taken back whole (J3)", rollback::whole).committed(),
     short(
         "rollback-kept",
         "7: what somebody changed since is listed and kept, unless --force (J3)",
         rollback::kept,
-    ),
+    )
+    .committed(),
     short(
         "gate-sshd",
         "4: the gate of a tool that was there fails, nothing is touched (B1 J3 J5)",
@@ -97,7 +115,8 @@ pub const ALL: &[Scenario] = &[
         "power-cuts",
         "the power goes at ten flushes that matter, and between flushes: wholly old or wholly new (J1 J3)",
         power::few,
-    ),
+    )
+    .own(),
     short(
         "unauthorised-source",
         "8: a package source answers 401, the run goes on and says so (H1 H2)",
@@ -113,72 +132,32 @@ pub const ALL: &[Scenario] = &[
         "power-flushes",
         "the power goes at 200 flushes of a first boot, and between flushes: wholly old or wholly new (J1 J3)",
         power::many,
-    ),
+    ).own(),
     long(
         "power-xfs",
         "the power goes at flushes of a first boot on XFS: wholly old or wholly new (J1 J3)",
         power::xfs,
-    ),
+    ).own(),
     long(
         "power-btrfs",
         "the power goes at flushes of a first boot on btrfs: wholly old or wholly new (J1 J3)",
         power::btrfs,
-    ),
+    ).own(),
     short(
         "fault-processes",
         "signals, killed tools and a second instance in the middle of a run (J1 J3)",
         fault::processes,
-    ),
-    short("fault-disk", "a disk that is full or turns read-only in the middle of a run (J1 J3)", fault::disk),
+    ).own(),
+    short("fault-disk", "a disk that is full or turns read-only in the middle of a run (J1 J3)", fault::disk).own(),
     short(
         "fault-state",
         "state that is torn, gone, damaged or newer at the boot after a crash (J1 J3)",
         fault::state,
-    ),
+    ).own(),
     long(
         "power-kills",
         "6: QEMU killed at 20 moments of a run: wholly old or wholly new (J1 J3)",
         kills::spread,
     ),
-    long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended),
+    long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended).own(),
 ];
-
-/// Passed and failed scenarios.
-#[derive(Default)]
-pub struct Tally {
-    pub passed: u32,
-    pub failed: Vec<&'static str>,
-}
-
-/// Runs the chosen scenarios, each from its own kept state, and goes on after a failure.
-pub fn run(bench: &mut Bench, chosen: &[&Scenario]) -> Tally {
-    let mut tally = Tally::default();
-    let mut times: Vec<(&str, Duration)> = Vec::new();
-    for (number, scenario) in chosen.iter().enumerate() {
-        say(format_args!("\n[{}/{}] {}: {}", number + 1, chosen.len(), scenario.name, scenario.proves));
-        let since = Instant::now();
-        match (scenario.run)(bench) {
-            Ok(()) => {
-                tally.passed += 1;
-                say(format_args!("  passed: {} ({})", scenario.name, seconds(since.elapsed())));
-            }
-            Err(error) => {
-                tally.failed.push(scenario.name);
-                say(format_args!("  FAILED: {} ({}): {error:#}", scenario.name, seconds(since.elapsed())));
-                match bench.keep_evidence(scenario.name) {
-                    Ok(place) => {
-                        say(format_args!("  serial log, journal and status are in {}", place.display()))
-                    }
-                    Err(error) => say(format_args!("  evidence could not be kept: {error:#}")),
-                }
-            }
-        }
-        times.push((scenario.name, since.elapsed()));
-    }
-    say("");
-    for (name, took) in times {
-        let outcome = if tally.failed.contains(&name) { "FAILED" } else { "ok" };
-        say(format_args!("{name:<22} {outcome:<7} {}", seconds(took)));
-    }
-    tally
-}

@@ -133,6 +133,24 @@ fn b4_only_names_that_the_installed_sshd_knows_are_written() {
 }
 
 #[test]
+fn a6_strict_makes_a_short_rsa_host_key_anew_but_not_on_a_cluster_member() {
+    let mut profile = Profile::example();
+    profile.ssh.algorithms = Algorithms::Strict;
+    let asks = |facts: &Facts| {
+        let proposal = Ssh.propose(&profile, facts).ok().unwrap();
+        let made = proposal.changes.iter().any(|(_, change)| matches!(change, Change::HostKey(_)));
+        (made, proposal.warnings)
+    };
+    let short = Facts { rsa_host_key_bits: Some(3072), ..Facts::example() };
+    assert_eq!(asks(&short), (true, Vec::new()));
+    assert_eq!(asks(&Facts::example()), (false, Vec::new()), "there is no RSA host key");
+    let member = Facts { cluster_member: true, ..short };
+    let warning =
+        "strict: the RSA host key keeps its 3072 bits, as the other nodes of the cluster know it".to_owned();
+    assert_eq!(asks(&member), (false, vec![warning]));
+}
+
+#[test]
 fn b4_strict_is_what_the_policies_of_ssh_audit_want() {
     let mut profile = Profile::example();
     profile.ssh.algorithms = Algorithms::Strict;
@@ -149,8 +167,6 @@ fn b4_strict_is_what_the_policies_of_ssh_audit_want() {
         line(&profile, &facts, "HostKeyAlgorithms"),
         "HostKeyAlgorithms ssh-ed25519,rsa-sha2-512,rsa-sha2-256"
     );
-    let warnings = Ssh.propose(&profile, &facts).ok().unwrap().warnings;
-    assert_eq!(warnings, ["strict: the RSA host key is not made anew with 4096 bits in this version"]);
     let old = Facts { openssh: "9.2".to_owned(), ssh_key_exchanges: Vec::new(), ..Facts::example() };
     assert_eq!(
         line(&profile, &old, "MACs"),

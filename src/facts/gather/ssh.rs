@@ -1,6 +1,7 @@
 //! What the SSH server is and says: its effective configuration, its algorithms, its host keys.
 
 use super::{output, text};
+use crate::change;
 use crate::facts::{Facts, fingerprint};
 use crate::gate::{self, SSHD_PROGRAM};
 use crate::node::Node;
@@ -10,6 +11,8 @@ const SSH_PROGRAM: &str = "/usr/bin/ssh";
 const SYSTEMCTL_PROGRAM: &str = "/usr/bin/systemctl";
 const SSHD_CONFIG_PATH: &str = "/etc/ssh/sshd_config";
 const SSH_DIR: &str = "/etc/ssh";
+/// The RSA host key, which PVE publishes.
+pub const RSA_HOST_KEY_PATH: &str = "/etc/ssh/ssh_host_rsa_key";
 const DROP_IN_PATH: &str = "/etc/ssh/sshd_config.d/00-firstlight.conf";
 
 pub(super) fn gather(node: &dyn Node, facts: &mut Facts) {
@@ -18,12 +21,18 @@ pub(super) fn gather(node: &dyn Node, facts: &mut Facts) {
     facts.ssh_key_exchanges = output(node, SSH_PROGRAM, &["-Q", "kex"]).lines().map(str::to_owned).collect();
     facts.ssh_socket = output(node, SYSTEMCTL_PROGRAM, &["is-active", "ssh.socket"]).trim() == "active";
     facts.sshd_includes_drop_ins = includes_drop_ins(&text(node, SSHD_CONFIG_PATH));
-    for name in node.list(Path::new(SSH_DIR)).unwrap_or_default() {
-        let name = name.to_string_lossy();
-        if name.starts_with("ssh_host_") && name.ends_with("_key.pub") {
-            facts.host_keys.extend(host_key(&text(node, &format!("{SSH_DIR}/{name}"))));
-        }
-    }
+    facts.host_keys = host_keys(node);
+    facts.rsa_host_key_bits = change::host_key_bits(node, Path::new(RSA_HOST_KEY_PATH)).ok().flatten();
+}
+
+/// Algorithm and fingerprint of every host key.
+pub fn host_keys(node: &dyn Node) -> Vec<(String, String)> {
+    let names = node.list(Path::new(SSH_DIR)).unwrap_or_default();
+    let names = names.iter().map(|name| name.to_string_lossy());
+    names
+        .filter(|name| name.starts_with("ssh_host_") && name.ends_with("_key.pub"))
+        .filter_map(|name| host_key(&text(node, &format!("{SSH_DIR}/{name}"))))
+        .collect()
 }
 
 /// Lines of `sshd -T`: a lower-case key and the rest.

@@ -33,6 +33,8 @@ pub enum Inverse {
         /// What it was.
         value: String,
     },
+    /// Publish the SSH host keys again once the files are back.
+    HostKey,
     /// Bring UFW's run-time state back.
     Ufw {
         /// Whether it filtered before.
@@ -73,6 +75,7 @@ impl Inverse {
                 fields.push(("name", name.clone()));
                 fields.push(("value", value.clone()));
             }
+            Self::HostKey => fields.push(("inverse", "host-key".to_owned())),
             Self::Ufw { active } => {
                 fields.push(("inverse", "ufw".to_owned()));
                 fields.push(("active", flag(*active)));
@@ -89,6 +92,7 @@ impl Inverse {
             "unit" => Self::Unit { name: fields.text("name")?, active: fields.flag("active")? },
             "reload" => Self::Reload(fields.text("name")?),
             "kernel" => Self::Kernel { name: fields.text("name")?, value: fields.text("value")? },
+            "host-key" => Self::HostKey,
             "ufw" => Self::Ufw { active: fields.flag("active")? },
             _ => return None,
         })

@@ -86,6 +86,15 @@ impl Release {
             Self::Bookworm => "bookworm",
         }
     }
+
+    /// What the initial RAM disk needs to see the root file system: Debian 13's cloud kernel has virtio on PCI built
+    /// in, Debian 12's has it as a module.
+    fn modules(self) -> &'static str {
+        match self {
+            Self::Trixie => "virtio_blk\next4\n",
+            Self::Bookworm => "virtio_pci\nvirtio_blk\next4\n",
+        }
+    }
 }
 
 /// A file of the image.
@@ -119,7 +128,7 @@ impl Recipe {
         Self {
             release,
             packages: PACKAGES,
-            files: files(root_key),
+            files: files(release, root_key),
             links: vec![
                 // As PVE's installer leaves it: the keys live in the cluster file system.
                 ("/root/.ssh/authorized_keys", "/etc/pve/priv/authorized_keys"),
@@ -162,7 +171,7 @@ fn commands() -> Vec<Vec<&'static str>> {
     commands
 }
 
-fn files(root_key: &str) -> Vec<File> {
+fn files(release: Release, root_key: &str) -> Vec<File> {
     let file = |path, mode, text: &str| File { path, mode, text: text.to_owned() };
     vec![
         file("/etc/hostname", 0o644, "pve1\n"),
@@ -178,7 +187,7 @@ fn files(root_key: &str) -> Vec<File> {
         File { path: "/etc/network/interfaces", mode: 0o644, text: interfaces() },
         // Enough to mount the root file system: a small initial RAM disk boots twice as fast.
         file("/etc/initramfs-tools/conf.d/vm-tests.conf", 0o644, "MODULES=list\nCOMPRESS=gzip\n"),
-        file("/etc/initramfs-tools/modules", 0o644, "virtio_blk\next4\n"),
+        file("/etc/initramfs-tools/modules", 0o644, release.modules()),
         File { path: "/etc/pve/priv/authorized_keys", mode: 0o600, text: format!("{root_key}\n") },
         file("/etc/apt/sources.list.d/debian.sources", 0o644, SOURCES),
         file(

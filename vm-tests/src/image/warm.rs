@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::Image;
-use crate::accelerator::Accelerator;
+use crate::accelerator::{Accelerator, Pace};
 use crate::command::{command, output};
 use crate::node::Node;
 use crate::progress::Step;
@@ -17,9 +17,9 @@ use crate::workspace::Workspace;
 
 /// Boots the unfinished image once and puts the profiles its kernel wants into the tree.
 pub fn compile_profiles(workspace: &Workspace, image: &Image, tree: &Path) -> Result<()> {
-    let accelerator = Accelerator::detect(workspace, image)?;
+    let pace = Pace { accelerator: Accelerator::detect(workspace, image)?, jobs: 1 };
     let step = Step::begin("booting the image once, for compiled AppArmor profiles");
-    let mut node = Node::boot(workspace, image, accelerator, "warm", &[])?;
+    let mut node = Node::boot(workspace, image, pace, "warm", &[])?;
     node.wait_for("the profiles are compiled", 60, "systemctl --quiet is-active apparmor.service")?;
     node.ok("tar -C / -czf /root/profiles.tar.gz var/cache/apparmor")?;
     let archive = node.get("/root/profiles.tar.gz")?;

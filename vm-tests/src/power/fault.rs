@@ -8,9 +8,9 @@ use anyhow::{Context, Result, ensure};
 use super::judge::State;
 use super::lab::Lab;
 use crate::bench::Bench;
-use crate::image::{Image, Release};
-use crate::node;
+use crate::image::Release;
 use crate::progress::{say, seconds};
+use crate::seed::seeded;
 
 /// One thing that goes wrong. Everything is shell, run as root in the node.
 pub struct Fault {
@@ -62,12 +62,12 @@ pub const PLAIN: Fault = Fault {
 /// Makes every fault happen to a node of its own, and says how each ended.
 pub fn all(bench: &mut Bench, name: &str, faults: &[Fault]) -> Result<()> {
     let workspace = bench.workspace().clone();
-    let image = Image::obtain(&workspace, Release::Trixie)?;
+    let (image, _) = bench.image(Release::Trixie)?;
     let seeds = bench.seeds()?;
     let answer = std::fs::read(&bench.payload()?.answer).context("reading the answer")?;
     let directory = workspace.run_directory().join(name);
     std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
-    let base = node::seeded(&image.disk, &directory, &seeds)?;
+    let base = seeded(&image.disk, &directory.join("disk"), &seeds)?;
     let wrong = Lab::enter(&directory.join("lab"), |lab| {
         let stage = Stage::set(lab, &base, &answer)?;
         let mut wrong = Vec::new();

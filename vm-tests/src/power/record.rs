@@ -7,14 +7,14 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::accelerator::Accelerator;
 use crate::bench::Bench;
 use crate::command::{command, on_path, output};
 use crate::host;
-use crate::image::{Image, Release};
-use crate::node::{self, Node};
+use crate::image::Release;
+use crate::node::Node;
 use crate::progress::{Step, say};
 use crate::scenario::hook;
+use crate::seed::seeded;
 
 /// The disk before the boot, and all that was written to it from then on.
 pub struct Recording {
@@ -31,7 +31,7 @@ impl Recording {
         static MAKING: Mutex<()> = Mutex::new(());
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let workspace = bench.workspace().clone();
-        let mut image = Image::obtain(&workspace, Release::Trixie)?;
+        let (mut image, pace) = bench.image(Release::Trixie)?;
         let mut hasher = Sha256::new();
         hasher.update(fs::read(&bench.payload()?.first_boot).context("reading the baked executable")?);
         hasher.update(image.disk.as_os_str().as_encoded_bytes());
@@ -50,20 +50,13 @@ impl Recording {
         let unfinished = Self { base: work.path().join("base.raw"), writes: work.path().join("writes.log") };
         let seeds = bench.seeds()?;
         let step = Step::begin(format!("recording the writes of a whole first boot ({})", kind.name()));
-        let seeded = node::seeded(&image.disk, work.path(), &seeds)?;
+        let seeded = seeded(&image.disk, &work.path().join("disk"), &seeds)?;
         fs::rename(seeded, &unfinished.base).context("keeping the disk before the boot")?;
-        let accelerator = Accelerator::detect(&workspace, &image)?;
         if kind != FileSystem::Ext4 {
             image.initrd = convert(&unfinished.base, kind, work.path())?;
         }
-        let mut node = Node::boot_recorded(
-            &workspace,
-            &image,
-            accelerator,
-            kind.name(),
-            &unfinished.base,
-            &unfinished.writes,
-        )?;
+        let mut node =
+            Node::boot_recorded(&workspace, &image, pace, kind.name(), &unfinished.base, &unfinished.writes)?;
         let end = hook::wait_for_end(&mut node)?;
         ensure!(end.state == "active", "the recorded first boot is {} ({})", end.state, end.status);
         node.ok("sync")?;

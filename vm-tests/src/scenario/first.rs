@@ -27,7 +27,7 @@ const SSHD: &[&str] = &[
 
 /// The hook ran from its unit at the first boot, and the node is what the answer wants.
 pub fn unattended(bench: &mut Bench) -> Result<()> {
-    let node = bench.first_boot()?;
+    let node = bench.committed()?;
     let end = hook::wait_for_end(node)?;
     let status = hook::expect_committed(node, &end)?;
     ensure!(
