@@ -236,8 +236,10 @@ pub fn undo(node: &dyn Node, names: &[String]) -> Result<()> {
     // configured goes anyway. Stopping what runs needs the policy gone.
     hold_services(node)?;
     let configured = dpkg(node, &["--force-confdef", "--force-confold", "--configure", "-a"]);
+    let finished = finish_unpacking(node, names);
     release_services(node)?;
     configured?;
+    finished?;
     let states = states(node)?;
     let gone = |state: &str| state.ends_with(" not-installed");
     let present: Vec<&str> = states
@@ -258,6 +260,19 @@ pub fn undo(node: &dyn Node, names: &[String]) -> Result<()> {
         .hint(format!("dpkg --purge {}", present.join(" "))))
 }
 
+/// dpkg knows the files of a package only once all are unpacked: what it leaves when it is killed before that, no
+/// purge takes away. The call that was cut off is made again to its end, from what it had fetched; where that fails,
+/// the purge does what it can.
+fn finish_unpacking(node: &dyn Node, names: &[String]) -> Result<()> {
+    let cut_off = |(name, state): &(String, String)| {
+        names.contains(name) && (state.contains(" reinstreq ") || state.ends_with(" half-installed"))
+    };
+    if states(node)?.iter().any(cut_off) {
+        node.run(&apt(&["-f"], names))?;
+    }
+    Ok(())
+}
+
 /// Runs dpkg, and waits while somebody else holds its lock.
 fn dpkg(node: &dyn Node, arguments: &[&str]) -> Result<Output> {
     let invocation =
@@ -265,7 +280,8 @@ fn dpkg(node: &dyn Node, arguments: &[&str]) -> Result<Output> {
     let mut waited = 0;
     loop {
         let output = node.run(&invocation)?;
-        let locked = !output.success() && output.stderr.contains("was locked by another process");
+        // "… was locked by another process", or the name of it.
+        let locked = !output.success() && output.stderr.contains("lock was locked by ");
         if !locked || waited >= PATIENCE_SECONDS {
             return Ok(output);
         }

@@ -40,7 +40,8 @@ pub fn cuts(
     let points = choose(&run)?;
     let since = std::time::Instant::now();
     let directory = bench.workspace().run_directory();
-    let share = points.len().div_ceil(if points.len() > 20 { LABS } else { 1 });
+    let labs = if kind == FileSystem::Ext4 && points.len() > 20 { LABS } else { 1 };
+    let share = points.len().div_ceil(labs);
     let outcomes = std::thread::scope(|scope| {
         let labs: Vec<_> = points
             .chunks(share)
@@ -49,7 +50,7 @@ pub fn cuts(
                 let (log, run, base, product) = (&log, &run, &recording.base, &product);
                 let directory = directory.join(format!("{name}-{number}"));
                 scope.spawn(move || {
-                    Lab::enter(&directory, |lab| {
+                    Lab::enter(&directory, kind, |lab| {
                         let mut judge = Judge::new(lab, log, run, base, product)?;
                         judge::all(&mut judge, points, log)
                     })

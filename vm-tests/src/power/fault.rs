@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::judge::State;
 use super::lab::Lab;
+use super::record::FileSystem;
 use crate::bench::Bench;
 use crate::image::Release;
 use crate::progress::{say, seconds};
@@ -68,7 +69,7 @@ pub fn all(bench: &mut Bench, name: &str, faults: &[Fault]) -> Result<()> {
     let directory = workspace.run_directory().join(name);
     std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
     let base = seeded(&image.disk, &directory.join("disk"), &seeds)?;
-    let wrong = Lab::enter(&directory.join("lab"), |lab| {
+    let wrong = Lab::enter(&directory.join("lab"), FileSystem::Ext4, |lab| {
         let stage = Stage::set(lab, &base, &answer)?;
         let mut wrong = Vec::new();
         for (number, fault) in faults.iter().enumerate() {
@@ -112,7 +113,8 @@ first_record() {
     printf '%s\\t%s\\n%s\\n' \"$(printf %s \"$body\" | sha256sum | cut -c 1-16)\" \"$body\" \"$rest\" > $journal
 }
 ";
-const HOOK: &str = "/var/lib/proxmox-first-boot/proxmox-first-boot fully-up";
+/// PVE's hook as its unit starts it.
+pub const HOOK: &str = "/var/lib/proxmox-first-boot/proxmox-first-boot fully-up";
 
 impl<'a> Stage<'a> {
     /// Looks at the node before, and after a run in which nothing goes wrong.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sched::{CloneFlags, unshare};
 
+use super::record::FileSystem;
 use crate::command::{command, output};
 use crate::unprivileged::is_real_root;
 
@@ -17,6 +18,7 @@ const ROOM: &str = "size=6g,mode=0700";
 /// The place where disks are mounted.
 pub struct Lab {
     directory: PathBuf,
+    kind: FileSystem,
 }
 
 /// What a program of the guest returned.
@@ -27,14 +29,18 @@ pub struct Ran {
 
 impl Lab {
     /// Runs `act` in a lab on a thread of its own.
-    pub fn enter<T: Send>(directory: &Path, act: impl FnOnce(&Self) -> Result<T> + Send) -> Result<T> {
+    pub fn enter<T: Send>(
+        directory: &Path,
+        kind: FileSystem,
+        act: impl FnOnce(&Self) -> Result<T> + Send,
+    ) -> Result<T> {
         std::thread::scope(|scope| {
-            let thread = scope.spawn(|| act(&Self::open(directory)?));
+            let thread = scope.spawn(|| act(&Self::open(directory, kind)?));
             thread.join().unwrap_or_else(|_| bail!("a thread of the harness has panicked"))
         })
     }
 
-    fn open(directory: &Path) -> Result<Self> {
+    fn open(directory: &Path, kind: FileSystem) -> Result<Self> {
         ensure!(
             is_real_root(),
             "replaying a disk needs the machine's root: loop devices cannot be had in a user namespace"
@@ -43,7 +49,7 @@ impl Lab {
         unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace")?;
         output(&mut command("mount", ["--make-rprivate", "/"]))?;
         output(command("mount", ["-t", "tmpfs", "-o", ROOM, "tmpfs"]).arg(directory))?;
-        let lab = Self { directory: directory.to_owned() };
+        let lab = Self { directory: directory.to_owned(), kind };
         fs::create_dir(lab.root()).context("making a mount point")?;
         Ok(lab)
     }
@@ -60,10 +66,16 @@ impl Lab {
 
     /// Mounts a disk, acts, and unmounts it whatever came of it.
     pub fn mounted<T>(&self, disk: &Path, act: impl FnOnce() -> Result<T>) -> Result<T> {
-        output(command("mount", ["-o", "loop"]).arg(disk).arg(self.root()))
+        // Copies of one disk have one identity, which XFS and btrfs want to see once.
+        let options = if self.kind == FileSystem::Xfs { "loop,nouuid" } else { "loop" };
+        output(command("mount", ["-o", options]).arg(disk).arg(self.root()))
             .context("mounting a replayed disk (the host's kernel needs loop devices and its file system)")?;
         let outcome = act();
         let ended = output(command("umount", ["--recursive"]).arg(self.root()));
+        if self.kind == FileSystem::Btrfs {
+            // Nothing to forget is a failure to it.
+            let _ = output(&mut command("btrfs", ["device", "scan", "--forget"]));
+        }
         let value = outcome?;
         ended.context("unmounting a replayed disk")?;
         Ok(value)

@@ -172,8 +172,15 @@ impl Run {
 
 /// The whole records in some data; where they begin does not matter.
 fn records(data: &[u8]) -> Vec<journal::Record> {
-    if data.first().is_none_or(|byte| *byte == 0) || !data.windows(4).any(|window| window == b"\tat=") {
+    if !data.windows(4).any(|window| window == b"\tat=") {
         return Vec::new();
     }
-    data.split(|byte| *byte == b'\n').filter_map(journal::record).collect()
+    data.split(|byte| *byte == b'\n').filter_map(tail).collect()
+}
+
+/// The record that a line ends with: btrfs keeps small files among other things.
+fn tail(line: &[u8]) -> Option<journal::Record> {
+    let time = line.windows(4).position(|window| window == b"\tat=")?;
+    let verb = line.get(..time)?.iter().rposition(|byte| *byte == b'\t')?;
+    journal::record(line.get(verb.checked_sub(16)?..)?)
 }

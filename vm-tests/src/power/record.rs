@@ -7,14 +7,19 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
+use super::disk::Disk;
+use super::fault::HOOK;
+use super::lab::Lab;
+use crate::accelerator::Pace;
 use crate::bench::Bench;
 use crate::command::{command, on_path, output};
 use crate::host;
-use crate::image::Release;
+use crate::image::{Image, Release};
 use crate::node::Node;
 use crate::progress::{Step, say};
 use crate::scenario::hook;
 use crate::seed::seeded;
+use crate::workspace::Workspace;
 
 /// The disk before the boot, and all that was written to it from then on.
 pub struct Recording {
@@ -31,7 +36,7 @@ impl Recording {
         static MAKING: Mutex<()> = Mutex::new(());
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let workspace = bench.workspace().clone();
-        let (mut image, pace) = bench.image(Release::Trixie)?;
+        let (image, pace) = bench.image(Release::Trixie)?;
         let mut hasher = Sha256::new();
         hasher.update(fs::read(&bench.payload()?.first_boot).context("reading the baked executable")?);
         hasher.update(image.disk.as_os_str().as_encoded_bytes());
@@ -52,16 +57,14 @@ impl Recording {
         let step = Step::begin(format!("recording the writes of a whole first boot ({})", kind.name()));
         let seeded = seeded(&image.disk, &work.path().join("disk"), &seeds)?;
         fs::rename(seeded, &unfinished.base).context("keeping the disk before the boot")?;
-        if kind != FileSystem::Ext4 {
-            image.initrd = convert(&unfinished.base, kind, work.path())?;
+        if kind == FileSystem::Ext4 {
+            boot(&workspace, &image, pace, &unfinished)?;
+        } else {
+            let converted = convert(&unfinished.base, kind, work.path())?;
+            fs::rename(converted, &unfinished.base).context("replacing a disk")?;
+            let place = workspace.run_directory().join(format!("recording-{}", kind.name()));
+            Lab::enter(&place, kind, |lab| natively(lab, &unfinished.base, &unfinished.writes))?;
         }
-        let mut node =
-            Node::boot_recorded(&workspace, &image, pace, kind.name(), &unfinished.base, &unfinished.writes)?;
-        let end = hook::wait_for_end(&mut node)?;
-        ensure!(end.state == "active", "the recorded first boot is {} ({})", end.state, end.status);
-        node.ok("sync")?;
-        node.power_cut()?;
-        drop(node);
         fs::rename(work.keep(), &directory).context("keeping the recording")?;
         let bytes = fs::metadata(&found.writes).context("measuring the recording")?.len();
         step.done();
@@ -70,7 +73,17 @@ impl Recording {
     }
 }
 
-/// The file system below `/`.
+/// Boots a guest on the disk and waits until its hook has ended.
+fn boot(workspace: &Workspace, image: &Image, pace: Pace, disk: &Recording) -> Result<()> {
+    let mut node = Node::boot_recorded(workspace, image, pace, "recorded", &disk.base, &disk.writes)?;
+    let end = hook::wait_for_end(&mut node)?;
+    ensure!(end.state == "active", "the recorded first boot is {} ({})", end.state, end.status);
+    node.ok("sync")?;
+    node.power_cut()
+}
+
+/// The file system below `/`. With ext4 a guest boots and QEMU records. On the others the hook runs in a mounted tree:
+/// the guests' small initial RAM disk knows ext4 alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileSystem {
     Ext4,
@@ -89,9 +102,9 @@ impl FileSystem {
     }
 }
 
-/// Turns a disk with ext4 into one with another file system, and makes the initial RAM disk that can mount it.
+/// Makes a disk with another file system out of one with ext4.
 fn convert(disk: &Path, kind: FileSystem, work: &Path) -> Result<PathBuf> {
-    let (name, initrd) = (kind.name(), work.join("initrd.img"));
+    let name = kind.name();
     let maker = format!("mkfs.{name}");
     if !on_path(&maker) {
         host::install_for(&maker)?;
@@ -100,11 +113,9 @@ fn convert(disk: &Path, kind: FileSystem, work: &Path) -> Result<PathBuf> {
     let size = fs::metadata(disk).context("measuring a disk")?.len();
     fs::File::create(&converted).and_then(|file| file.set_len(size)).context("making a disk")?;
     output(command(&maker, ["-q"]).arg(&converted))?;
-    let mut unshare =
-        command("unshare", ["--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", CONVERT, "sh"]);
-    output(unshare.arg(work).arg(disk).arg(&converted).arg(name).arg(&initrd))?;
-    fs::rename(&converted, disk).context("replacing a disk")?;
-    Ok(initrd)
+    let mut unshare = command("unshare", ["--mount", "sh", "-ec", CONVERT, "sh"]);
+    output(unshare.arg(work).arg(disk).arg(&converted).arg(name))?;
+    Ok(converted)
 }
 
 const CONVERT: &str = "\
@@ -115,15 +126,52 @@ mount -o loop,ro \"$2\" from
 mount -o loop \"$3\" to
 cp -a from/. to/
 sed -i \"s,^/dev/vda .*,/dev/vda / $4 defaults 0 0,\" to/etc/fstab
-mount -t tmpfs tmpfs to/tmp
-mount -t proc proc to/proc
-mount -t tmpfs tmpfs to/etc/initramfs-tools/conf.d
-printf 'MODULES=list\\nCOMPRESS=gzip\\nFSTYPE=%s\\n' \"$4\" > to/etc/initramfs-tools/conf.d/vm-tests.conf
-printf 'virtio_blk\\n%s\\n' \"$4\" > to/tmp/modules
-mount --bind to/tmp/modules to/etc/initramfs-tools/modules
-kernel=$(ls to/lib/modules)
-chroot to mkinitramfs -o /tmp/initrd.img \"$kernel\"
-cp to/tmp/initrd.img \"$5\"
-umount to/etc/initramfs-tools/modules to/etc/initramfs-tools/conf.d to/proc to/tmp to from
+umount to from
 rmdir from to
 ";
+
+/// Runs the hook in a mounted copy of the disk, which QEMU's storage daemon exports as a file and logs.
+fn natively(lab: &Lab, base: &Path, writes: &Path) -> Result<()> {
+    let (disk, export) = (lab.file("recorded"), lab.file("export"));
+    drop(Disk::copy_of(base, &disk)?);
+    for path in [writes, export.as_path()] {
+        fs::write(path, []).with_context(|| format!("creating {}", path.display()))?;
+    }
+    let node = serde_json::json!({
+        "driver": "blklogwrites",
+        "node-name": "disk",
+        "file": { "driver": "raw", "file": { "driver": "file", "filename": disk } },
+        "log": { "driver": "file", "filename": writes },
+    });
+    let mut daemon = command("setpriv", ["--pdeathsig", "KILL", "qemu-storage-daemon", "--blockdev"])
+        .arg(node.to_string())
+        .arg("--export")
+        .arg(format!("type=fuse,id=export,node-name=disk,mountpoint={},writable=on", export.display()))
+        .spawn()
+        .context("starting qemu-storage-daemon")?;
+    let outcome = exported(&mut daemon, &export).and_then(|()| {
+        lab.mounted(&export, || {
+            lab.ok(HOOK).context("the recorded first boot")?;
+            output(command("sync", ["-f"]).arg(lab.root())).map(drop)
+        })
+    });
+    // It may be dead already; its export goes with it.
+    let _ = daemon.kill();
+    daemon.wait().context("ending qemu-storage-daemon")?;
+    let _ = output(command("umount", ["--lazy"]).arg(&export));
+    fs::remove_file(&disk).context("removing a disk")?;
+    outcome
+}
+
+/// Waits until the export has the size of a disk.
+fn exported(daemon: &mut std::process::Child, export: &Path) -> Result<()> {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while fs::metadata(export).map_or(0, |found| found.len()) == 0 {
+        ensure!(
+            daemon.try_wait()?.is_none() && std::time::Instant::now() < deadline,
+            "qemu-storage-daemon does not export the disk (it needs /dev/fuse)"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    Ok(())
+}

@@ -49,6 +49,12 @@ pub fn processes(bench: &mut Bench) -> Result<()> {
                 codes: &[137],
                 ..PLAIN
             },
+            Fault {
+                name: "dpkg killed with half of a package written",
+                moment: "ls /usr/lib/python3/dist-packages/fail2ban/server/*.dpkg-new > /dev/null 2>&1",
+                act: "kill_dpkg",
+                ..PLAIN
+            },
             Fault { name: "dpkg killed while it unpacks", moment: UNPACKED, act: "kill_dpkg", ..PLAIN },
             Fault { name: "dpkg killed while it configures", moment: CONFIGURING, act: "kill_dpkg", ..PLAIN },
             Fault {
