@@ -105,7 +105,7 @@ pub fn some(run: &Run) -> Result<Vec<Point>> {
 }
 
 /// Of the many points, these are the some.
-const STEP: usize = 8;
+const STEP: usize = 12;
 /// Flushes beside those around records: within the packages there is one for every file dpkg writes.
 const OTHERS: usize = 40;
 /// States with a part of what was in flight, beside the flushes.

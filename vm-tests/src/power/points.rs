@@ -28,10 +28,14 @@ pub struct Written {
 pub struct Run {
     written: Vec<Written>,
     flushes: Vec<usize>,
+    /// The request by which dpkg has written a whole package beside its place; only then it tells which files it has.
+    unpacking: usize,
     /// The last flush before the hook wrote anything.
     pub before: usize,
 }
 
+/// dpkg unpacks a package's files under names of their own first; nearly every package has this one.
+const LAST_FILE: &[u8] = b"copyright.dpkg-new";
 /// A file system flushes twice for one fsync: the data, then the record of the file's new size.
 const DATA: usize = 0;
 const DURABLE: usize = 1;
@@ -43,11 +47,16 @@ impl Run {
     pub fn find(log: &Log) -> Result<Self> {
         let mut written: Vec<Written> = Vec::new();
         let mut known = std::collections::HashSet::new();
+        let mut unpacking = None;
         for (request, _) in
             log.requests.iter().enumerate().filter(|(_, found)| found.length > 0 && !found.discard)
         {
             let Some(found) = log.requests.get(request) else { continue };
-            for record in records(&log.data(found)?) {
+            let data = log.data(found)?;
+            if unpacking.is_none() && data.windows(LAST_FILE.len()).any(|window| window == LAST_FILE) {
+                unpacking = Some(request);
+            }
+            for record in records(&data) {
                 let step = record.field("step");
                 let verb = record.verb.clone();
                 if known.insert(record.line) {
@@ -66,6 +75,7 @@ impl Run {
             before: *flushes.get(before).context("no flush before the run")?,
             flushes: flushes.get(before..end).unwrap_or_default().to_vec(),
             written,
+            unpacking: unpacking.context("dpkg unpacked nothing in the recorded run")?,
         })
     }
 
@@ -80,6 +90,8 @@ impl Run {
         let mut points = vec![
             self.point(self.flush_after("begin", None, DURABLE)?, 0),
             self.point(self.flush_after("intent", Some(&packages), DURABLE)?, 0),
+            self.point(self.flush_from(self.unpacking, DURABLE)?, 0),
+            self.point(self.flush_from(self.unpacking, DURABLE + 2)?, 0),
             self.point(at(1), 1),
             self.point(at(2), 0),
             self.point(at(3), 2),
@@ -141,7 +153,10 @@ impl Run {
     }
 
     fn flush_after(&self, verb: &str, step: Option<&str>, number: usize) -> Result<usize> {
-        let place = self.place(verb, step)?;
+        self.flush_from(self.place(verb, step)?, number)
+    }
+
+    fn flush_from(&self, place: usize, number: usize) -> Result<usize> {
         self.flushes
             .iter()
             .copied()
