@@ -1,6 +1,7 @@
 //! One reversible effect on the node, as data: what an area asks for, what a plan shows, what a transaction does.
 
 mod account;
+mod cluster;
 mod file;
 mod host_key;
 mod kernel;
@@ -9,16 +10,21 @@ mod ufw;
 mod unit;
 
 use crate::error::Result;
+use crate::facts::cluster_firewall;
 use crate::manifest::Scope;
-use crate::node::Node;
+use crate::node::{Node, read_text};
 use crate::plan::View;
 use crate::profile::{PasswordHash, Secret};
 use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 
-pub use file::{owner_ids, sync_pmxcfs, waiting_path};
+pub use account::database as account_database;
+pub use account::merge;
+pub use cluster::{locked as cluster_locked, sync as sync_pmxcfs};
+pub use file::{owner_ids, waiting_path};
 pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
+pub use packages::{Stays, needed as packages_needed};
 
 /// One reversible effect. Areas build these; `transaction` observes, does and reverts them.
 #[derive(Clone)]
@@ -39,6 +45,8 @@ pub enum Change {
     Ufw(UfwChange),
     /// A kernel setting at run time.
     Kernel(KernelChange),
+    /// PVE's own firewall switched off, every other line of its file as it is.
+    PveFirewallOff,
     /// A host key of the SSH server with at least so many bits.
     HostKey(HostKeyChange),
 }
@@ -174,6 +182,10 @@ impl Change {
             Self::Reload(_) => Ok(None),
             Self::Ufw(change) => ufw::need(node, change),
             Self::Kernel(change) => kernel::need(node, change),
+            Self::PveFirewallOff => match read_text(node, Path::new(cluster_firewall::PATH))? {
+                Some(text) => file::file_need(node, &file::pve_firewall_off(&text)),
+                None => Ok(None),
+            },
             Self::HostKey(change) => host_key::need(node, change),
         }
     }
@@ -191,6 +203,7 @@ impl Change {
             Self::Account(change) => account::scopes(node, change)?,
             Self::Unit(_) => unit::scopes(),
             Self::Reload(_) | Self::Kernel(_) => Vec::new(),
+            Self::PveFirewallOff => return Self::File(file::pve_firewall_off("")).scopes(node),
             Self::Ufw(_) => ufw::scopes(),
             Self::HostKey(change) => host_key::scopes(change),
         })
@@ -199,7 +212,7 @@ impl Change {
     /// What takes the effect back beside its paths, observed before it. Refuses what could not be taken back.
     pub fn inverse(&self, node: &dyn Node, warnings: &mut Vec<String>) -> Result<Inverse> {
         match self {
-            Self::File(_) | Self::Directory(_) => Ok(Inverse::Paths),
+            Self::File(_) | Self::Directory(_) | Self::PveFirewallOff => Ok(Inverse::Paths),
             Self::Packages(change) => packages::inverse(node, change, warnings),
             Self::Account(change) => account::inverse(node, change),
             Self::Unit(change) => unit::inverse(node, &change.name),
@@ -221,6 +234,7 @@ impl Change {
             Self::Reload(change) => unit::reload(node, change),
             Self::Ufw(change) => ufw::make(node, change),
             Self::Kernel(change) => kernel::set(node, &change.name, &change.value),
+            Self::PveFirewallOff => file::switch_pve_firewall_off(node),
             Self::HostKey(change) => host_key::make(node, change),
         }
     }
@@ -262,6 +276,7 @@ impl Change {
                 vec![change.name.clone(), format!("{:?} {:?}", change.enabled, change.active)]
             }
             Self::Reload(change) => vec![change.name.clone()],
+            Self::PveFirewallOff => Vec::new(),
             Self::Kernel(change) => vec![change.name.clone(), change.value.clone()],
             Self::HostKey(change) => vec![change.path.display().to_string(), change.bits.to_string()],
             Self::Ufw(change) => {
@@ -289,6 +304,7 @@ impl Change {
             Self::Reload(_) => "reload",
             Self::Ufw(_) => "ufw",
             Self::Kernel(_) => "kernel",
+            Self::PveFirewallOff => "pve-firewall",
             Self::HostKey(_) => "host-key",
         }
     }
@@ -299,15 +315,17 @@ fn with_parent(path: &Path) -> Vec<Scope> {
     parent.into_iter().chain([Scope::Entry(path.to_owned())]).collect()
 }
 
-/// Takes back what a step did beside its paths, before they are restored. Safe to repeat.
-pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<()> {
+/// Takes back what a step did beside its paths, before they are restored; returns the packages that stay, because
+/// somebody else's need them. Safe to repeat.
+pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
     match inverse {
         Inverse::Paths | Inverse::Account { .. } | Inverse::Reload(_) | Inverse::HostKey => Ok(()),
-        Inverse::Packages(names) => packages::undo(node, names),
+        Inverse::Packages(names) => return packages::undo(node, names),
         Inverse::Unit { name, active } => unit::undo(node, name, *active),
         Inverse::Ufw { active } => ufw::undo(node, *active),
         Inverse::Kernel { name, value } => kernel::undo(node, name, value),
-    }
+    }?;
+    Ok(Vec::new())
 }
 
 /// Once all paths are back: services read them again, and what ran before runs again. Safe to repeat.
@@ -318,15 +336,5 @@ pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
         Inverse::Reload(name) => unit::reload_if_active(node, name),
         Inverse::Ufw { active } => ufw::settle(node, *active),
         Inverse::HostKey => host_key::publish(node),
-    }
-}
-
-/// Where the account database as a whole belongs to somebody else by now: takes out the one new account.
-pub fn undo_kept(node: &dyn Node, inverse: &Inverse, kept: &[PathBuf]) -> Result<()> {
-    match inverse {
-        Inverse::Account { name, created: true } if kept.iter().any(|path| account::is_database(path)) => {
-            account::remove(node, name)
-        }
-        _ => Ok(()),
     }
 }

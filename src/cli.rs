@@ -54,13 +54,8 @@ pub enum Command {
         /// For programs.
         json: bool,
     },
-    /// Take a committed transaction back.
-    Rollback {
-        /// Which; `None` for the last one.
-        id: Option<TransactionId>,
-        /// Also what somebody changed since.
-        force: bool,
-    },
+    /// Take committed transactions back.
+    Rollback(Rollback),
     /// Look at the snapshots.
     Snapshots(Snapshots),
     /// Put the executable and its units in place.
@@ -72,6 +67,22 @@ pub enum Command {
         /// Files only: before the network.
         early: bool,
     },
+}
+
+/// Which transactions to take back, and how.
+#[derive(Default)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub struct Rollback {
+    /// The oldest one; `None` for the last one alone.
+    pub id: Option<TransactionId>,
+    /// `id` itself stays.
+    pub to: bool,
+    /// Also what somebody changed since.
+    pub force: bool,
+    /// Only show it.
+    pub dry_run: bool,
+    /// For programs.
+    pub json: bool,
 }
 
 /// What to do with the snapshots.
@@ -86,10 +97,14 @@ pub enum Snapshots {
         /// One path.
         path: Option<PathBuf>,
     },
-    /// Compare one with the node.
+    /// Compare one with the node, or with another.
     Diff {
         /// Whose snapshot.
         id: TransactionId,
+        /// The other one; `None` for the node as it is.
+        other: Option<TransactionId>,
+        /// For programs.
+        json: bool,
         /// One path.
         path: Option<PathBuf>,
     },
@@ -110,7 +125,6 @@ const HOOK_WORDS: [&str; 3] = ["before-network", "network-online", "fully-up"];
 const LATER: [&str; 5] = ["wizard", "audit", "totp", "confirm", "bundle"];
 /// Longest wait without a number: apt's own patience and the 10 minutes of a first boot fit.
 const WAIT_SECONDS: u64 = 1800;
-const SNAPSHOTS_KEPT: usize = 10;
 
 /// Reads the arguments, the program's name left out.
 pub fn parse(arguments: Vec<OsString>) -> Result<Command, Usage> {
@@ -182,16 +196,26 @@ fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
             Command::Apply { plan, answer: words.operand().map(PathBuf::from) }
         }
         "status" => Command::Status { wait: seconds(&mut words)?, json: words.flag("json") },
-        "rollback" => {
-            let force = words.flag("force");
-            let id = words.operand().map(|word| transaction(&word)).transpose()?;
-            Command::Rollback { id, force }
-        }
+        "rollback" => Command::Rollback(rollback(&mut words)?),
         "install" => Command::Install,
         "uninstall" => Command::Uninstall,
         "recover" => Command::Recover { early: words.flag("early") },
         _ => Command::Snapshots(snapshots(name, words)?),
     })
+}
+
+fn rollback(words: &mut Words) -> Result<Rollback, Usage> {
+    let (operand, to) = (words.operand(), words.value("to"));
+    if operand.is_some() && to.is_some() {
+        return Err(Usage("ID and --to ID exclude each other".to_owned()));
+    }
+    let (dry_run, json) = (words.flag("dry-run"), words.flag("json"));
+    if json && !dry_run {
+        return Err(Usage("--json needs --dry-run".to_owned()));
+    }
+    let force = words.flag("force");
+    let id = operand.as_ref().or(to.as_ref()).map(transaction).transpose()?;
+    Ok(Rollback { id, to: to.is_some(), force, dry_run, json })
 }
 
 fn snapshots(name: &str, mut words: Words) -> Result<Snapshots, Usage> {
@@ -202,7 +226,17 @@ fn snapshots(name: &str, mut words: Words) -> Result<Snapshots, Usage> {
         }
         "snapshots diff" => {
             let id = transaction(&words.required("ID")?)?;
-            Snapshots::Diff { id, path: path(&mut words)? }
+            let json = words.flag("json");
+            let first = words.operand();
+            match first.as_ref().and_then(|word| TransactionId::parse(word.to_str()?)) {
+                Some(other) => Snapshots::Diff { id, other: Some(other), path: path(&mut words)?, json },
+                None => {
+                    if let Some(more) = words.operand() {
+                        return Err(Usage(format!("`{}` is one word too many", more.to_string_lossy())));
+                    }
+                    Snapshots::Diff { id, other: None, path: absolute(first)?, json }
+                }
+            }
         }
         "snapshots prune" => Snapshots::Prune { keep: keep(&mut words)? },
         _ => Snapshots::List,
@@ -246,7 +280,11 @@ fn transaction(word: &OsString) -> Result<TransactionId, Usage> {
 }
 
 fn path(words: &mut Words) -> Result<Option<PathBuf>, Usage> {
-    match words.operand().map(PathBuf::from) {
+    absolute(words.operand())
+}
+
+fn absolute(word: Option<OsString>) -> Result<Option<PathBuf>, Usage> {
+    match word.map(PathBuf::from) {
         Some(path) if !path.is_absolute() => {
             Err(Usage(format!("`{}` must be an absolute path", path.display())))
         }
@@ -255,7 +293,7 @@ fn path(words: &mut Words) -> Result<Option<PathBuf>, Usage> {
 }
 
 fn keep(words: &mut Words) -> Result<usize, Usage> {
-    let Some(word) = words.value("keep") else { return Ok(SNAPSHOTS_KEPT) };
+    let Some(word) = words.value("keep") else { return Ok(crate::transaction::KEPT) };
     match word.to_str().and_then(|text| text.parse().ok()) {
         Some(number) if number > 0 => Ok(number),
         _ => Err(Usage(format!("--keep takes a number from 1, not `{}`", word.to_string_lossy()))),

@@ -6,6 +6,7 @@ mod apply;
 mod bake;
 mod check;
 mod engine;
+mod entry;
 mod hook;
 mod maintain;
 mod plan;
@@ -85,7 +86,7 @@ fn as_root(command: Command) -> Ended {
         Command::Plan { answer, json } => plan::run(node, answer.as_deref(), json),
         Command::Apply { answer, plan } => apply::run(node, answer.as_deref(), plan.as_deref()),
         Command::Status { wait, json } => status::run(node, wait, json),
-        Command::Rollback { id, force } => rollback::run(node, id, force),
+        Command::Rollback(what) => rollback::run(node, &what),
         Command::Snapshots(what) => snapshots::run(node, &what),
         Command::Install => maintain::install(node),
         Command::Uninstall => maintain::uninstall(node),

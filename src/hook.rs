@@ -26,6 +26,7 @@ const ANSWER_PATH: &str = "/etc/firstlight/answer.toml";
 const MOTD_DIR: &str = "/etc/motd.d";
 const ISSUE_DIR: &str = "/etc/issue.d";
 const NOTE_NAME: &str = "firstlight";
+const NOT_HARDENED: &str = "firstlight did not harden this node. See: firstlight status\n";
 
 /// How the hook ended.
 pub enum End {
@@ -44,7 +45,11 @@ pub enum End {
 /// Runs as the hook. The caller is root and holds the lock.
 pub fn run(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Result<End> {
     state::prepare(node)?;
-    let story = records(node)?;
+    let story = match records(node) {
+        Ok(story) => story,
+        Err(_) if committed_once(node)? => Vec::new(),
+        Err(error) => return unknown(node, executable, error),
+    };
     if let Some(end) = final_end(&story) {
         retire(node, executable)?;
         return Ok(end);
@@ -76,6 +81,16 @@ pub fn run(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Result<
         }
         tried => tried,
     }
+}
+
+/// Nobody knows how many tries there were: no more of them. A file that cannot be read now may be read at the next
+/// boot; one that is damaged stays so.
+fn unknown(node: &dyn Node, executable: &Path, error: Error) -> Result<End> {
+    if node.read(Path::new(HOOK_PATH)).is_ok() {
+        leave_note(node, MOTD_DIR, NOTE_NAME, NOT_HARDENED)?;
+        retire(node, executable)?;
+    }
+    Err(error)
 }
 
 /// A node that could not be put back keeps its exit code 5, on the last try too.
@@ -168,7 +183,8 @@ fn final_end(records: &[Record]) -> Option<End> {
 /// Whether any run was ever committed: a rollback since then is the operator's will, not a reason to run again.
 fn committed_once(node: &dyn Node) -> Result<bool> {
     for id in state::transactions(node)? {
-        if Story::of(&state::records(node, id)?).committed {
+        // One that cannot be read is for recovery to complain about, once the try is counted.
+        if state::records(node, id).is_ok_and(|records| Story::of(&records).committed) {
             return Ok(true);
         }
     }
@@ -224,8 +240,7 @@ fn give_up(node: &dyn Node, executable: &Path, message: &str) -> Result<End> {
 
 fn end(node: &dyn Node, executable: &Path, outcome: &str, message: &str) -> Result<()> {
     note(node, Event::Ended { outcome: outcome.to_owned(), message: message.to_owned() })?;
-    let text = format!("firstlight did not harden this node ({outcome}). See: firstlight status\n");
-    leave_note(node, MOTD_DIR, NOTE_NAME, &text)?;
+    leave_note(node, MOTD_DIR, NOTE_NAME, NOT_HARDENED)?;
     retire(node, executable)
 }
 

@@ -13,8 +13,9 @@ use crate::objects::ObjectId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-pub use capture::{Scope, capture};
-pub use restore::{Unrestored, cluster_mounted, restore};
+pub use capture::{Scope, capture, record};
+use restore::Ground;
+pub use restore::{Unrestored, cluster_mounted, restore, temporary};
 
 /// What stood at some paths.
 #[derive(Default)]

@@ -10,6 +10,7 @@ mod machine;
 pub mod scripted;
 
 use crate::error::Result;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,6 +50,17 @@ pub enum Kind {
     Link,
     /// A device, socket or pipe: seen, never touched.
     Other,
+}
+
+/// An entry of a directory, seen with all the others.
+pub struct Sighting {
+    /// Its name in the directory.
+    pub name: OsString,
+    /// What it is.
+    pub metadata: Metadata,
+    /// Change time, as the kernel sets it at every change of content or metadata: seconds since 1970 and
+    /// nanoseconds. `None` where nobody can tell.
+    pub changed: Option<(i64, u32)>,
 }
 
 /// A command to run. The environment is always clean: `PATH`, `LC_ALL=C.UTF-8`, `HOME=/root`, and `environment`.
@@ -137,15 +149,33 @@ pub trait Node {
     fn lookup(&self, path: &Path) -> Result<Option<Metadata>>;
     /// The whole content; links are followed inside the root.
     fn read(&self, path: &Path) -> Result<Vec<u8>>;
+    /// The whole content of the very file that [`lookup`](Self::lookup) saw: what has taken its place since is an
+    /// error, and so is a link anywhere on the way. For whatever an unprivileged user can swap under our eyes.
+    fn read_seen(&self, path: &Path, seen: &Metadata) -> Result<Vec<u8>>;
     /// Target of a symbolic link.
     fn read_link(&self, path: &Path) -> Result<PathBuf>;
     /// Names in a directory, sorted, without `.` and `..`.
-    fn list(&self, directory: &Path) -> Result<Vec<std::ffi::OsString>>;
+    fn list(&self, directory: &Path) -> Result<Vec<OsString>>;
+    /// What is in a directory, sorted by name: `list` and `lookup` in one, for whoever looks at everything.
+    fn scan(&self, directory: &Path) -> Result<Vec<Sighting>> {
+        let mut found = Vec::new();
+        for name in self.list(directory)? {
+            if let Some(metadata) = self.lookup(&directory.join(&name))? {
+                found.push(Sighting { name, metadata, changed: None });
+            }
+        }
+        Ok(found)
+    }
     /// Extended attributes with POSIX ACLs among them, sorted by name; empty where the file system has none.
     fn attributes(&self, path: &Path) -> Result<Vec<(String, Vec<u8>)>>;
+    /// What keeps even root from changing `path`: the path itself or its directory, where one is immutable or
+    /// append-only (`chattr +i`, `+a`).
+    fn immutable(&self, path: &Path) -> Result<Option<PathBuf>>;
 
     /// Makes a new file with this content and mode (whatever the umask); fails if there is something. Not yet durable.
     fn create(&self, path: &Path, content: &[u8], mode: u32) -> Result<()>;
+    /// The same for an owner: theirs before there is a content, and never anything that took its place meanwhile.
+    fn create_for(&self, path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> Result<()>;
     /// Adds to the end of an existing file. Not yet durable.
     fn append(&self, path: &Path, content: &[u8]) -> Result<()>;
     /// Cuts a file to `size` bytes. Not yet durable.
@@ -156,6 +186,8 @@ pub trait Node {
     fn remove_file(&self, path: &Path) -> Result<()>;
     /// Makes a directory with this mode (whatever the umask).
     fn make_directory(&self, path: &Path, mode: u32) -> Result<()>;
+    /// Makes a directory of this mode and owner, or gives them to the one that is there, and to nothing else.
+    fn make_directory_for(&self, path: &Path, mode: u32, owner: (u32, u32)) -> Result<()>;
     /// Removes an empty directory.
     fn remove_directory(&self, path: &Path) -> Result<()>;
     /// Makes a symbolic link at `path`.

@@ -3,9 +3,15 @@
 //! An object under its final name is whole and durable before anything refers to it: a batch writes under
 //! temporary names, makes them all durable at once, and renames. Whoever uses the store holds the node's lock.
 
+mod index;
+#[cfg(test)]
+mod tests;
+
 use crate::error::{Error, Result};
-use crate::node::{Node, exists};
+use crate::node::{Node, Sighting, exists};
+use index::Index;
 use sha2::{Digest, Sha256};
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
@@ -60,6 +66,11 @@ impl fmt::Display for ObjectId {
 pub struct Objects<'a> {
     node: &'a dyn Node,
     directory: PathBuf,
+    /// What is stored, sorted; `None` until a batch asks. The lock keeps it true.
+    known: RefCell<Option<Vec<ObjectId>>>,
+    /// The names of all that is known are durable.
+    durable: Cell<bool>,
+    index: RefCell<Index>,
 }
 
 /// Ending of an object that is not whole yet.
@@ -68,7 +79,24 @@ const NEW: &str = ".new";
 impl<'a> Objects<'a> {
     /// The store in `directory`, which need not be there yet; its parent must be when a batch begins.
     pub fn new(node: &'a dyn Node, directory: &Path) -> Self {
-        Self { node, directory: directory.to_owned() }
+        Self {
+            node,
+            directory: directory.to_owned(),
+            known: RefCell::default(),
+            durable: Cell::new(false),
+            index: RefCell::default(),
+        }
+    }
+
+    /// The same, with a memory at `index` of what was read before: for the way forward. Whoever looks in order to
+    /// put something back looks for himself.
+    pub fn remembering(node: &'a dyn Node, directory: &Path, index: &Path) -> Self {
+        Self { index: RefCell::new(Index::at(index)), ..Self::new(node, directory) }
+    }
+
+    /// Keeps the memory for the next process.
+    pub fn save_index(&self) -> Result<()> {
+        self.index.borrow_mut().save(self.node)
     }
 
     /// Whether the object is stored.
@@ -95,13 +123,21 @@ impl<'a> Objects<'a> {
                 self.node.sync_directory(parent)?;
             }
         }
-        // Sorted, because the names are.
-        let known = self.stored()?;
-        Ok(Batch { objects: self, known, fresh: BTreeSet::new(), stored: 0 })
+        if self.known.borrow().is_none() {
+            // Sorted, because the names are.
+            *self.known.borrow_mut() = Some(self.stored()?);
+        }
+        self.index.borrow_mut().begin(self.node);
+        Ok(Batch { objects: self, fresh: BTreeSet::new(), stored: 0 })
+    }
+
+    fn knows(&self, id: &ObjectId) -> bool {
+        self.known.borrow().as_ref().is_some_and(|known| known.binary_search(id).is_ok())
     }
 
     /// Removes every object that is not in `keep`; says how many.
     pub fn sweep(&self, keep: &BTreeSet<ObjectId>) -> Result<usize> {
+        *self.known.borrow_mut() = None;
         let mut removed = 0;
         if exists(self.node, &self.directory)? {
             for id in self.stored()? {
@@ -146,47 +182,87 @@ fn half_written(name: &OsStr) -> bool {
 #[must_use]
 pub struct Batch<'a> {
     objects: &'a Objects<'a>,
-    known: Vec<ObjectId>,
     fresh: BTreeSet<ObjectId>,
     stored: usize,
 }
 
 /// After so many the store takes them over: a hundred thousand would be megabytes of names to remember.
 const MANY: usize = 4096;
+/// Up to so many are made durable one by one: a call for the whole file system also waits for what others wrote.
+const FEW: usize = 4;
 
 impl Batch<'_> {
     /// Adds a content unless it is stored already, and names it.
     pub fn add(&mut self, content: &[u8]) -> Result<ObjectId> {
         let id = ObjectId::of(content);
-        if self.known.binary_search(&id).is_err() && !self.fresh.contains(&id) {
+        if !self.holds(&id) {
             self.objects.node.create(&self.objects.new_path(&id), content, 0o600)?;
             self.fresh.insert(id);
             if self.fresh.len() >= MANY {
-                self.flush()?;
+                self.flush(None)?;
             }
         }
         Ok(id)
     }
 
+    /// Whether the content is stored, or will be with this batch.
+    pub fn holds(&self, id: &ObjectId) -> bool {
+        self.objects.knows(id) || self.fresh.contains(id)
+    }
+
+    /// The content of something that is as it was when it was read before, and that it has no attributes.
+    pub fn recall(&self, seen: &Sighting) -> Option<ObjectId> {
+        self.objects.index.borrow_mut().recall(seen)
+    }
+
+    /// Remembers the content of something without attributes.
+    pub fn remember(&self, seen: &Sighting, content: ObjectId) {
+        self.objects.index.borrow_mut().remember(seen, content);
+    }
+
     /// Makes everything that was added durable, then gives it its name; says how many objects are new.
-    pub fn commit(mut self) -> Result<usize> {
-        self.flush()?;
-        // Even without new ones: an earlier batch may have died between its renames and this line.
-        self.objects.node.sync_directory(&self.objects.directory)?;
+    pub fn commit(self) -> Result<usize> {
+        self.commit_with(None)
+    }
+
+    /// The same, and a file beside the store, that refers to the objects, becomes durable with them.
+    pub fn commit_with(mut self, file: Option<&Path>) -> Result<usize> {
+        self.flush(file)?;
+        let Objects { node, directory, durable, .. } = self.objects;
+        // Once even without new ones: an earlier batch may have died between its renames and this line.
+        if self.stored > 0 || !durable.get() {
+            node.sync_directory(directory)?;
+            durable.set(true);
+        }
         Ok(self.stored)
     }
 
-    fn flush(&mut self) -> Result<()> {
-        let Objects { node, directory } = self.objects;
-        if !self.fresh.is_empty() {
-            node.sync_all(directory)?;
+    fn flush(&mut self, file: Option<&Path>) -> Result<()> {
+        let objects = self.objects;
+        let node = objects.node;
+        if self.fresh.len() > FEW {
+            node.sync_all(&objects.directory)?;
+        } else {
+            for id in &self.fresh {
+                node.sync_file(&objects.new_path(id))?;
+            }
+            if let Some(file) = file {
+                node.sync_file(file)?;
+            }
         }
-        for id in std::mem::take(&mut self.fresh) {
-            node.rename(&self.objects.new_path(&id), &self.objects.path(&id))?;
-            self.known.push(id);
-            self.stored += 1;
+        if self.fresh.is_empty() {
+            return Ok(());
         }
-        self.known.sort_unstable();
+        objects.durable.set(false);
+        let fresh = std::mem::take(&mut self.fresh);
+        for id in &fresh {
+            node.rename(&objects.new_path(id), &objects.path(id))?;
+        }
+        self.stored += fresh.len();
+        let mut known = objects.known.borrow_mut();
+        let known = known.get_or_insert_default();
+        known.extend(fresh);
+        known.sort_unstable();
         Ok(())
     }
 }

@@ -102,6 +102,10 @@ fn elf_length(file: &[u8]) -> Option<usize> {
     }
     let programs = Headers { at: long(file, 32)?, size: short(file, 54)?, count: short(file, 56)? };
     let sections = Headers { at: long(file, 40)?, size: short(file, 58)?, count: short(file, 60)? };
+    // A shorter header would be read beyond the end of its table, and of the executable.
+    if programs.count > 0 && programs.size < 56 || sections.count > 0 && sections.size < 64 {
+        return None;
+    }
     let mut end = programs.end()?.max(sections.end()?).max(64);
     for header in programs.starts() {
         // p_offset and p_filesz.

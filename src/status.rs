@@ -17,6 +17,7 @@ pub use story::{Checked, Standing, StepOutcome, StepStory, Story};
 use crate::error::Result;
 use crate::node::{Node, exists, read_text};
 use crate::transaction::journal::read_records;
+use crate::transaction::record::{Event, Record};
 use crate::transaction::state::{
     HOOK_PATH, LOCK_PATH, STATUS_PATH, boot_id, records, transactions, write_atomically,
 };
@@ -77,7 +78,15 @@ fn read_with(node: &dyn Node, holder: Option<u32>) -> Result<Status> {
         });
     }
     let hook = Path::new(HOOK_PATH);
-    let hook = if exists(node, hook)? { read_records(node, hook)? } else { Vec::new() };
+    let hook = if exists(node, hook)? {
+        // Without it nobody knows how many tries there were: the hook has given up.
+        read_records(node, hook).unwrap_or_else(|error| {
+            let event = Event::Ended { outcome: "gave-up".to_owned(), message: error.to_string() };
+            vec![Record { at: 0, event }]
+        })
+    } else {
+        Vec::new()
+    };
     let boot = boot_id(node);
     let pending = exists(node, Path::new(PENDING_PATH))?;
     Ok(fold(Evidence { stories, hook, holder, pending, boot }))

@@ -7,6 +7,8 @@ pub mod journal;
 pub mod record;
 pub mod state;
 
+mod judge;
+pub mod preview;
 mod prune;
 mod recovery;
 mod revert;
@@ -18,8 +20,8 @@ pub mod tests;
 use state::TransactionId;
 use std::path::PathBuf;
 
-pub use prune::prune;
-pub use recovery::{recover, rollback};
+pub use prune::{KEPT, prune};
+pub use recovery::{chain, recover, rollback};
 pub use run::{apply, skipped};
 pub use story::{Phase, Story};
 

@@ -5,11 +5,10 @@ mod tables;
 mod ufw;
 
 use super::{Area, control, refusal};
-use crate::change::{Change, FileChange, KernelChange};
+use crate::change::{Change, KernelChange};
 use crate::control::{Check, Phase, Proposal, Refusal};
 use crate::facts::{Facts, cluster_firewall};
 use crate::profile::{FirewallMode, Profile, Service};
-use std::path::PathBuf;
 
 pub(super) use management::address as management_address;
 
@@ -19,8 +18,6 @@ const BRIDGE_FILTERS: [(&str, &str); 3] = [
     ("firewall.bridge-netfilter.ipv6", "net.bridge.bridge-nf-call-ip6tables"),
     ("firewall.bridge-netfilter.arp", "net.bridge.bridge-nf-call-arptables"),
 ];
-/// What pmxcfs gives to every file outside `priv` (pve-contract 4.2).
-const CLUSTER_FIREWALL_MODE: u32 = 0o640;
 
 pub(super) struct Firewall;
 
@@ -102,16 +99,9 @@ fn put_pve_away(proposal: &mut Proposal, facts: &Facts) {
     }
     let mut off =
         control("firewall.pve-off", "E1", "PVE's firewall does not filter".to_owned(), Check::PveFirewallOff);
-    if let Some(text) = facts.cluster_firewall.as_deref().filter(|_| pve_is_on(facts)) {
+    if pve_is_on(facts) {
         off.changes.push(proposal.changes.len());
-        let file = FileChange {
-            path: PathBuf::from(cluster_firewall::PATH),
-            content: cluster_firewall::switched_off(text).into_bytes(),
-            mode: CLUSTER_FIREWALL_MODE,
-            owner: "root".to_owned(),
-            public: false,
-        };
-        proposal.changes.push((Phase::Exposure, Change::File(file)));
+        proposal.changes.push((Phase::Exposure, Change::PveFirewallOff));
         proposal
             .warnings
             .push("the firewalls of guests are PVE's too: from now on they do not filter".to_owned());

@@ -1,13 +1,15 @@
 //! A user of the system, made and changed by Debian's own tools (`useradd`, `usermod`, `chpasswd`).
 //!
 //! The scope is the account database with its backup files and the home directory: taken back by restoring them
-//! as they were. Where somebody else has changed the database since, `userdel` takes out this one account.
+//! as they were. Where somebody else has changed the database since, only our lines are put back ([`merge`]).
+
+pub mod merge;
 
 use super::{AccountChange, Need};
 use crate::error::{Error, Result};
 use crate::facts::accounts::{self, GROUP_PATH, PASSWD_PATH, SHADOW_PATH};
 use crate::manifest::Scope;
-use crate::node::{Invocation, Node, exists, read_text, run_checked};
+use crate::node::{Invocation, Node, read_text, run_checked};
 use crate::plan::View;
 use crate::profile::{PasswordHash, Secret};
 use crate::transaction::record::Inverse;
@@ -155,16 +157,8 @@ fn password_line(node: &dyn Node, change: &AccountChange, secret: &Secret<Passwo
     Ok(format!("{}:{hash}\n", change.name).into_bytes())
 }
 
-/// Takes one new account out where the database as a whole belongs to somebody else by now.
-pub fn remove(node: &dyn Node, name: &str) -> Result<()> {
-    if existing(node, name)?.is_none() || !exists(node, Path::new("/usr/sbin/userdel"))? {
-        return Ok(());
-    }
-    // --force: whoever asks for the rollback may be logged in as this very user.
-    run_checked(node, &Invocation::new("/usr/sbin/userdel", &["--force", name])).map(drop)
-}
-
-/// Whether the path is part of the account database.
-pub fn is_database(path: &Path) -> bool {
-    DATABASE.iter().any(|file| path == Path::new(file))
+/// The file of the account database that the path is, or is the backup of.
+pub fn database(path: &Path) -> Option<&'static str> {
+    let path = path.to_str()?;
+    DATABASE.into_iter().find(|file| *file == path.strip_suffix('-').unwrap_or(path))
 }

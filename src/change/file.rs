@@ -1,21 +1,31 @@
 //! Files and directories: replaced as a whole, never through a link.
 
+use super::cluster::{self, fixed_by_place};
 use super::{DirectoryChange, FileChange, Need};
 use crate::error::{Error, Result};
 use crate::facts::accounts::{PASSWD_PATH, entry};
+use crate::facts::cluster_firewall;
 use crate::manifest;
 use crate::node::{Kind, Metadata, Node, read_text};
 use crate::plan::View;
 use crate::transaction::state;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// pmxcfs keeps `/etc/pve` here; the write-ahead log first.
-const PMXCFS_DATABASE: [&str; 2] = ["/var/lib/pve-cluster/config.db-wal", "/var/lib/pve-cluster/config.db"];
+const WAITING: &str = ".firstlight-new";
+/// File names end here (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
 
 /// Where new content waits beside its file; the name is fixed so that a crash leaves nothing unknown.
 pub fn waiting_path(path: &Path) -> PathBuf {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!(".{name}.firstlight-new"))
+    let own = path.file_name().unwrap_or_default();
+    if own.len() + 1 + WAITING.len() > LONGEST_NAME {
+        return manifest::temporary(path);
+    }
+    let mut name = OsString::from(".");
+    name.push(own);
+    name.push(WAITING);
+    path.with_file_name(name)
 }
 
 /// Numeric user and group of a user name; group is the user's own.
@@ -32,7 +42,7 @@ pub fn owner_ids(node: &dyn Node, name: &str) -> Result<(u32, u32)> {
 pub fn file_need(node: &dyn Node, change: &FileChange) -> Result<Option<Need>> {
     let found = node.lookup(&change.path)?;
     let before = match &found {
-        Some(metadata) if metadata.kind == Kind::File => Some(node.read(&change.path)?),
+        Some(metadata) if metadata.kind == Kind::File => Some(node.read_seen(&change.path, metadata)?),
         Some(metadata) if metadata.kind == Kind::Directory => {
             return Err(Error::new(format!("planning {}", change.path.display()), "there is a directory"));
         }
@@ -50,6 +60,7 @@ pub fn file_need(node: &dyn Node, change: &FileChange) -> Result<Option<Need>> {
         (Some(_), true) => "mode or owner".to_owned(),
         (Some(_), false) => "changed".to_owned(),
     };
+    changeable(node, &change.path)?;
     let title = format!(
         "file {}: {what}, {} bytes, {:04o} {}",
         change.path.display(),
@@ -67,6 +78,14 @@ pub fn file_need(node: &dyn Node, change: &FileChange) -> Result<Option<Need>> {
     Ok(Some(Need { title, view }))
 }
 
+/// Whoever made a file immutable wants it as it is: better said in the plan than in the middle of the run.
+fn changeable(node: &dyn Node, path: &Path) -> Result<()> {
+    let Some(by) = node.immutable(path)? else { return Ok(()) };
+    let by = by.display();
+    Err(Error::new(format!("planning {}", path.display()), format!("{by} is immutable or append-only"))
+        .hint(format!("lsattr -d {by} shows it; chattr -i -a {by} allows the change")))
+}
+
 /// What is missing for the directory to be as wanted.
 pub fn directory_need(node: &dyn Node, change: &DirectoryChange) -> Result<Option<Need>> {
     let found = node.lookup(&change.path)?;
@@ -81,11 +100,6 @@ pub fn directory_need(node: &dyn Node, change: &DirectoryChange) -> Result<Optio
     let what = if found.is_some() { "mode or owner" } else { "new" };
     let title = format!("directory {}: {what}, {:04o} {}", change.path.display(), change.mode, change.owner);
     Ok(Some(Need { title, view: View::Lines(Vec::new()) }))
-}
-
-/// Below `/etc/pve` modes and owners are pmxcfs's own (pve-observed 3.8).
-fn fixed_by_place(path: &Path) -> bool {
-    path.starts_with("/etc/pve")
 }
 
 /// An owner that does not exist yet fits nothing.
@@ -105,37 +119,47 @@ pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
     if node.lookup(&waiting)?.is_some() {
         node.remove_file(&waiting)?;
     }
-    node.create(&waiting, &change.content, change.mode)?;
-    if (uid, gid) != (0, 0) {
-        node.set_owner(&waiting, uid, gid)?;
+    if (uid, gid) == (0, 0) {
+        node.create(&waiting, &change.content, change.mode)?;
+    } else {
+        node.create_for(&waiting, &change.content, change.mode, (uid, gid))?;
     }
     node.sync_file(&waiting)?;
     node.rename(&waiting, &change.path)?;
     sync_parent(node, &change.path)?;
     if fixed_by_place(&change.path) {
-        sync_pmxcfs(node)?;
+        cluster::sync(node)?;
     }
     Ok(())
 }
 
-/// fsync below `/etc/pve` does nothing: what makes its content durable is its database.
-pub fn sync_pmxcfs(node: &dyn Node) -> Result<()> {
-    for path in PMXCFS_DATABASE.map(Path::new) {
-        if node.lookup(path)?.is_some() {
-            node.sync_file(path)?;
-        }
+/// PVE's firewall switched off in its own file, read and written under PVE's lock: what somebody changed there since
+/// the plan was made stays.
+pub fn switch_pve_firewall_off(node: &dyn Node) -> Result<()> {
+    let path = Path::new(cluster_firewall::PATH);
+    cluster::locked(node, path, &mut || {
+        let Some(text) = read_text(node, path)?.filter(|text| cluster_firewall::is_enabled(text)) else {
+            return Ok(());
+        };
+        write_file(node, &pve_firewall_off(&text))
+    })
+}
+
+/// The file as it shall be.
+pub fn pve_firewall_off(text: &str) -> FileChange {
+    FileChange {
+        path: cluster_firewall::PATH.into(),
+        content: cluster_firewall::switched_off(text).into_bytes(),
+        // What pmxcfs gives to every file outside `priv` (pve-contract 4.2).
+        mode: 0o640,
+        owner: "root".to_owned(),
+        public: false,
     }
-    Ok(())
 }
 
 /// Makes the directory, or corrects its mode and owner.
 pub fn make_directory(node: &dyn Node, change: &DirectoryChange) -> Result<()> {
-    let (uid, gid) = owner_ids(node, &change.owner)?;
-    match node.lookup(&change.path)? {
-        None => node.make_directory(&change.path, change.mode)?,
-        Some(_) => node.set_mode(&change.path, change.mode)?,
-    }
-    node.set_owner(&change.path, uid, gid)?;
+    node.make_directory_for(&change.path, change.mode, owner_ids(node, &change.owner)?)?;
     node.sync_directory(&change.path)?;
     sync_parent(node, &change.path)
 }

@@ -3,6 +3,8 @@
 //! `policy-rc.d` with status 101 is Debian's own way to hold services back during a call; `deb-systemd-invoke`
 //! and `invoke-rc.d` honour it. It is part of the change's scope, so that a crash cannot leave it behind.
 
+mod removal;
+
 use super::file::{waiting_path, write_file};
 use super::{FileChange, Need, PackagesChange};
 use crate::error::{Error, Result};
@@ -13,8 +15,9 @@ use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use removal::{Stays, needed, undo};
+
 const APT_GET: &str = "/usr/bin/apt-get";
-const DPKG: &str = "/usr/bin/dpkg";
 const DPKG_QUERY: &str = "/usr/bin/dpkg-query";
 const POLICY_PATH: &str = "/usr/sbin/policy-rc.d";
 const POLICY: &[u8] = b"#!/bin/sh\n# firstlight: services wait for their configuration\nexit 101\n";
@@ -225,67 +228,4 @@ fn release_services(node: &dyn Node) -> Result<()> {
 /// Where a policy of somebody else waits meanwhile.
 fn aside_path() -> PathBuf {
     PathBuf::from(format!("{POLICY_PATH}.firstlight-aside"))
-}
-
-/// Takes the new packages out again, whatever state a crash has left them in.
-pub fn undo(node: &dyn Node, names: &[String]) -> Result<()> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    // Half-configured ones must be whole before they can go, and must not start on the way; what cannot be
-    // configured goes anyway. Stopping what runs needs the policy gone.
-    hold_services(node)?;
-    let configured = dpkg(node, &["--force-confdef", "--force-confold", "--configure", "-a"]);
-    let finished = finish_unpacking(node, names);
-    release_services(node)?;
-    configured?;
-    finished?;
-    let states = states(node)?;
-    let gone = |state: &str| state.ends_with(" not-installed");
-    let present: Vec<&str> = states
-        .iter()
-        .filter(|(name, state)| names.contains(name) && !gone(state))
-        .map(|(name, _)| name.as_str())
-        .collect();
-    if present.is_empty() {
-        return Ok(());
-    }
-    let mut arguments = vec!["--force-remove-reinstreq", "--purge"];
-    arguments.extend(&present);
-    let output = dpkg(node, &arguments)?;
-    if output.success() {
-        return Ok(());
-    }
-    Err(Error::new("removing the new packages", output.complaint())
-        .hint(format!("dpkg --purge {}", present.join(" "))))
-}
-
-/// dpkg knows the files of a package only once all are unpacked: what it leaves when it is killed before that, no
-/// purge takes away. The call that was cut off is made again to its end, from what it had fetched; where that fails,
-/// the purge does what it can.
-fn finish_unpacking(node: &dyn Node, names: &[String]) -> Result<()> {
-    let cut_off = |(name, state): &(String, String)| {
-        names.contains(name) && (state.contains(" reinstreq ") || state.ends_with(" half-installed"))
-    };
-    if states(node)?.iter().any(cut_off) {
-        node.run(&apt(&["-f"], names))?;
-    }
-    Ok(())
-}
-
-/// Runs dpkg, and waits while somebody else holds its lock.
-fn dpkg(node: &dyn Node, arguments: &[&str]) -> Result<Output> {
-    let invocation =
-        Invocation::new(DPKG, arguments).variable("DEBIAN_FRONTEND", "noninteractive").limit(INSTALL_SECONDS);
-    let mut waited = 0;
-    loop {
-        let output = node.run(&invocation)?;
-        // "… was locked by another process", or the name of it.
-        let locked = !output.success() && output.stderr.contains("lock was locked by ");
-        if !locked || waited >= PATIENCE_SECONDS {
-            return Ok(output);
-        }
-        node.sleep(Duration::from_secs(5));
-        waited += 5;
-    }
 }

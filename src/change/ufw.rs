@@ -2,6 +2,7 @@
 //!
 //! `ufw show added` and `ufw status verbose` tell what is there; rules of others are kept.
 
+mod chains;
 mod ping;
 
 use super::{Need, UfwChange};
@@ -180,6 +181,7 @@ fn setting(node: &dyn Node, path: &str, name: &str) -> Result<Option<String>> {
 pub fn undo(node: &dyn Node, active_before: bool) -> Result<()> {
     if !active_before && exists(node, Path::new(UFW))? {
         call(node, &["--force", "disable"])?;
+        chains::clear(node)?;
     }
     Ok(())
 }

@@ -107,13 +107,19 @@ exit codes: those of the last run; 0 if nothing ever ran, 4 while it works
     (
         "rollback",
         "\
-usage: firstlight rollback [ID] [--force]
+usage: firstlight rollback [ID | --to ID] [--force] [--dry-run [--json]]
 
-Takes the last committed transaction back: files, users, units, firewall, and
-packages that it installed. What somebody changed since is listed and kept.
-Needs root.
+Takes committed transactions back: files, users, units, firewall, and packages
+that they installed. Without ID the last one; with ID that one and every later
+one, newest first. What somebody changed since is listed and kept, and so is
+a package that another one needs by now. Needs root.
 
-  --force   also what somebody changed since
+  --to ID     ID itself stays: the node as that transaction left it
+  --force     also what somebody changed since; never their packages, accounts
+              or a cluster that was joined since
+  --dry-run   show every path as it was, as we left it and now, and what would
+              be done; changes nothing
+  --json      for programs (docs/json.md)
 
 exit codes: 0 put back, 2 nothing was touched, 3 put back but for kept files,
             5 could not be put back",
@@ -123,13 +129,14 @@ exit codes: 0 put back, 2 nothing was touched, 3 put back but for kept files,
         "\
 usage: firstlight snapshots list
        firstlight snapshots show ID [PATH]
-       firstlight snapshots diff ID [PATH]
+       firstlight snapshots diff ID [ID] [PATH] [--json]
        firstlight snapshots prune [--keep N]
 
 A snapshot is what stood in /etc before a transaction. `show` lists it, or
-prints one file as it was. `diff` compares it with the node as it is now.
-`prune` removes all but the last N (10) and whatever nobody needs any more;
-a transaction that can still be rolled back stays. Needs root.
+prints one file as it was. `diff` compares it with another, or with the node
+as it is now. `prune` keeps the newest N (10) transactions that stand and the
+newest N others, and forgets the rest with whatever nobody needs any more;
+every commit does the same with 10. Needs root.
 
 exit codes: 0 done, 2 no such snapshot or path",
     ),

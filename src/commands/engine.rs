@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::progress::Watch;
 use crate::provision::{self, Planned};
 use crate::report::Login;
+use crate::transaction::preview::Preview;
 use crate::transaction::state::{OBJECTS_DIR, PROFILE_PATH, TransactionId};
 use crate::transaction::{self, Outcome, Stage};
 use std::path::{Path, PathBuf};
@@ -86,7 +87,28 @@ pub fn recover(node: &dyn Node, stage: Stage, watch: &mut dyn Watch) -> Result<O
     transaction::recover(node, stage, watch)
 }
 
-/// Takes a committed transaction back.
+/// The transactions that a rollback takes back, newest first; with `to` without `id` itself.
+pub fn chain(
+    node: &dyn Node,
+    id: Option<TransactionId>,
+    to: bool,
+) -> std::result::Result<Vec<TransactionId>, Stop> {
+    let mut chain = transaction::chain(node, id)?;
+    if to {
+        chain.pop();
+    }
+    match chain.last() {
+        Some(_) => Ok(chain),
+        None => Err(Stop::refusal("nothing stands that was committed after it")),
+    }
+}
+
+/// What taking these back would do.
+pub fn preview(node: &dyn Node, chain: Vec<TransactionId>, force: bool) -> Result<Preview> {
+    transaction::preview::preview(node, chain, force)
+}
+
+/// Takes committed transactions back.
 pub fn rollback(
     node: &dyn Node,
     id: Option<TransactionId>,

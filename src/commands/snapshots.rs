@@ -1,12 +1,13 @@
 //! `firstlight snapshots`: what stood in /etc before each transaction.
 
-use super::{Ended, Stop, engine, lock};
+use super::{Ended, Stop, engine, entry, lock};
 use crate::cli::Snapshots;
 use crate::error::Result;
 use crate::manifest::{Difference, Entry, Manifest, State};
 use crate::node::Node;
 use crate::objects::ObjectId;
 use crate::plan::{diff, show};
+use crate::report::json::Json;
 use crate::report::terminal::{Colour, Paint, print, print_bytes, visible};
 use crate::status;
 use crate::transaction::state::TransactionId;
@@ -18,7 +19,7 @@ pub fn run(node: &dyn Node, what: &Snapshots) -> Ended {
         Snapshots::List => list(node),
         Snapshots::Show { id, path: None } => entries(node, *id),
         Snapshots::Show { id, path: Some(path) } => content(node, *id, path),
-        Snapshots::Diff { id, path } => compare(node, *id, path.as_deref()),
+        Snapshots::Diff { id, other, path, json } => compare(node, (*id, *other), path.as_deref(), *json),
         Snapshots::Prune { keep } => prune(node, *keep),
     }
 }
@@ -60,41 +61,89 @@ fn content(node: &dyn Node, id: TransactionId, path: &Path) -> Ended {
     Ok(0)
 }
 
-fn compare(node: &dyn Node, id: TransactionId, path: Option<&Path>) -> Ended {
-    let text = comparison(node, id, path)?;
+/// A snapshot, and another one or nothing for the node as it is.
+type Pair = (TransactionId, Option<TransactionId>);
+
+fn compare(node: &dyn Node, pair: Pair, path: Option<&Path>, as_json: bool) -> Ended {
+    if as_json {
+        print(&json(node, pair, path)?.to_string());
+        return Ok(0);
+    }
+    let text = comparison(node, pair, path)?;
     print(if text.is_empty() { "no difference\n" } else { &text });
     Ok(0)
 }
 
-/// Every difference between the snapshot and the node, at `path` and below it.
+/// Every difference between the two, at `path` and below it.
 pub(super) fn comparison(
     node: &dyn Node,
-    id: TransactionId,
+    pair: Pair,
     path: Option<&Path>,
 ) -> std::result::Result<String, Stop> {
-    let before = engine::snapshot(node, id)?;
-    let now = engine::current(node, &before)?;
-    if let Some(path) = path
-        && before.get(path).is_none()
-        && now.get(path).is_none()
-    {
-        return Err(Stop::refusal(format!("{} is neither in {id} nor on the node", path.display())));
-    }
-    let sides = Sides { before: &before, now: &now, paint: Paint::of_output() };
+    let sides = Sides::read(node, pair, path)?;
     let mut text = String::new();
-    for difference in before.differences(&now) {
-        if path.is_none_or(|path| difference.path.starts_with(path)) {
-            text.push_str(&changed(node, &sides, &difference)?);
-        }
+    for difference in sides.differences(path) {
+        text.push_str(&changed(node, &sides, &difference)?);
     }
     Ok(text)
 }
 
-/// Both sides of a comparison, and how it is shown.
-struct Sides<'a> {
-    before: &'a Manifest,
-    now: &'a Manifest,
-    paint: Paint,
+/// The same for programs; docs/json.md describes it.
+pub(super) fn json(node: &dyn Node, pair: Pair, path: Option<&Path>) -> std::result::Result<Json, Stop> {
+    let sides = Sides::read(node, pair, path)?;
+    let paths = sides.differences(path).into_iter().map(|difference| {
+        Json::Object(vec![
+            ("path", Json::text(&difference.path.to_string_lossy())),
+            ("what", Json::Text(what(&difference))),
+            ("before", entry::json(difference.before)),
+            ("after", entry::json(difference.after)),
+        ])
+    });
+    Ok(Json::Object(vec![
+        ("format", Json::Number(crate::plan::json::FORMAT)),
+        ("version", Json::text(env!("CARGO_PKG_VERSION"))),
+        ("before", Json::Text(pair.0.to_string())),
+        ("after", pair.1.map_or(Json::Null, |id| Json::Text(id.to_string()))),
+        ("paths", Json::List(paths.collect())),
+    ]))
+}
+
+/// Both sides of a comparison.
+struct Sides {
+    before: Manifest,
+    after: Manifest,
+    /// The second side is a snapshot too, not the node.
+    stored: bool,
+}
+
+impl Sides {
+    fn read(node: &dyn Node, pair: Pair, path: Option<&Path>) -> std::result::Result<Self, Stop> {
+        let before = engine::snapshot(node, pair.0)?;
+        let after = match pair.1 {
+            Some(other) => engine::snapshot(node, other)?,
+            None => engine::current(node, &before)?,
+        };
+        if let Some(path) = path
+            && before.get(path).is_none()
+            && after.get(path).is_none()
+        {
+            let other = pair.1.map_or("on the node".to_owned(), |other| format!("in {other}"));
+            return Err(Stop::refusal(format!("{} is neither in {} nor {other}", path.display(), pair.0)));
+        }
+        Ok(Self { before, after, stored: pair.1.is_some() })
+    }
+
+    /// Outside of /etc each snapshot holds what its own transaction touched: only what both hold is compared.
+    fn differences(&self, path: Option<&Path>) -> Vec<Difference<'_>> {
+        let mut all = self.before.differences(&self.after);
+        let both =
+            |path: &Path| self.before.entries.contains_key(path) && self.after.entries.contains_key(path);
+        all.retain(|difference| {
+            path.is_none_or(|path| difference.path.starts_with(path))
+                && (!self.stored || difference.path.starts_with("/etc") || both(difference.path))
+        });
+        all
+    }
 }
 
 fn prune(node: &dyn Node, keep: usize) -> Ended {
@@ -120,25 +169,27 @@ fn line(path: &Path, entry: &Entry) -> String {
 }
 
 /// One difference: what it is, and the diff where everybody may read both sides.
-fn changed(node: &dyn Node, sides: &Sides<'_>, difference: &Difference<'_>) -> Result<String> {
-    let path = difference.path;
+fn changed(node: &dyn Node, sides: &Sides, difference: &Difference<'_>) -> Result<String> {
+    let (path, paint) = (difference.path, Paint::of_output());
     let title = format!("{}: {}", visible(&path.to_string_lossy()), what(difference));
-    let mut text = sides.paint.paint(Colour::Bold, &title) + "\n";
+    let mut text = paint.paint(Colour::Bold, &title) + "\n";
     let state = |entry: Option<&Entry>| entry.map(|entry| entry.state.clone());
     if state(difference.before) == state(difference.after) {
         return Ok(text);
     }
-    let before = public(sides.before, path, difference.before);
-    let after = public(sides.now, path, difference.after);
+    let before = public(&sides.before, path, difference.before);
+    let after = public(&sides.after, path, difference.after);
     let (Public::Yes(before), Public::Yes(after)) = (before, after) else {
-        text.push_str("  content not shown\n");
+        let (old, new) = (entry::words(difference.before), entry::words(difference.after));
+        text.push_str(&format!("  was {old}; is {new}; content not shown\n"));
         return Ok(text);
     };
     let old = before.map(|id| engine::content(node, &id)).transpose()?;
-    let new = after.map(|_| node.read(path)).transpose()?.unwrap_or_default();
+    let read = |id| if sides.stored { engine::content(node, &id) } else { node.read(path) };
+    let new = after.map(read).transpose()?.unwrap_or_default();
     if diff::is_text(&new) && old.as_deref().is_none_or(diff::is_text) {
         let lines = diff::unified(&path.to_string_lossy(), old.as_deref(), &new);
-        text.push_str(&show::coloured(&lines, sides.paint));
+        text.push_str(&show::coloured(&lines, paint));
     }
     Ok(text)
 }

@@ -1,7 +1,7 @@
 //! The commands on a node in a temporary directory: what they refuse, and what they leave behind.
 
 use super::*;
-use crate::cli::Snapshots;
+use crate::cli::{Rollback, Snapshots};
 use crate::manifest::{self, Scope};
 use crate::node::scripted::Scripted;
 use crate::objects::Objects;
@@ -51,7 +51,7 @@ fn j3_a_second_start_says_who_holds_the_lock_and_touches_nothing() {
     let node = Scripted::new();
     let held = lock(&node).ok();
     assert!(held.is_some());
-    let (code, text) = stopped(rollback::run(&node, None, false));
+    let (code, text) = stopped(rollback::run(&node, &Rollback::default()));
     let process = std::process::id();
     assert_eq!(code, 2);
     assert_eq!(
@@ -108,7 +108,7 @@ fn j3_recovery_on_a_node_where_nothing_ran_leaves_no_trace() {
 fn j3_rolling_back_what_is_not_there_touches_nothing() {
     let node = Scripted::new();
     journal(&node, vec![Event::Closed { outcome: Closing::Untouched, message: String::new() }]);
-    let (code, text) = stopped(rollback::run(&node, Some(ID), false));
+    let (code, text) = stopped(rollback::run(&node, &Rollback { id: Some(ID), ..Rollback::default() }));
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("no committed transaction"), "{text}");
 }
@@ -153,8 +153,9 @@ fn j3_a_snapshot_is_listed_shown_and_compared() {
         Snapshots::List,
         Snapshots::Show { id: ID, path: None },
         Snapshots::Show { id: ID, path: Some("/etc/motd".into()) },
-        Snapshots::Diff { id: ID, path: None },
-        Snapshots::Diff { id: ID, path: Some("/etc/motd".into()) },
+        Snapshots::Diff { id: ID, other: None, path: None, json: false },
+        Snapshots::Diff { id: ID, other: Some(ID), path: None, json: true },
+        Snapshots::Diff { id: ID, other: None, path: Some("/etc/motd".into()), json: false },
         Snapshots::Prune { keep: 3 },
     ] {
         assert_eq!(snapshots::run(&node, &what).ok(), Some(0));
@@ -163,7 +164,7 @@ fn j3_a_snapshot_is_listed_shown_and_compared() {
     let wrong = [
         Snapshots::Show { id: TransactionId(9), path: None },
         Snapshots::Show { id: ID, path: missing.clone() },
-        Snapshots::Diff { id: ID, path: missing },
+        Snapshots::Diff { id: ID, other: None, path: missing, json: false },
     ];
     for what in wrong {
         assert_eq!(stopped(snapshots::run(&node, &what)).0, 2);
@@ -183,7 +184,7 @@ fn j3_a_comparison_shows_what_everybody_may_read_and_nothing_else() {
         node.files.put(path, "hunter22\n");
     }
     node.set_mode(Path::new("/etc/new"), 0o600).unwrap();
-    let text = snapshots::comparison(&node, ID, None).ok().unwrap();
+    let text = snapshots::comparison(&node, (ID, None), None).ok().unwrap();
     assert_eq!(text.matches("hunter22").count(), 1, "{text}");
     assert!(text.contains("/etc/open: changed\n") && text.contains("-hunter1\n"), "{text}");
     assert_eq!(text.matches("content not shown").count(), 3, "{text}");

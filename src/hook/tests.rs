@@ -5,7 +5,7 @@ use crate::node::scripted::Scripted;
 use crate::payload;
 use crate::progress::Silent;
 use crate::status::PENDING_PATH;
-use crate::transaction::state::PROFILE_PATH;
+use crate::transaction::state::{HOOK_PATH, PROFILE_PATH};
 use crate::transaction::tests::debian::debian;
 use crate::transaction::{Outcome, Stage, recover};
 use std::path::Path;
@@ -161,4 +161,17 @@ fn describe(end: &End) -> String {
         End::GaveUp(message) => format!("gave up: {message}"),
         End::Ran(outcome, _) => format!("{outcome:?}"),
     }
+}
+
+#[test]
+fn h_a_damaged_journal_of_the_hook_ends_its_tries_loudly_and_touches_nothing() {
+    let node = Scripted::new();
+    node.files.put(HOOK_PATH, "damage\n");
+    node.files.put(PENDING_PATH, "");
+    node.files.put(EXECUTABLE, "#!/bin/sh\n");
+    let error = run(&node, Path::new(EXECUTABLE), &mut Silent).err().unwrap();
+    assert!(error.to_string().contains("line 1 is damaged"), "{error}");
+    assert!(!node.files.has(PENDING_PATH), "PVE would start it again");
+    assert!(node.files.text("/etc/motd.d/firstlight").contains("did not harden this node"));
+    assert!(!node.files.has("/usr/local/sbin/firstlight"));
 }

@@ -1,10 +1,12 @@
 //! Looking at the node: from scopes to a manifest.
 
-use super::{Entry, Manifest, State};
+use super::text::Writer;
+use super::{Entry, Ground, Manifest, State};
 use crate::error::Result;
-use crate::node::{Kind, Metadata, Node};
+use crate::node::{Kind, Metadata, Node, Sighting};
 use crate::objects::{Batch, ObjectId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// What to look at.
@@ -36,75 +38,176 @@ pub fn capture(
     skip: &[PathBuf],
     store: Option<&mut Batch<'_>>,
 ) -> Result<Manifest> {
-    let mut walk = Walk { node, skip, store, manifest: Manifest::default(), files: BTreeMap::new() };
+    let mut manifest = Manifest::default();
+    let mut walk =
+        Walk { node, skip, store, contents: true, ground: Ground::default(), files: BTreeMap::new() };
     for scope in scopes {
-        let (path, depth) = match scope {
-            Scope::Entry(path) => (path, 0),
-            Scope::Children(path) => (path, 1),
-            Scope::Tree(path) => (path, usize::MAX),
-        };
-        walk.visit(path.clone(), depth, true)?;
+        walk.visit(scope, &mut |path, entry| {
+            if entry.state != State::Absent || !manifest.entries.contains_key(path) {
+                manifest.entries.insert(path.to_owned(), Box::new(entry));
+            }
+            Ok(())
+        })?;
     }
-    walk.forget_single_names();
-    Ok(walk.manifest)
+    manifest.forget_single_names();
+    Ok(manifest)
+}
+
+/// The same as text, given to `write` in pieces as it is found, so that no tree is too large; what was read before
+/// is remembered, and contents go into `batch` with `contents` alone. Says how many entries there are.
+pub fn record(
+    node: &dyn Node,
+    scopes: &[Scope],
+    skip: &[PathBuf],
+    (batch, contents): (&mut Batch<'_>, bool),
+    write: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<usize> {
+    let mut text = Writer::new(write);
+    let mut count = 0;
+    let mut walk =
+        Walk { node, skip, store: Some(batch), contents, ground: Ground::default(), files: BTreeMap::new() };
+    let mut trees: Vec<&Scope> = scopes.iter().filter(|scope| matches!(scope, Scope::Tree(_))).collect();
+    trees.sort_unstable_by_key(|scope| scope.path());
+    let mut done: Vec<&Path> = Vec::new();
+    let below = |path: &Path, done: &[&Path]| {
+        let left_out = |tree: &Path| skip.iter().any(|skip| skip.starts_with(tree) && path.starts_with(skip));
+        done.iter().any(|tree| path.starts_with(tree) && !left_out(tree))
+    };
+    for scope in trees {
+        if !below(scope.path(), &done) {
+            walk.visit(scope, &mut |path, entry| {
+                count += 1;
+                text.entry(path, &entry)
+            })?;
+            done.push(scope.path());
+        }
+    }
+    // Every path once: what is asked for alone may be asked for twice, or be part of a tree, which tells of
+    // everything in it but that something is not there.
+    let mut alone = BTreeSet::new();
+    for scope in scopes.iter().filter(|scope| !matches!(scope, Scope::Tree(_))) {
+        walk.visit(scope, &mut |path, entry| {
+            let told = entry.state != State::Absent && below(path, &done);
+            if told || !alone.insert(path.to_owned()) {
+                return Ok(());
+            }
+            count += 1;
+            text.entry(path, &entry)
+        })?;
+    }
+    text.finish()?;
+    Ok(count)
 }
 
 struct Walk<'a, 'b> {
     node: &'a dyn Node,
     skip: &'a [PathBuf],
     store: Option<&'a mut Batch<'b>>,
-    manifest: Manifest,
+    /// Whether contents are stored, or named alone.
+    contents: bool,
+    /// Which directories are reached without a link on the way.
+    ground: Ground,
     /// Files with several names: identity and group number.
     files: BTreeMap<(u64, u64), u32>,
 }
 
+/// Who is told of every entry.
+type Found<'f> = &'f mut dyn FnMut(&Path, Entry) -> Result<()>;
+
+/// A directory that is being gone through.
+struct Open {
+    path: PathBuf,
+    rest: std::vec::IntoIter<Sighting>,
+    depth: usize,
+}
+
+/// Directories whose path is as long as this (twice what one system call takes) are not looked into: every level
+/// costs as much as all above it.
+const DEEPEST: usize = 8 * 1024;
 /// How often an entry that changes under our eyes is looked at again.
 const TRIES: u32 = 5;
 
 impl Walk<'_, '_> {
-    /// Records `path` and what is below it down to `depth`; absence only where somebody asked for this very path.
-    fn visit(&mut self, path: PathBuf, depth: usize, asked: bool) -> Result<()> {
-        if self.skip.contains(&path) {
-            return Ok(());
-        }
-        let Some(entry) = self.look(&path)? else {
-            if asked {
-                self.manifest.entries.entry(path).or_insert_with(|| Box::new(Entry::absent()));
-            }
-            return Ok(());
+    /// Tells of the scope's path and of what is below it, parents first, in the order of paths; of absence only where
+    /// somebody asked for this very path.
+    fn visit(&mut self, scope: &Scope, found: Found<'_>) -> Result<()> {
+        let (path, depth) = match scope {
+            Scope::Entry(path) => (path, 0),
+            Scope::Children(path) => (path, 1),
+            Scope::Tree(path) => (path, usize::MAX),
         };
-        let below = depth > 0 && entry.state == State::Directory;
-        if !below {
-            self.manifest.entries.insert(path, Box::new(entry));
-            return Ok(());
+        // What lies behind a link is not ours to read, write or put back.
+        if let Some(parent) = path.parent()
+            && !self.ground.carries(self.node, parent)?
+        {
+            return found(path, Entry::absent());
         }
-        let names = match self.node.list(&path) {
-            Ok(names) => names,
-            // Removed since we looked at it.
-            Err(_) if !self.is(&path, Kind::Directory)? => return self.visit(path, depth, asked),
-            Err(error) => return Err(error),
-        };
-        for name in names {
+        let mut open = Vec::new();
+        if !self.enter(path, None, depth, &mut open, found)? && !self.skip.contains(path) {
+            found(path, Entry::absent())?;
+        }
+        while let Some(directory) = open.last_mut() {
+            let Some(seen) = directory.rest.next() else {
+                open.pop();
+                continue;
+            };
             // Of exactly the size: `join` doubles it, which is megabytes over a hundred thousand.
-            let mut below = PathBuf::with_capacity(path.as_os_str().len() + 1 + name.len());
-            below.push(&path);
-            below.push(name);
-            self.visit(below, depth - 1, false)?;
+            let mut path = PathBuf::with_capacity(directory.path.as_os_str().len() + 1 + seen.name.len());
+            path.push(&directory.path);
+            path.push(&seen.name);
+            let depth = directory.depth - 1;
+            self.enter(&path, Some(seen), depth, &mut open, found)?;
         }
-        self.manifest.entries.insert(path, Box::new(entry));
         Ok(())
     }
 
-    /// The entry at `path`. What is replaced between two calls is looked at again.
-    fn look(&mut self, path: &Path) -> Result<Option<Entry>> {
+    /// Tells of one path, and opens it if there is more below; `false` if nothing is there.
+    fn enter(
+        &mut self,
+        path: &Path,
+        seen: Option<Sighting>,
+        depth: usize,
+        open: &mut Vec<Open>,
+        found: Found<'_>,
+    ) -> Result<bool> {
+        if self.skip.iter().any(|skip| skip == path) {
+            return Ok(false);
+        }
+        let mut seen = seen;
+        loop {
+            let Some(entry) = self.look(path, seen.take())? else { return Ok(false) };
+            if depth > 0 && entry.state == State::Directory && path.as_os_str().len() < DEEPEST {
+                match self.node.scan(path) {
+                    Ok(inside) => {
+                        open.push(Open { path: path.to_owned(), rest: inside.into_iter(), depth });
+                    }
+                    // Removed since we looked at it.
+                    Err(_) if !self.is(path, Kind::Directory)? => continue,
+                    Err(error) => return Err(error),
+                }
+            }
+            found(path, entry)?;
+            return Ok(true);
+        }
+    }
+
+    /// The entry at `path`, which may have been seen already. What is replaced between two calls is looked at again.
+    fn look(&mut self, path: &Path, mut seen: Option<Sighting>) -> Result<Option<Entry>> {
         let mut tries = 0;
         loop {
-            let Some(metadata) = self.node.lookup(path)? else { return Ok(None) };
-            match self.describe(path, &metadata) {
+            let sighting = match seen.take() {
+                Some(sighting) => sighting,
+                None => {
+                    let Some(metadata) = self.node.lookup(path)? else { return Ok(None) };
+                    Sighting { name: OsString::new(), metadata, changed: None }
+                }
+            };
+            match self.describe(path, &sighting) {
                 Ok(entry) => return Ok(Some(entry)),
                 Err(error) => {
                     tries += 1;
-                    let gone = self.node.lookup(path)?.is_none_or(|now| now.identity != metadata.identity);
+                    let gone =
+                        self.node.lookup(path)?.is_none_or(|now| now.identity != sighting.metadata.identity);
                     if !gone || tries == TRIES {
                         return Err(error);
                     }
@@ -117,25 +220,32 @@ impl Walk<'_, '_> {
         Ok(self.node.lookup(path)?.is_some_and(|metadata| metadata.kind == kind))
     }
 
-    fn describe(&mut self, path: &Path, metadata: &Metadata) -> Result<Entry> {
-        let state = match metadata.kind {
-            Kind::Directory => State::Directory,
-            Kind::Link => State::Link { target: self.node.read_link(path)? },
-            Kind::Other => State::Other,
-            Kind::File => {
+    fn describe(&mut self, path: &Path, seen: &Sighting) -> Result<Entry> {
+        let metadata = &seen.metadata;
+        let recalled = self.recall(seen);
+        let state = match (metadata.kind, recalled) {
+            (Kind::Directory, _) => State::Directory,
+            (Kind::Link, _) => State::Link { target: self.node.read_link(path)? },
+            (Kind::Other, _) => State::Other,
+            (Kind::File, Some(content)) => State::File { content, size: metadata.size },
+            (Kind::File, None) => {
                 // Read once: size and SHA-256 are of the same bytes, whatever a writer does meanwhile.
-                let content = self.node.read(path)?;
+                let content = self.node.read_seen(path, metadata)?;
                 let id = match &mut self.store {
-                    Some(store) => store.add(&content)?,
-                    None => ObjectId::of(&content),
+                    Some(store) if self.contents => store.add(&content)?,
+                    _ => ObjectId::of(&content),
                 };
                 State::File { content: id, size: u64::try_from(content.len()).unwrap_or(u64::MAX) }
             }
         };
         let attributes = match metadata.kind {
+            _ if recalled.is_some() => Vec::new(),
             Kind::Other => Vec::new(),
             _ => self.node.attributes(path)?,
         };
+        if recalled.is_none() && attributes.is_empty() {
+            self.remember(seen, &state);
+        }
         Ok(Entry {
             state,
             mode: metadata.mode,
@@ -150,6 +260,24 @@ impl Walk<'_, '_> {
         })
     }
 
+    /// A content that is wanted in the store counts as read only if it is there.
+    fn recall(&self, seen: &Sighting) -> Option<ObjectId> {
+        let store = self.store.as_ref()?;
+        let content = store.recall(seen)?;
+        let wanted = self.contents && seen.metadata.kind == Kind::File;
+        (!wanted || store.holds(&content)).then_some(content)
+    }
+
+    fn remember(&self, seen: &Sighting, state: &State) {
+        let Some(store) = &self.store else { return };
+        match state {
+            // One that grew or shrank while it was read is neither what was seen nor what it is now.
+            State::File { content, size } if *size == seen.metadata.size => store.remember(seen, *content),
+            State::Directory | State::Link { .. } => store.remember(seen, ObjectId::of(b"")),
+            _ => {}
+        }
+    }
+
     fn group(&mut self, metadata: &Metadata) -> u32 {
         if metadata.kind != Kind::File || metadata.links < 2 {
             return 0;
@@ -157,14 +285,16 @@ impl Walk<'_, '_> {
         let next = u32::try_from(self.files.len()).unwrap_or(u32::MAX).saturating_add(1);
         *self.files.entry(metadata.identity).or_insert(next)
     }
+}
 
+impl Manifest {
     /// Other names outside the scopes are nothing that a restore could make.
-    fn forget_single_names(&mut self) {
+    pub(super) fn forget_single_names(&mut self) {
         let mut counts = BTreeMap::new();
-        for entry in self.manifest.entries.values() {
+        for entry in self.entries.values().filter(|entry| entry.name_group != 0) {
             *counts.entry(entry.name_group).or_insert(0) += 1;
         }
-        for entry in self.manifest.entries.values_mut() {
+        for entry in self.entries.values_mut() {
             if counts.get(&entry.name_group) == Some(&1) {
                 entry.name_group = 0;
             }

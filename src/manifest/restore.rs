@@ -14,7 +14,7 @@ use super::{Entry, State};
 use crate::error::{Error, Result};
 use crate::node::{Kind, Node};
 use crate::objects::{ObjectId, Objects};
-use clear::Ground;
+pub(super) use clear::Ground;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -95,6 +95,14 @@ impl Work<'_> {
         }
     }
 
+    /// Notes a failure at `path`. Whoever made something immutable since wants it as it is: that is kept and told.
+    fn fail(&mut self, path: &Path, error: Error) {
+        match self.node.immutable(path) {
+            Ok(Some(by)) => self.keep(path, format!("{0} is immutable (chattr -i -a {0})", by.display())),
+            _ => self.note(Err(error)),
+        }
+    }
+
     fn keep(&mut self, path: &Path, because: String) {
         self.kept.push(Unrestored { path: path.to_owned(), because });
     }
@@ -141,9 +149,9 @@ impl Work<'_> {
         for wanted in wanted {
             if let Some(entry) = wanted.entry
                 && entry.state == State::Directory
+                && let Err(error) = self.make_directory(wanted.path, entry)
             {
-                let made = self.make_directory(wanted.path, entry);
-                self.note(made);
+                self.fail(wanted.path, error);
             }
         }
     }
@@ -174,7 +182,7 @@ impl Work<'_> {
                             self.touched.inside(wanted.path);
                         }
                     }
-                    Err(error) => self.note(Err(error)),
+                    Err(error) => self.fail(wanted.path, error),
                 }
             }
         }
@@ -254,7 +262,7 @@ impl Touched {
 const MARK: &str = ".firstlight-";
 
 /// The name beside `path` under which it is made: always the same, so that it is found again after a crash.
-pub(super) fn temporary(path: &Path) -> PathBuf {
+pub fn temporary(path: &Path) -> PathBuf {
     let digits = ObjectId::of(path.as_os_str().as_encoded_bytes()).to_string();
     let mut name = OsString::new();
     let own = path.file_name().unwrap_or_default();

@@ -1,6 +1,8 @@
 //! Round trips of whole trees, crashes, and what must never be touched.
 
 mod crash;
+mod fidelity;
+mod record;
 mod text;
 
 use super::{Entry, Manifest, Scope, State, capture, restore};

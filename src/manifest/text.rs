@@ -5,7 +5,6 @@
 
 use super::{Attributes, Entry, Manifest, State};
 use crate::error::{Error, Result};
-use crate::node::Node;
 use crate::objects::ObjectId;
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
@@ -31,28 +30,12 @@ impl Manifest {
         text
     }
 
-    /// Makes a new file of the manifest at `path`, without holding all of its text. Not yet durable.
-    pub fn store(&self, node: &dyn Node, path: &Path) -> Result<()> {
-        node.create(path, b"", 0o600)?;
-        self.write_pieces(&mut |piece| node.append(path, piece))
-    }
-
     fn write_pieces(&self, write: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let mut sum = Sha256::new();
-        let mut piece = FIRST.to_vec();
+        let mut text = Writer::new(write);
         for (path, entry) in &self.entries {
-            write_entry(&mut piece, path.as_os_str().as_bytes(), entry);
-            if piece.len() > PIECE {
-                sum.update(&piece);
-                write(&piece)?;
-                piece.clear();
-            }
+            text.entry(path, entry)?;
         }
-        sum.update(&piece);
-        piece.extend_from_slice(LAST);
-        piece.extend_from_slice(ObjectId::from(sum).to_string().as_bytes());
-        piece.push(b'\n');
-        write(&piece)
+        text.finish()
     }
 
     /// Reads a manifest; one that is torn, changed or of another version is refused.
@@ -76,7 +59,40 @@ impl Manifest {
                 manifest.entries.insert(path, Box::new(entry));
             }
         }
+        // Whoever wrote entry by entry could not know which names stay alone.
+        manifest.forget_single_names();
         Ok(manifest)
+    }
+}
+
+/// The text of a manifest, entry by entry.
+pub(super) struct Writer<'a> {
+    write: &'a mut dyn FnMut(&[u8]) -> Result<()>,
+    piece: Vec<u8>,
+    sum: Sha256,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(write: &'a mut dyn FnMut(&[u8]) -> Result<()>) -> Self {
+        Self { write, piece: FIRST.to_vec(), sum: Sha256::new() }
+    }
+
+    pub(super) fn entry(&mut self, path: &Path, entry: &Entry) -> Result<()> {
+        write_entry(&mut self.piece, path.as_os_str().as_bytes(), entry);
+        if self.piece.len() > PIECE {
+            self.sum.update(&self.piece);
+            (self.write)(&self.piece)?;
+            self.piece.clear();
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.sum.update(&self.piece);
+        self.piece.extend_from_slice(LAST);
+        self.piece.extend_from_slice(ObjectId::from(self.sum).to_string().as_bytes());
+        self.piece.push(b'\n');
+        (self.write)(&self.piece)
     }
 }
 

@@ -9,13 +9,17 @@
 
 mod attributes;
 mod command;
+mod content;
+mod flags;
+mod make;
 mod place;
 mod signals;
 #[cfg(test)]
 mod tests;
 
-use super::{Invocation, Kind, Lock, Metadata, Node, Output};
+use super::{Invocation, Kind, Lock, Metadata, Node, Output, Sighting};
 use crate::error::{Error, Result};
+use make::{exact_mode, give};
 use nix::fcntl::{Flock, FlockArg};
 use place::{Links, done};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
@@ -59,6 +63,25 @@ impl Machine {
         require_file(&file, path, verb)?;
         Ok(file)
     }
+
+    /// The directory itself, and the names in it, sorted.
+    fn open_and_list(&self, directory: &Path) -> Result<(OwnedFd, Vec<OsString>)> {
+        let verb = "listing";
+        let flags = OFlags::DIRECTORY | PLAIN.difference(OFlags::NOFOLLOW);
+        let descriptor = self.open_inside(directory, flags, Links::Follow, verb)?;
+        let mut buffer = [MaybeUninit::uninit(); 8192];
+        let mut entries = rustix::fs::RawDir::new(&descriptor, &mut buffer);
+        let mut names = Vec::new();
+        while let Some(entry) = entries.next() {
+            let entry = done(entry, verb, directory)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsStr::from_bytes(name).to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok((descriptor, names))
+    }
 }
 
 impl Node for Machine {
@@ -78,21 +101,17 @@ impl Node for Machine {
         let flags = PLAIN.difference(OFlags::NOFOLLOW);
         let file = self.open_inside(path, flags, Links::Follow, verb)?;
         let size = require_file(&file, path, verb)?;
-        // One byte more than it has, so that the end is seen without growing.
-        let mut content = Vec::with_capacity(size.saturating_add(1));
-        loop {
-            if content.len() == content.capacity() {
-                content.reserve(4096);
-            }
-            let spare = rustix::buffer::spare_capacity(&mut content);
-            match rustix::io::read(&file, spare) {
-                Ok(0) => return Ok(content),
-                // There was room for more, so this was the end. Files of the kernel say that they have 0 bytes.
-                Ok(_) if size > 0 && content.len() == size => return Ok(content),
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return done(Err(errno), verb, path),
-            }
+        done(content::read_all(&file, size), verb, path)
+    }
+
+    fn read_seen(&self, path: &Path, seen: &Metadata) -> Result<Vec<u8>> {
+        let verb = "reading";
+        let file = self.open_inside(path, PLAIN, Links::Refuse, verb)?;
+        let stat = metadata(&done(rustix::fs::fstat(&file), verb, path)?);
+        if stat.kind != Kind::File || stat.identity != seen.identity {
+            return Err(named(verb, path, "it was replaced by something else at this very moment"));
         }
+        done(content::read_all(&file, usize::try_from(stat.size).unwrap_or(usize::MAX)), verb, path)
     }
 
     fn read_link(&self, path: &Path) -> Result<PathBuf> {
@@ -103,21 +122,21 @@ impl Node for Machine {
     }
 
     fn list(&self, directory: &Path) -> Result<Vec<OsString>> {
+        Ok(self.open_and_list(directory)?.1)
+    }
+
+    fn scan(&self, directory: &Path) -> Result<Vec<Sighting>> {
         let verb = "listing";
-        let flags = OFlags::DIRECTORY | PLAIN.difference(OFlags::NOFOLLOW);
-        let descriptor = self.open_inside(directory, flags, Links::Follow, verb)?;
-        let mut buffer = [MaybeUninit::uninit(); 8192];
-        let mut entries = rustix::fs::RawDir::new(&descriptor, &mut buffer);
-        let mut names = Vec::new();
-        while let Some(entry) = entries.next() {
-            let entry = done(entry, verb, directory)?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                names.push(OsStr::from_bytes(name).to_owned());
+        let (descriptor, names) = self.open_and_list(directory)?;
+        let mut found = Vec::with_capacity(names.len());
+        for name in names {
+            let stat = rustix::fs::statat(&descriptor, &*name, AtFlags::SYMLINK_NOFOLLOW);
+            if let Some(stat) = present(stat, verb, directory)? {
+                let changed = Some((stat.st_ctime, u32::try_from(stat.st_ctime_nsec).unwrap_or_default()));
+                found.push(Sighting { name, metadata: metadata(&stat), changed });
             }
         }
-        names.sort_unstable();
-        Ok(names)
+        Ok(found)
     }
 
     fn attributes(&self, path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
@@ -126,24 +145,21 @@ impl Node for Machine {
         done(attributes::read(&place.through_proc()), verb, path)
     }
 
+    fn immutable(&self, path: &Path) -> Result<Option<PathBuf>> {
+        flags::immutable(self, path)
+    }
+
     fn create(&self, path: &Path, content: &[u8], mode: u32) -> Result<()> {
-        let verb = "creating";
-        let place = self.place(path, Links::Refuse, verb)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | PLAIN;
-        // Private until it is whole.
-        let file =
-            done(rustix::fs::openat(place.parent(), place.name, flags, Mode::RUSR | Mode::WUSR), verb, path)?;
-        let written = write_all(&file, content).and_then(|()| exact_mode(&file, mode));
-        if written.is_err() {
-            // The write has failed already, and that is what the caller hears; half a file helps nobody.
-            let _ = rustix::fs::unlinkat(place.parent(), place.name, AtFlags::empty());
-        }
-        done(written, verb, path)
+        self.create_as(path, content, mode, None)
+    }
+
+    fn create_for(&self, path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> Result<()> {
+        self.create_as(path, content, mode, Some(owner))
     }
 
     fn append(&self, path: &Path, content: &[u8]) -> Result<()> {
         let file = self.open_file(path, OFlags::WRONLY | OFlags::APPEND, "appending to")?;
-        done(write_all(&file, content), "appending to", path)
+        done(content::write_all(&file, content), "appending to", path)
     }
 
     fn truncate(&self, path: &Path, size: u64) -> Result<()> {
@@ -155,36 +171,60 @@ impl Node for Machine {
         let verb = "renaming";
         let old = self.place(from, Links::Refuse, verb)?;
         if let (Some(name), true) = (to.file_name(), from.parent() == to.parent()) {
-            return done(rustix::fs::renameat(old.parent(), old.name, old.parent(), name), "renaming to", to);
+            return self.changed(
+                rustix::fs::renameat(old.parent(), old.name, old.parent(), name),
+                "renaming to",
+                to,
+            );
         }
         let new = self.place(to, Links::Refuse, verb)?;
-        done(rustix::fs::renameat(old.parent(), old.name, new.parent(), new.name), "renaming to", to)
+        self.changed(rustix::fs::renameat(old.parent(), old.name, new.parent(), new.name), "renaming to", to)
     }
 
     fn remove_file(&self, path: &Path) -> Result<()> {
         let place = self.place(path, Links::Refuse, "removing")?;
-        done(rustix::fs::unlinkat(place.parent(), place.name, AtFlags::empty()), "removing", path)
+        self.changed(rustix::fs::unlinkat(place.parent(), place.name, AtFlags::empty()), "removing", path)
     }
 
     fn make_directory(&self, path: &Path, mode: u32) -> Result<()> {
         let verb = "making the directory";
         let place = self.place(path, Links::Refuse, verb)?;
-        done(rustix::fs::mkdirat(place.parent(), place.name, Mode::RWXU), verb, path)?;
+        self.changed(rustix::fs::mkdirat(place.parent(), place.name, Mode::RWXU), verb, path)?;
         let flags = OFlags::DIRECTORY | PLAIN;
         let directory = rustix::fs::openat(place.parent(), place.name, flags, Mode::empty());
         done(directory.and_then(|directory| exact_mode(&directory, mode)), verb, path)
     }
 
+    fn make_directory_for(&self, path: &Path, mode: u32, owner: (u32, u32)) -> Result<()> {
+        let verb = "making the directory";
+        let place = self.place(path, Links::Refuse, verb)?;
+        let fresh = match rustix::fs::mkdirat(place.parent(), place.name, Mode::RWXU) {
+            Err(rustix::io::Errno::EXIST) => false,
+            made => self.changed(made, verb, path).map(|()| true)?,
+        };
+        let flags = OFlags::DIRECTORY | PLAIN;
+        let directory = rustix::fs::openat(place.parent(), place.name, flags, Mode::empty());
+        let directory = directory.map_err(|errno| self.refused(path, errno, verb))?;
+        let found = metadata(&done(rustix::fs::fstat(&directory), verb, path)?);
+        // A directory that is private to us cannot be moved here by anybody else.
+        if fresh && (found.uid != nix::unistd::geteuid().as_raw() || found.mode & 0o777 != 0o700) {
+            return Err(named(verb, path, "it was replaced by something else at this very moment"));
+        }
+        let given =
+            give(&directory, (found.uid, found.gid), owner).and_then(|()| exact_mode(&directory, mode));
+        self.changed(given, verb, path)
+    }
+
     fn remove_directory(&self, path: &Path) -> Result<()> {
         let verb = "removing the directory";
         let place = self.place(path, Links::Refuse, verb)?;
-        done(rustix::fs::unlinkat(place.parent(), place.name, AtFlags::REMOVEDIR), verb, path)
+        self.changed(rustix::fs::unlinkat(place.parent(), place.name, AtFlags::REMOVEDIR), verb, path)
     }
 
     fn make_link(&self, path: &Path, target: &Path) -> Result<()> {
         let verb = "making the link";
         let place = self.place(path, Links::Refuse, verb)?;
-        done(rustix::fs::symlinkat(target, place.parent(), place.name), verb, path)
+        self.changed(rustix::fs::symlinkat(target, place.parent(), place.name), verb, path)
     }
 
     fn make_name(&self, path: &Path, existing: &Path) -> Result<()> {
@@ -200,7 +240,7 @@ impl Node for Machine {
         let place = self.place(path, Links::Refuse, verb)?;
         let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        done(rustix::fs::chownat(place.parent(), place.name, Some(uid), Some(gid), flags), verb, path)
+        self.changed(rustix::fs::chownat(place.parent(), place.name, Some(uid), Some(gid), flags), verb, path)
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
@@ -214,13 +254,13 @@ impl Node for Machine {
         }
         let file = rustix::fs::openat(place.parent(), place.name, PLAIN, Mode::empty());
         let file = file.map_err(|errno| self.refused(path, errno, verb))?;
-        done(rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)), verb, path)
+        self.changed(rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)), verb, path)
     }
 
     fn set_attribute(&self, path: &Path, name: &str, value: Option<&[u8]>) -> Result<()> {
         let verb = "changing an attribute of";
         let place = self.place(path, Links::Refuse, verb)?;
-        done(attributes::write(&place.through_proc(), name, value), verb, path)
+        self.changed(attributes::write(&place.through_proc(), name, value), verb, path)
     }
 
     fn set_modified(&self, path: &Path, modified: (i64, u32)) -> Result<()> {
@@ -284,7 +324,7 @@ impl Node for Machine {
         };
         // Who holds it: for the message of a second start, and for the dead-man timer that stops a holder.
         let written = rustix::fs::ftruncate(&*held, 0)
-            .and_then(|()| write_all(&held, format!("{}\n", std::process::id()).as_bytes()));
+            .and_then(|()| content::write_all(&held, format!("{}\n", std::process::id()).as_bytes()));
         done(written, verb, path)?;
         if self.whole {
             self.signals.defer();
@@ -344,24 +384,4 @@ fn require_file(file: &OwnedFd, path: &Path, verb: &str) -> Result<usize> {
         Kind::Directory => Err(named(verb, path, "it is a directory")),
         Kind::Link | Kind::Other => Err(named(verb, path, "it is not a regular file")),
     }
-}
-
-fn write_all(file: &OwnedFd, mut content: &[u8]) -> rustix::io::Result<()> {
-    while !content.is_empty() {
-        match rustix::io::write(file, content) {
-            Ok(0) => return Err(rustix::io::Errno::IO),
-            Ok(count) => content = content.get(count..).unwrap_or_default(),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
-}
-
-/// Sets the mode where it differs: pmxcfs refuses even the try, and has given the right one.
-fn exact_mode(file: &OwnedFd, mode: u32) -> rustix::io::Result<()> {
-    if rustix::fs::fstat(file)?.st_mode & 0o7777 == mode {
-        return Ok(());
-    }
-    rustix::fs::fchmod(file, Mode::from_raw_mode(mode))
 }

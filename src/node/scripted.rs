@@ -216,6 +216,20 @@ impl Node for Scripted {
         self.files.machine.read(path)
     }
 
+    fn read_seen(&self, path: &Path, seen: &Metadata) -> Result<Vec<u8>> {
+        self.call()?;
+        let mut seen = seen.clone();
+        if let (true, Some(now)) = (self.in_cluster(path), self.files.machine.lookup(path)?) {
+            seen.identity.0 = now.identity.0;
+        }
+        self.files.machine.read_seen(path, &seen)
+    }
+
+    fn immutable(&self, path: &Path) -> Result<Option<PathBuf>> {
+        self.call()?;
+        self.files.machine.immutable(path)
+    }
+
     fn read_link(&self, path: &Path) -> Result<PathBuf> {
         self.call()?;
         self.files.machine.read_link(path)
@@ -246,6 +260,15 @@ impl Node for Scripted {
         machine.create(path, content, mode)?;
         self.power.created(path);
         Ok(())
+    }
+
+    fn create_for(&self, path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> Result<()> {
+        self.create(path, content, 0o600)?;
+        let made = self.files.machine.lookup(path)?;
+        if made.is_none_or(|made| (made.uid, made.gid) != owner) {
+            self.set_owner(path, owner.0, owner.1)?;
+        }
+        if mode == 0o600 { Ok(()) } else { self.set_mode(path, mode) }
     }
 
     fn append(&self, path: &Path, content: &[u8]) -> Result<()> {
@@ -291,6 +314,14 @@ impl Node for Scripted {
         self.files.machine.make_directory(path, mode)?;
         self.power.made_directory(path);
         Ok(())
+    }
+
+    fn make_directory_for(&self, path: &Path, mode: u32, owner: (u32, u32)) -> Result<()> {
+        match self.files.machine.lookup(path)? {
+            None => self.make_directory(path, mode)?,
+            Some(_) => self.set_mode(path, mode)?,
+        }
+        self.set_owner(path, owner.0, owner.1)
     }
 
     fn remove_directory(&self, path: &Path) -> Result<()> {

@@ -10,27 +10,21 @@ use crate::objects::{ObjectId, Objects};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Forgets all but the newest `keep` transactions, then sweeps the contents. A transaction that could still be
-/// rolled back next, or is not over, is never forgotten. Returns what was forgotten and how many objects went.
+/// How many stay without being asked for another number.
+pub const KEPT: usize = 10;
+
+/// Forgets all but the newest `keep` of the transactions that stand, and all but the newest `keep` of the others: a
+/// run that fails again and again takes nobody's way back away. One that is not over is never forgotten. Then the
+/// contents are swept. Returns what was forgotten and how many objects went.
 pub fn prune(node: &dyn Node, keep: usize) -> Result<(Vec<TransactionId>, usize)> {
-    let all = state::transactions(node)?;
-    let old = all.len().saturating_sub(keep);
-    let last_standing = state::standing(node)?.last().copied();
-    let mut forgotten = Vec::new();
-    for id in all.iter().take(old).copied() {
-        let unfinished = Story::of(&state::records(node, id)?).phase() == Phase::Unfinished;
-        if unfinished || Some(id) == last_standing {
-            continue;
-        }
+    let forgotten = surplus(node, keep)?;
+    for id in forgotten.iter().copied() {
         // The journal goes first: without it the directory is nothing, whatever a crash leaves of it.
         node.remove_file(&id.journal())?;
         node.sync_directory(&id.directory())?;
         state::remove_tree(node, &id.directory())?;
-        forgotten.push(id);
     }
-    if exists(node, Path::new(TRANSACTIONS_DIR))? {
-        node.sync_directory(Path::new(TRANSACTIONS_DIR))?;
-    }
+    remove_remains(node)?;
     let objects = Objects::new(node, Path::new(OBJECTS_DIR));
     let mut referred = BTreeSet::new();
     for id in state::transactions(node)? {
@@ -38,6 +32,45 @@ pub fn prune(node: &dyn Node, keep: usize) -> Result<(Vec<TransactionId>, usize)
     }
     let swept = objects.sweep(&referred)?;
     Ok((forgotten, swept))
+}
+
+/// The same after a commit, so that the disk never fills: only when there is something to forget.
+pub fn tidy(node: &dyn Node) -> Result<()> {
+    if surplus(node, KEPT)?.is_empty() { Ok(()) } else { prune(node, KEPT).map(drop) }
+}
+
+/// What may be forgotten, oldest first.
+fn surplus(node: &dyn Node, keep: usize) -> Result<Vec<TransactionId>> {
+    let (mut standing, mut over) = (0, 0);
+    let mut surplus = Vec::new();
+    for id in state::transactions(node)?.into_iter().rev() {
+        let count = match Story::of(&state::records(node, id)?).phase() {
+            Phase::Unfinished => continue,
+            Phase::Committed => &mut standing,
+            Phase::Over => &mut over,
+        };
+        *count += 1;
+        if *count > keep.max(1) {
+            surplus.push(id);
+        }
+    }
+    surplus.reverse();
+    Ok(surplus)
+}
+
+/// Removes directories without a journal: what a crash left of one that was forgotten, or never began.
+fn remove_remains(node: &dyn Node) -> Result<()> {
+    let directory = Path::new(TRANSACTIONS_DIR);
+    if !exists(node, directory)? {
+        return Ok(());
+    }
+    for name in node.list(directory)? {
+        let Some(id) = name.to_str().and_then(TransactionId::parse) else { continue };
+        if !exists(node, &id.journal())? {
+            state::remove_tree(node, &id.directory())?;
+        }
+    }
+    node.sync_directory(directory)
 }
 
 /// Everything a transaction refers to. A manifest that cannot be read stops the sweep: better too much than too
@@ -52,7 +85,10 @@ fn refer(
         contents(&Manifest::decode(&node.read(&id.snapshot())?)?, referred);
     }
     for record in state::records(node, id)? {
-        let (Event::Intent { before: manifest, .. } | Event::Observed { after: manifest, .. }) = record.event
+        // What a way back that is not over has set aside is among it.
+        let (Event::Intent { before: manifest, .. }
+        | Event::Observed { after: manifest, .. }
+        | Event::Reverting { foreign: manifest, .. }) = record.event
         else {
             continue;
         };

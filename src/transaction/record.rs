@@ -197,12 +197,17 @@ impl Record {
         format!("{}\t{body}\n", checksum(&body))
     }
 
-    /// Reads a line without its newline; `None` when it is torn or damaged.
+    /// Whether a line without its newline has its checksum, whatever it says.
+    pub fn is_whole(line: &str) -> bool {
+        line.split_once('\t').is_some_and(|(sum, body)| checksum(body) == sum)
+    }
+
+    /// Reads a line without its newline; `None` when it is torn or damaged, or from another version.
     pub fn decode(line: &str) -> Option<Self> {
-        let (sum, body) = line.split_once('\t')?;
-        if checksum(body) != sum {
+        if !Self::is_whole(line) {
             return None;
         }
+        let (_, body) = line.split_once('\t')?;
         let mut parts = body.split('\t');
         let verb = parts.next()?;
         let mut fields = Vec::new();
@@ -216,6 +221,11 @@ impl Record {
 }
 
 impl Event {
+    /// Whether it only tells the story: nothing is decided by it.
+    pub fn is_note(&self) -> bool {
+        matches!(self, Self::Step { .. } | Self::Warning { .. } | Self::Note { .. } | Self::Probe { .. })
+    }
+
     fn fields(&self) -> (&'static str, Vec<(&'static str, String)>) {
         match self {
             Self::Begin { format, version, door, plan, source, boot, cluster } => (

@@ -54,36 +54,50 @@ fn failure_of(story: &Story) -> Failure {
     }
 }
 
-/// Takes a committed transaction back (the last one that stands; `id` must name it).
-/// Paths that somebody changed since are kept unless `force`.
+/// The transactions to take back so that the node is as it was before `id`, newest first: itself and all that were
+/// committed after it. `None` stands for the last one.
+pub fn chain(node: &dyn Node, id: Option<TransactionId>) -> Result<Vec<TransactionId>> {
+    let standing = state::standing(node)?;
+    let last = standing
+        .last()
+        .copied()
+        .ok_or_else(|| Error::new("rolling back", "there is no committed transaction that stands"))?;
+    let id = id.unwrap_or(last);
+    if !standing.contains(&id) {
+        let because = "it is not a committed transaction that stands";
+        return Err(Error::new(format!("rolling back {id}"), because).hint("firstlight snapshots list"));
+    }
+    Ok(standing.into_iter().rev().take_while(|other| *other >= id).collect())
+}
+
+/// Takes committed transactions back: `id` (or the last one) and every later one, newest first, each with a way back
+/// of its own in its own journal. Paths that somebody changed since are kept unless `force`. One that cannot be put
+/// back ends it there; what is older still stands then.
 pub fn rollback(
     node: &dyn Node,
     id: Option<TransactionId>,
     force: bool,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
-    let standing = state::standing(node)?;
-    let last = standing
-        .last()
-        .copied()
-        .ok_or_else(|| Error::new("rolling back", "there is no committed transaction that stands"))?;
-    if let Some(id) = id
-        && id != last
-    {
-        let because = if standing.contains(&id) {
-            format!("{last} was committed after it; roll {last} back first")
-        } else {
-            "it is not a committed transaction that stands".to_owned()
+    let chain = chain(node, id)?;
+    let names: Vec<String> = chain.iter().map(TransactionId::to_string).collect();
+    watch.say(Importance::Info, &format!("taking back {}", names.join(", then ")));
+    let mut all = Vec::new();
+    let mut ended = Outcome::Unchanged;
+    for id in chain {
+        let (journal, _) = Journal::open(node, id.journal())?;
+        let objects = Objects::new(node, Path::new(OBJECTS_DIR));
+        let failure = Failure { what: "rollback".to_owned(), message: "asked for".to_owned() };
+        let way = Way { node, id, journal: &journal, objects: &objects, watch };
+        ended = match way.back(failure, "rollback asked for", Stage::Late, force)? {
+            Outcome::Reverted(id, failure, mut kept) => {
+                all.append(&mut kept);
+                all.sort();
+                all.dedup();
+                Outcome::Reverted(id, failure, all.clone())
+            }
+            other => return Ok(other),
         };
-        return Err(Error::new(format!("rolling back {id}"), because).hint("firstlight snapshots list"));
     }
-    let (journal, _) = Journal::open(node, last.journal())?;
-    let objects = Objects::new(node, Path::new(OBJECTS_DIR));
-    let failure = Failure { what: "rollback".to_owned(), message: "asked for".to_owned() };
-    Way { node, id: last, journal: &journal, objects: &objects, watch }.back(
-        failure,
-        "rollback asked for",
-        Stage::Late,
-        force,
-    )
+    Ok(ended)
 }

@@ -1,6 +1,7 @@
 //! The way back: newest first, safe to repeat, and honest about its outcome.
 
 use super::journal::Journal;
+use super::judge::{CLUSTER_DIR, Judge};
 use super::record::{Closing, Event, Inverse};
 use super::run;
 use super::state::{self, TransactionId};
@@ -9,7 +10,7 @@ use super::{Failure, Outcome, Stage};
 use crate::change;
 use crate::error::{Error, Result};
 use crate::facts;
-use crate::manifest::{self, Manifest, Scope, Unrestored};
+use crate::manifest::{self, Entry, Manifest, Scope, State, Unrestored};
 use crate::node::Node;
 use crate::objects::{Batch, ObjectId, Objects};
 use crate::progress::{Importance, Watch};
@@ -105,7 +106,7 @@ impl Way<'_> {
         if let Some(after) = made.after {
             return Ok(after);
         }
-        let after = run::capture(self.node, self.objects, &made.scopes, false)?;
+        let after = run::capture(self.node, self.objects, &made.scopes, run::after_counts(&made.inverse))?;
         self.journal.write(Event::Observed { step: made.step, after })?;
         Ok(after)
     }
@@ -128,30 +129,60 @@ impl Way<'_> {
                 "pmxcfs is not mounted on /etc/pve: what is written there now would keep it from mounting";
             return Err(Error::new("putting /etc/pve back", because).hint("systemctl start pve-cluster"));
         }
+        let joined = in_cluster(made) && facts::cluster_name(self.node).unwrap_or_default() != cluster;
+        // Nothing of a cluster that was joined since is changed, so nothing is locked either.
+        let Some(file) = cluster_file(made).filter(|_| !joined) else {
+            return self.take_back(made, stage, force, joined);
+        };
+        let (node, mut kept) = (self.node, Vec::new());
+        change::cluster_locked(node, file, &mut || {
+            kept = self.take_back(made, stage, force, joined)?;
+            Ok(())
+        })?;
+        Ok(kept)
+    }
+
+    fn take_back(&mut self, made: &Made, stage: Stage, force: bool, joined: bool) -> Result<Vec<PathBuf>> {
         let before = self.stored(made.before)?;
         let after = self.stored(self.observe(made)?)?;
-        let ours: Vec<&Path> = before.differences(&after).iter().map(|difference| difference.path).collect();
         let foreign = match made.reverting {
             // Decided before a crash: by now our own way back has changed what is there.
             Some(foreign) => foreign,
-            None => self.foreign(made, &before, &after, &ours, force, cluster)?,
+            None => self.foreign(made, &before, &after, force, joined)?,
         };
         self.journal.write(Event::Reverting { step: made.step, foreign })?;
         let foreign = self.stored(foreign)?;
+        let ours = before.differences(&after);
         let mut kept: Vec<PathBuf> = ours
             .iter()
-            .filter(|path| foreign.entries.contains_key(**path))
-            .map(|path| (*path).to_owned())
+            .filter(|difference| foreign.entries.contains_key(difference.path))
+            .map(|difference| difference.path.to_owned())
             .collect();
+        let mut stay = Vec::new();
         if stage == Stage::Late {
-            change::undo(self.node, &made.inverse)?;
-            change::undo_kept(self.node, &made.inverse, &kept)?;
+            stay = change::undo(self.node, &made.inverse)?;
+            if matches!(made.inverse, Inverse::Account { .. }) {
+                kept = self.untangle(&before, &after, kept, force)?;
+            }
         }
         for path in &kept {
             let text = format!("{} was changed by somebody else and is kept", path.display());
             self.watch.say(Importance::Warning, &text);
         }
-        for unrestored in self.restore(made, &before, &foreign)? {
+        for change::Stays { name, needed_by } in &stay {
+            let text = format!("the package {name} stays with its files: {needed_by} needs it");
+            self.watch.say(Importance::Warning, &text);
+            kept.push(format!("package {name}, which {needed_by} needs").into());
+        }
+        if !stay.is_empty() {
+            // Which of the files left over are whose, dpkg alone knows, and it has taken its own along.
+            let now = self.current(made)?;
+            let left = ours.iter().map(|difference| difference.path).filter(|path| {
+                !foreign.entries.contains_key(*path) && differs(before.get(path), now.get(path))
+            });
+            kept.extend(left.map(Path::to_owned));
+        }
+        for unrestored in self.restore(made, &before, &foreign, stay.is_empty())? {
             let text = format!("{} is kept: {}", unrestored.path.display(), unrestored.because);
             self.watch.say(Importance::Warning, &text);
             kept.push(unrestored.path);
@@ -163,10 +194,16 @@ impl Way<'_> {
     }
 
     /// Brings the paths back to what they were, and the foreign ones to what they were before a purge came over
-    /// them.
-    fn restore(&self, made: &Made, before: &Manifest, foreign: &Manifest) -> Result<Vec<Unrestored>> {
+    /// them. Not `all`: the foreign ones only.
+    fn restore(
+        &self,
+        made: &Made,
+        before: &Manifest,
+        foreign: &Manifest,
+        all: bool,
+    ) -> Result<Vec<Unrestored>> {
         let now = self.current(made)?;
-        let mut entries = before.restoration(&now);
+        let mut entries = if all { before.restoration(&now) } else { Vec::new() };
         entries.retain(|(path, _)| !foreign.entries.contains_key(*path));
         let theirs = self.capture_paths(foreign.entries.keys(), None)?;
         if matches!(made.inverse, Inverse::Packages(_)) {
@@ -179,35 +216,85 @@ impl Way<'_> {
         Ok(unrestored)
     }
 
-    /// Paths that are neither as the step left them nor as they were before it, with their contents: they stay as
-    /// they are. With `force` those that the step had changed are put back all the same; never a cluster's files
-    /// when the node has joined it since.
+    /// Paths that are somebody else's, as they are now; with their contents where a purge will come over them.
     fn foreign(
         &self,
         made: &Made,
         before: &Manifest,
         after: &Manifest,
-        ours: &[&Path],
         force: bool,
-        cluster: &str,
+        joined: bool,
     ) -> Result<ObjectId> {
         let now = self.current(made)?;
-        let as_left = |path: &Path| match (now.get(path), after.get(path)) {
-            (None, None) => true,
-            (Some(now), Some(after)) => now.same(after, false),
-            _ => false,
-        };
-        let joined = in_cluster(made) && facts::cluster_name(self.node).unwrap_or_default() != cluster;
-        let theirs = |path: &Path| {
-            joined && path.starts_with(CLUSTER_DIR) || !(as_left(path) || force && ours.contains(&path))
-        };
+        let judge = Judge::new(before, after, force, joined);
         let differences = before.differences(&now);
-        let paths = differences.iter().map(|difference| difference.path).filter(|path| theirs(path));
+        let theirs = differences.iter().filter(|difference| judge.theirs(difference)).map(|it| it.path);
         let mut batch = self.objects.batch()?;
-        let foreign = self.capture_paths(paths, Some(&mut batch))?;
+        let store = if matches!(made.inverse, Inverse::Packages(_)) { Some(&mut batch) } else { None };
+        let foreign = self.capture_paths(theirs, store)?;
         let id = batch.add(&foreign.encode())?;
         batch.commit()?;
         Ok(id)
+    }
+
+    /// Puts our lines of the account database back where somebody else has changed it too. What is left of `kept`
+    /// has been changed by somebody else in our own lines.
+    fn untangle(
+        &self,
+        before: &Manifest,
+        after: &Manifest,
+        kept: Vec<PathBuf>,
+        force: bool,
+    ) -> Result<Vec<PathBuf>> {
+        let mut left = Vec::new();
+        for path in kept {
+            let merged = match change::account_database(&path) {
+                Some(file) => self.merge(before, after, Path::new(file), &path, force)?,
+                None => false,
+            };
+            if !merged {
+                left.push(path);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Whether all of our lines are back in `path`, which holds what `file` does: it, or its backup.
+    fn merge(
+        &self,
+        before: &Manifest,
+        after: &Manifest,
+        file: &Path,
+        path: &Path,
+        force: bool,
+    ) -> Result<bool> {
+        let text = |manifest: &Manifest| match manifest.get(file).map(|entry| &entry.state) {
+            Some(State::File { content, .. }) => {
+                self.objects.read(content).map(|it| String::from_utf8(it).ok())
+            }
+            _ => Ok(Some(String::new())),
+        };
+        let now = self.capture_paths(std::iter::once(path), None)?;
+        let (Some(seen), Some(entry)) = (self.node.lookup(path)?, now.get(path)) else { return Ok(true) };
+        let State::File { .. } = entry.state else { return Ok(false) };
+        let content = String::from_utf8(self.node.read_seen(path, &seen)?).ok();
+        // What is no text is nobody's to take apart.
+        let (Some(before), Some(after), Some(now)) = (text(before)?, text(after)?, content) else {
+            return Ok(false);
+        };
+        let (text, whole) = change::merge::merge(
+            &change::merge::Versions { before: &before, after: &after, now: &now },
+            force,
+        );
+        if text != now {
+            let mut batch = self.objects.batch()?;
+            let state = State::File { content: batch.add(text.as_bytes())?, size: text.len() as u64 };
+            batch.commit()?;
+            let seconds = i64::try_from(self.node.now() / 1000).unwrap_or_default();
+            let entry = Entry { state, name_group: 0, modified: (seconds, 0), ..entry.clone() };
+            manifest::restore(self.node, self.objects, &[(path, Some(&entry))])?;
+        }
+        Ok(whole)
     }
 
     fn capture_paths<P: AsRef<Path>>(
@@ -220,7 +307,19 @@ impl Way<'_> {
     }
 }
 
-const CLUSTER_DIR: &str = "/etc/pve";
+/// Whether two states of a path are not the same; times do not count.
+fn differs(before: Option<&Entry>, now: Option<&Entry>) -> bool {
+    match (before, now) {
+        (None, None) => false,
+        (Some(before), Some(now)) => !before.same(now, false),
+        _ => true,
+    }
+}
+
+/// The file of the cluster that the step is about: its scopes begin with the directory, then comes the file.
+fn cluster_file(made: &Made) -> Option<&Path> {
+    made.scopes.iter().map(Scope::path).filter(|path| path.starts_with(CLUSTER_DIR)).nth(1)
+}
 
 /// Whether the step is about files that a whole cluster may share.
 fn in_cluster(made: &Made) -> bool {

@@ -3,7 +3,7 @@
 use super::journal::Journal;
 use super::record::{Closing, Event, FORMAT, Inverse};
 use super::revert::Way;
-use super::state::{self, OBJECTS_DIR, RUN_DIR, STATE_DIR, TRANSACTIONS_DIR, TransactionId};
+use super::state::{self, INDEX_PATH, OBJECTS_DIR, RUN_DIR, STATE_DIR, TRANSACTIONS_DIR, TransactionId};
 use super::{Failure, Order, Outcome, Stage};
 use crate::control::{Control, Gate};
 use crate::error::{Error, Result};
@@ -36,15 +36,17 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
         return Ok(Outcome::Unchanged);
     }
     let (id, journal) = begin(node, plan, order)?;
-    let objects = Objects::new(node, Path::new(OBJECTS_DIR));
+    let objects = Objects::remembering(node, Path::new(OBJECTS_DIR), Path::new(INDEX_PATH));
     let mut run =
         Run { node, plan, journal: &journal, objects: &objects, watch, touched: false, asked: Vec::new() };
     let outcome = run.forward(id, order);
     let touched = run.touched;
+    // Without it the next run reads everything once more.
+    let _ = objects.save_index();
     match outcome {
         Ok(()) => {
             // Committed is committed: whatever command comes next finishes what fails here.
-            if let Err(error) = state::finish_commit(node) {
+            if let Err(error) = state::finish_commit(node).and_then(|()| super::prune::tidy(node)) {
                 watch.say(Importance::Warning, &error.to_string());
             }
             Ok(Outcome::Committed(id))
@@ -55,6 +57,8 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
                 journal.write(Event::Failed { what: failure.what.clone(), message: failure.message.clone() });
             watch.say(Importance::Error, &format!("{}: {}", failure.what, failure.message));
             if touched {
+                // One without a memory: the way back believes what it sees.
+                let objects = Objects::new(node, Path::new(OBJECTS_DIR));
                 let reason = format!("{} failed", failure.what);
                 return Way { node, id, journal: &journal, objects: &objects, watch }.back(
                     failure,
@@ -155,11 +159,15 @@ impl Run<'_> {
         for step in &self.plan.steps {
             scopes.extend(step.change.scopes(self.node)?.into_iter().filter(|scope| outside(scope.path())));
         }
+        let waiting = id.snapshot().with_extension("new");
+        self.node.create(&waiting, b"", 0o600)?;
         let mut batch = self.objects.batch()?;
-        let manifest = manifest::capture(self.node, &scopes, &skipped(), Some(&mut batch))?;
-        batch.commit()?;
-        state::write_atomically(self.node, &id.snapshot(), &manifest.encode())?;
-        self.journal.write(Event::Snapshot { entries: manifest.entries.len() })
+        let mut write = |piece: &[u8]| self.node.append(&waiting, piece);
+        let entries = manifest::record(self.node, &scopes, &skipped(), (&mut batch, true), &mut write)?;
+        batch.commit_with(Some(&waiting))?;
+        self.node.rename(&waiting, &id.snapshot())?;
+        self.node.sync_directory(&id.directory())?;
+        self.journal.write(Event::Snapshot { entries })
     }
 
     /// Asks every gate whose tool is there; `all`: the packages are installed, none may be missing any more.
@@ -215,6 +223,7 @@ impl Run<'_> {
         }
         let scopes = step.change.scopes(self.node)?;
         let before = self.capture(&scopes, true)?;
+        let contents = after_counts(&inverse);
         let files_only = matches!(inverse, Inverse::Paths | Inverse::Reload(_));
         self.journal.write(Event::Intent { step: number, inverse, scopes: scopes.clone(), before })?;
         self.touched = true;
@@ -223,7 +232,7 @@ impl Run<'_> {
             // Tools write without fsync: a commit must not outlive what it commits.
             self.sync(&scopes)?;
         }
-        let after = self.capture(&scopes, false)?;
+        let after = self.capture(&scopes, contents)?;
         self.journal.write(Event::Observed { step: number, after })?;
         result
     }
@@ -300,6 +309,11 @@ impl Run<'_> {
     }
 }
 
+/// Whether the way back needs the contents that the step left behind: to tell its lines from those of others.
+pub fn after_counts(inverse: &Inverse) -> bool {
+    matches!(inverse, Inverse::Account { .. })
+}
+
 /// What the tree of `/etc` does not hold.
 fn outside(path: &Path) -> bool {
     !path.starts_with("/etc") || path.starts_with("/etc/pve")
@@ -313,9 +327,13 @@ pub fn capture(
     contents: bool,
 ) -> Result<crate::objects::ObjectId> {
     let mut batch = objects.batch()?;
-    let store = if contents { Some(&mut batch) } else { None };
-    let manifest = manifest::capture(node, scopes, &skipped(), store)?;
-    let id = batch.add(&manifest.encode())?;
+    let mut text = Vec::new();
+    let mut write = |piece: &[u8]| {
+        text.extend_from_slice(piece);
+        Ok(())
+    };
+    manifest::record(node, scopes, &skipped(), (&mut batch, contents), &mut write)?;
+    let id = batch.add(&text)?;
     batch.commit()?;
     Ok(id)
 }

@@ -13,6 +13,8 @@ pub const STATE_DIR: &str = "/var/lib/firstlight";
 pub const LOCK_PATH: &str = "/var/lib/firstlight/lock";
 /// Contents by SHA-256, shared by all snapshots.
 pub const OBJECTS_DIR: &str = "/var/lib/firstlight/objects";
+/// What was read before in this boot.
+pub const INDEX_PATH: &str = "/run/firstlight/index";
 /// One directory for each transaction.
 pub const TRANSACTIONS_DIR: &str = "/var/lib/firstlight/tx";
 /// The last result, for other programs; derived from the journals.

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 
 use crate::command::show;
+use crate::fuzz;
 use crate::progress::{Step, say};
 use crate::workspace::{TARGET, Workspace};
 
@@ -15,7 +16,8 @@ const SIZE_LIMIT: u64 = 983_040;
 pub struct Check {
     pub name: &'static str,
     pub title: &'static str,
-    pub run: fn(&Workspace) -> Result<()>,
+    /// With `true`, everything that takes long too.
+    pub run: fn(&Workspace, bool) -> Result<()>,
 }
 
 /// Every check, the quick ones first.
@@ -23,12 +25,12 @@ pub const ALL: &[Check] = &[
     Check {
         name: "fmt",
         title: "cargo fmt --check",
-        run: |workspace| cargo(workspace, &["fmt", "--all", "--check"]),
+        run: |workspace, _| cargo(workspace, &["fmt", "--all", "--check"]),
     },
     Check {
         name: "clippy",
         title: "cargo clippy, warnings are errors",
-        run: |workspace| {
+        run: |workspace, _| {
             cargo(
                 workspace,
                 &["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
@@ -38,15 +40,16 @@ pub const ALL: &[Check] = &[
     Check {
         name: "unit",
         title: "cargo test (unit tests)",
-        run: |workspace| cargo(workspace, &["test", "--workspace", "--locked"]),
+        run: |workspace, _| cargo(workspace, &["test", "--workspace", "--locked"]),
     },
-    Check { name: "size", title: "the size of the release binary", run: size },
+    Check { name: "fuzz", title: "fuzzing of everything that is read", run: fuzz::run },
+    Check { name: "size", title: "the size of the release binary", run: |workspace, _| size(workspace) },
 ];
 
 /// Runs a check with its time.
-pub fn run(check: &Check, workspace: &Workspace) -> Result<()> {
+pub fn run(check: &Check, workspace: &Workspace, full: bool) -> Result<()> {
     let step = Step::begin(check.title);
-    (check.run)(workspace).with_context(|| check.title.to_owned())?;
+    (check.run)(workspace, full).with_context(|| check.title.to_owned())?;
     step.done();
     Ok(())
 }

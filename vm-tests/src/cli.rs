@@ -20,7 +20,6 @@ use crate::network;
 use crate::progress::{say, seconds};
 use crate::scenario::{self, Scenario};
 use crate::schedule;
-use crate::unprivileged;
 use crate::workspace::Workspace;
 
 const USAGE: &str = "\
@@ -86,10 +85,9 @@ fn with_bench(act: impl FnOnce(&mut Bench) -> Result<ExitCode>) -> Result<ExitCo
 }
 
 fn in_workspace(act: impl FnOnce(&Workspace) -> Result<ExitCode>) -> Result<ExitCode> {
-    // The checks need no root. What does, asks again and says what is missing.
-    let _ = unprivileged::enter();
     let workspace = Workspace::find()?;
     workspace.sweep()?;
+    network::sweep()?;
     clean_up_on_signal(&workspace)?;
     host::prepare_toolchain(&workspace.root)?;
     let code = act(&workspace);
@@ -128,7 +126,7 @@ fn test(workspace: &Workspace, full: bool, jobs: Option<usize>, filters: &[Strin
         |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let mut failures = Vec::new();
     for check in check::ALL.iter().filter(|check| chosen(check.name)) {
-        if let Err(error) = check::run(check, workspace) {
+        if let Err(error) = check::run(check, workspace, full) {
             say(format_args!("FAILED: {error:#}"));
             failures.push(check.name);
         }

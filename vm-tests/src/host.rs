@@ -6,9 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{command, on_path, output, show};
-use crate::network;
 use crate::progress::say;
-use crate::unprivileged::{self, is_real_root};
 
 /// A program the harness calls, and the package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -24,6 +22,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
     ("tar", "tar"),
     ("cc", "gcc"),
+    ("c++", "g++"),
 ];
 
 /// The keys of Debian's archive: a Debian host has them, an Ubuntu host needs the package.
@@ -31,21 +30,17 @@ const KEYRING: (&str, &str) = ("/usr/share/keyrings/debian-archive-keyring.gpg",
 
 /// Makes sure that the virtual machines can be built and started here.
 pub fn prepare() -> Result<()> {
-    unprivileged::enter()?;
-    install_missing()?;
-    network::sweep()
-}
-
-fn install_missing() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!(
+            "the virtual machines need root: network namespaces, bridges and file systems are made for them"
+        );
+    }
     let missing = missing_packages();
     if missing.is_empty() {
         return Ok(());
     }
     if !on_path("apt-get") {
         bail!("missing here, and there is no apt-get to install them: {}", missing.join(" "));
-    }
-    if !is_real_root() {
-        bail!("missing here, and only root can install them: apt-get install {}", missing.join(" "));
     }
     say(format_args!("installing Debian packages the virtual machines need: {}", missing.join(" ")));
     if let Err(error) = show(&mut apt(&["update"])) {

@@ -16,7 +16,6 @@ use sha2::{Digest, Sha256};
 
 use crate::command::{command, output, show};
 use crate::progress::Step;
-use crate::unprivileged::is_real_root;
 use crate::workspace::{TARGET, Workspace};
 use recipe::Recipe;
 
@@ -24,10 +23,6 @@ use recipe::Recipe;
 const ENDPOINT_SOURCE: &str = include_str!("bin/endpoint.rs");
 /// Size of a guest's root disk; the file is sparse.
 const DISK_SIZE: &str = "4G";
-
-/// Without the device nodes: the kernel makes its own, and who is root of a user namespace only may not.
-const EXTRACT: &[&str] =
-    &["--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--exclude=./dev/*", "--file"];
 
 /// A bootable guest.
 #[derive(Clone, Debug)]
@@ -71,7 +66,12 @@ fn build(workspace: &Workspace, recipe: &Recipe, directory: &Path) -> Result<()>
     let work = tempfile::tempdir_in(workspace.vm.join("cache")).context("making a working directory")?;
     let tree = work.path().join("tree");
     fs::create_dir(&tree).context("making a working directory")?;
-    output(command("tar", EXTRACT).arg(&base).arg("--directory").arg(&tree))?;
+    output(
+        command("tar", ["--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--file"])
+            .arg(&base)
+            .arg("--directory")
+            .arg(&tree),
+    )?;
 
     repository::fill(&tree, recipe)?;
     tree::apply(&tree, recipe)?;
@@ -119,14 +119,15 @@ fn base_system(workspace: &Workspace, recipe: &Recipe) -> Result<PathBuf> {
         recipe.release.codename()
     ));
     let unfinished = cache.join(format!("unfinished-{}.tar", std::process::id()));
-    // As the root of a user namespace it may make no device nodes: the other mode does without.
-    let mode = if is_real_root() { "--mode=root" } else { "--mode=unshare" };
     show(
-        command("mmdebstrap", [mode, "--variant=minbase", "--components=main", "--skip=cleanup/apt/lists"])
-            .arg("--aptopt=Apt::Install-Recommends \"false\"")
-            .arg(format!("--include={packages}"))
-            .arg(recipe.release.codename())
-            .arg(&unfinished),
+        command(
+            "mmdebstrap",
+            ["--mode=root", "--variant=minbase", "--components=main", "--skip=cleanup/apt/lists"],
+        )
+        .arg("--aptopt=Apt::Install-Recommends \"false\"")
+        .arg(format!("--include={packages}"))
+        .arg(recipe.release.codename())
+        .arg(&unfinished),
     )?;
     fs::rename(&unfinished, &base).with_context(|| format!("creating {}", base.display()))?;
     step.done();

@@ -9,6 +9,7 @@ mod check;
 mod cli;
 mod command;
 mod demo;
+mod fuzz;
 mod host;
 mod image;
 mod kit;
@@ -23,7 +24,6 @@ mod qmp;
 mod scenario;
 mod schedule;
 mod seed;
-mod unprivileged;
 mod workspace;
 
 use std::process::ExitCode;

@@ -152,7 +152,13 @@ impl Node {
     /// The same with a limit of its own, in seconds of a machine with KVM.
     pub fn run_within(&mut self, command: &str, seconds: u64) -> Result<Output> {
         let limit = self.limit(seconds);
-        self.agent(|agent| agent.shell(command, limit))
+        self.agent(|agent| agent.shell(command, limit, Duration::from_secs(2)))
+    }
+
+    /// The same for a command whose end is a moment that must not be missed.
+    pub fn watch(&mut self, command: &str, seconds: u64) -> Result<Output> {
+        let limit = self.limit(seconds);
+        self.agent(|agent| agent.shell(command, limit, Duration::from_millis(250)))
     }
 
     /// Runs a shell command that must succeed and returns its output.

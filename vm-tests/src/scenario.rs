@@ -16,6 +16,7 @@ mod older;
 mod power;
 mod rollback;
 mod source;
+mod undo;
 
 use anyhow::Result;
 
@@ -85,6 +86,16 @@ pub const ALL: &[Scenario] = &[
         rollback::kept,
     )
     .committed(),
+    short(
+        "undo-run-time",
+        "7: after a rollback the kernel filters and every unit is as before (E3 J3)",
+        undo::run_time,
+    ),
+    short(
+        "undo-built-upon",
+        "7: a package and a user that others made since keep what they need (A1 H2 J3)",
+        undo::built_upon,
+    ),
     short(
         "gate-sshd",
         "4: the gate of a tool that was there fails, nothing is touched (B1 J3 J5)",

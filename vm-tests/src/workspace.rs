@@ -100,7 +100,8 @@ impl Workspace {
         cargo
     }
 
-    fn target_directory(&self) -> PathBuf {
+    /// Where cargo builds.
+    pub fn target_directory(&self) -> PathBuf {
         match std::env::var_os("CARGO_TARGET_DIR") {
             Some(path) => self.root.join(path),
             None => self.root.join("target"),

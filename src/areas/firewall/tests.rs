@@ -262,17 +262,14 @@ fn e1_pves_firewall_is_switched_off_with_every_other_line_kept() {
     let text = "[OPTIONS]\nenable: 1\npolicy_in: DROP\n\n[RULES]\nIN SSH(ACCEPT) # mine\n";
     let facts = Facts { cluster_firewall: Some(text.to_owned()), ..Facts::example() };
     let proposal = propose(&Profile::example(), &facts);
-    let file = proposal.changes.iter().find_map(|(phase, change)| match change {
-        Change::File(file) if *phase == Phase::Exposure => Some(file),
-        _ => None,
-    });
-    let file = file.unwrap();
-    assert_eq!(file.path.to_str(), Some("/etc/pve/firewall/cluster.fw"));
-    assert_eq!(String::from_utf8(file.content.clone()).unwrap(), text.replace("enable: 1", "enable: 0"));
+    let offs = |proposal: &Proposal| {
+        proposal.changes.iter().filter(|(_, change)| matches!(change, Change::PveFirewallOff)).count()
+    };
+    assert_eq!(offs(&proposal), 1);
     assert!(proposal.controls.iter().any(|control| matches!(control.check, Check::PveFirewallOff)));
     assert_eq!(proposal.warnings, ["the firewalls of guests are PVE's too: from now on they do not filter"]);
     let off = Facts { cluster_firewall: Some(text.replace("enable: 1", "enable: 0")), ..Facts::example() };
-    assert!(!propose(&Profile::example(), &off).changes.iter().any(|(_, change)| change.kind() == "file"));
+    assert_eq!(offs(&propose(&Profile::example(), &off)), 0);
     let member = Facts { cluster_member: true, ..facts };
     assert_eq!(
         messages(&Profile::example(), &member),
@@ -289,7 +286,7 @@ fn e1_bridged_traffic_is_kept_away_from_ufw_on_pve_nodes_after_pves_firewall_is_
     let proposal = propose(&Profile::example(), &on);
     let exposure = proposal.changes.iter().filter(|(phase, _)| *phase == Phase::Exposure);
     let kinds: Vec<&str> = exposure.map(|(_, change)| change.kind()).collect();
-    assert_eq!(kinds, ["ufw", "file", "kernel", "kernel", "kernel"]);
+    assert_eq!(kinds, ["ufw", "pve-firewall", "kernel", "kernel", "kernel"]);
     for (id, setting) in [
         ("firewall.bridge-netfilter.ipv4", "net.bridge.bridge-nf-call-iptables"),
         ("firewall.bridge-netfilter.ipv6", "net.bridge.bridge-nf-call-ip6tables"),

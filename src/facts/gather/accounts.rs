@@ -26,22 +26,32 @@ pub(super) fn gather(node: &dyn Node, facts: &mut Facts) {
 /// read goes into a file of the user's own: through a link it could be anything that root can read.
 fn keys(node: &dyn Node, user: &mut User) {
     let path = format!("{}/.ssh/authorized_keys", user.home);
-    user.authorized_keys_linked = !is_plain(node, &path);
-    if !user.authorized_keys_linked {
-        user.authorized_keys = text(node, &path);
-    }
-    let second = format!("{path}2");
-    let second = if is_plain(node, &second) { text(node, &second) } else { String::new() };
+    let first = plain(node, &path);
+    user.authorized_keys_linked = first.is_none();
+    user.authorized_keys = first.unwrap_or_default();
+    let second = plain(node, &format!("{path}2")).unwrap_or_default();
     user.has_keys = holds_a_key(&user.authorized_keys) || holds_a_key(&second);
 }
 
-/// Whether there is nothing yet, or a regular file below real directories. What cannot be seen is not plain.
-fn is_plain(node: &dyn Node, path: &str) -> bool {
+/// The text of a regular file below real directories; empty while there is nothing. `None` for all else, and for
+/// what is replaced while it is read.
+fn plain(node: &dyn Node, path: &str) -> Option<String> {
     let path = Path::new(path);
-    path.ancestors().filter(|level| level.parent().is_some()).all(|level| {
-        let wanted = if level == path { Kind::File } else { Kind::Directory };
-        node.lookup(level).is_ok_and(|found| found.is_none_or(|found| found.kind == wanted))
-    })
+    let mut above: Vec<&Path> = path.ancestors().skip(1).filter(|level| level.parent().is_some()).collect();
+    above.reverse();
+    let real = |level: &&Path| {
+        node.lookup(level).is_ok_and(|found| found.is_none_or(|found| found.kind == Kind::Directory))
+    };
+    if !above.iter().all(real) {
+        return None;
+    }
+    match node.lookup(path).ok()? {
+        None => Some(String::new()),
+        Some(found) if found.kind == Kind::File => {
+            Some(String::from_utf8_lossy(&node.read_seen(path, &found).ok()?).into_owned())
+        }
+        Some(_) => None,
+    }
 }
 
 fn holds_a_key(text: &str) -> bool {

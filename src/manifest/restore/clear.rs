@@ -9,22 +9,27 @@ use std::path::{Path, PathBuf};
 
 /// Which paths are directories all the way from the root: below a link, nothing stands as far as we care.
 #[derive(Default)]
-pub(super) struct Ground {
+pub struct Ground {
     known: BTreeMap<PathBuf, bool>,
 }
 
 impl Ground {
     /// Whether `directory` and everything above it are directories, not links to any.
-    pub(super) fn carries(&mut self, node: &dyn Node, directory: &Path) -> Result<bool> {
-        if let Some(known) = self.known.get(directory) {
-            return Ok(*known);
+    pub fn carries(&mut self, node: &dyn Node, directory: &Path) -> Result<bool> {
+        // From the first known one down, without recursion: trees may be deep.
+        let mut carries = true;
+        let mut unknown = Vec::new();
+        for above in directory.ancestors() {
+            if let Some(known) = self.known.get(above) {
+                carries = *known;
+                break;
+            }
+            unknown.push(above);
         }
-        let above = match directory.parent() {
-            Some(parent) => self.carries(node, parent)?,
-            None => true,
-        };
-        let carries = above && node.lookup(directory)?.is_some_and(|found| found.kind == Kind::Directory);
-        self.known.insert(directory.to_owned(), carries);
+        for path in unknown.into_iter().rev() {
+            carries = carries && node.lookup(path)?.is_some_and(|found| found.kind == Kind::Directory);
+            self.known.insert(path.to_owned(), carries);
+        }
         Ok(carries)
     }
 }
@@ -44,7 +49,7 @@ impl Work<'_> {
                 }
                 Err(error) => {
                     blocked.insert(wanted.path);
-                    self.note(Err(error));
+                    self.fail(wanted.path, error);
                 }
             }
         }

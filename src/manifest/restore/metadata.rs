@@ -7,11 +7,17 @@ use std::path::Path;
 
 /// Corrects everything but content and time; says whether anything was changed.
 ///
-/// The order matters: a new owner takes set-id bits and capabilities away, an ACL changes the mode.
+/// The order matters: bits that nobody shall have go first, so that no new group or removed ACL opens the file for
+/// a moment; a new owner takes set-id bits and capabilities away; an ACL changes the mode.
 pub(super) fn correct(node: &dyn Node, path: &Path, entry: &Entry) -> Result<bool> {
     let found = standing(node, path)?;
-    let mut changed = (found.uid, found.gid) != (entry.uid, entry.gid);
-    if changed {
+    let mut changed = false;
+    if !matches!(entry.state, State::Link { .. }) && found.mode & !entry.mode & !0o700 != 0 {
+        node.set_mode(path, found.mode & entry.mode)?;
+        changed = true;
+    }
+    if (found.uid, found.gid) != (entry.uid, entry.gid) {
+        changed = true;
         node.set_owner(path, entry.uid, entry.gid)?;
     }
     changed |= correct_attributes(node, path, entry)?;

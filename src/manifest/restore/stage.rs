@@ -55,7 +55,7 @@ impl Work<'_> {
                     files.broken.insert(path);
                     // Its own failure is told; one of the removal says nothing more, and the next run tries again.
                     let _ = self.node.remove_file(&temporary(path));
-                    self.note(Err(error));
+                    self.fail(path, error);
                 }
             }
         }
@@ -74,7 +74,8 @@ impl Work<'_> {
                 Ok(()) => self.touched.directory(path),
                 Err(error) => {
                     files.broken.insert(path);
-                    self.note(Err(error));
+                    let _ = self.node.remove_file(&temporary(path));
+                    self.fail(path, error);
                 }
             }
         }
@@ -106,7 +107,7 @@ impl Work<'_> {
             let private = path.components().any(|part| part.as_os_str() == "priv");
             node.create(&temporary, &content, if private { 0o600 } else { 0o640 })?;
         } else {
-            node.create(&temporary, &content, 0o600)?;
+            node.create_for(&temporary, &content, 0o600, (entry.uid, entry.gid))?;
             metadata::correct(node, &temporary, entry)?;
             metadata::correct_time(node, &temporary, entry)?;
         }
@@ -114,7 +115,9 @@ impl Work<'_> {
     }
 
     fn content_is(&self, path: &Path, found: &Metadata, (content, size): (&ObjectId, u64)) -> Result<bool> {
-        Ok(found.kind == Kind::File && found.size == size && ObjectId::of(&self.node.read(path)?) == *content)
+        Ok(found.kind == Kind::File
+            && found.size == size
+            && ObjectId::of(&self.node.read_seen(path, found)?) == *content)
     }
 
     /// A link is small: one that is not right in everything is made anew.

@@ -2,7 +2,6 @@
 
 use super::{look, path};
 use crate::manifest::{Entry, Manifest, State};
-use crate::node::Node;
 use crate::node::scripted::Scripted;
 use crate::objects::ObjectId;
 use std::ffi::OsStr;
@@ -22,7 +21,8 @@ fn a_manifest_with_hostile_names_reads_back_as_it_was() {
             2 => State::Directory,
             _ => State::Other,
         };
-        (entry.mode, entry.uid, entry.gid, entry.name_group) = (0o7777 - number, u32::MAX, number, number);
+        (entry.mode, entry.uid, entry.gid, entry.name_group) =
+            (0o7777 - number, u32::MAX, number, number / 2);
         entry.modified = (-1 - i64::from(number), 999_999_999);
         entry.attributes =
             [("user.a=b %\n".into(), name.as_bytes().into()), ("user.empty".into(), [].into())].into();
@@ -33,12 +33,6 @@ fn a_manifest_with_hostile_names_reads_back_as_it_was() {
     assert_eq!(Manifest::decode(&text).unwrap(), manifest);
     assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), manifest.entries.len() + 2);
     assert!(text.is_ascii());
-    let node = Scripted::new();
-    for number in 0..3000 {
-        manifest.entries.insert(format!("/srv/{number}").into(), Box::new(Entry::absent()));
-    }
-    manifest.store(&node, path("/etc/manifest")).unwrap();
-    assert!(node.read(path("/etc/manifest")).unwrap() == manifest.encode());
     assert_eq!(Manifest::decode(&Manifest::default().encode()).unwrap(), Manifest::default());
 }
 

@@ -42,11 +42,19 @@ impl Place<'_> {
     }
 }
 
+/// The kernel takes no longer path in one call, its end included (`PATH_MAX`).
+const LONGEST: usize = 4095;
+
+/// Whether one call takes the path.
+fn is_short(path: &Path) -> bool {
+    path.as_os_str().len() <= LONGEST
+}
+
 impl Machine {
     /// The place of `path`, whose parent must be there.
     pub(super) fn place<'a>(&self, path: &'a Path, links: Links, verb: &str) -> Result<Place<'a>> {
         let (parent, name) = split(path, verb)?;
-        if links == Links::Follow && self.whole {
+        if links == Links::Follow && self.whole && is_short(path) {
             return Ok(Place { parent: None, name: path.as_os_str() });
         }
         let opened = self.resolve(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, links);
@@ -56,7 +64,7 @@ impl Machine {
     /// The place of `path`, or `None` where its parent is no directory.
     pub(super) fn find<'a>(&self, path: &'a Path, verb: &str) -> Result<Option<Place<'a>>> {
         let (parent, name) = split(path, verb)?;
-        if self.whole {
+        if self.whole && is_short(path) {
             return Ok(Some(Place { parent: None, name: path.as_os_str() }));
         }
         match self.resolve(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Links::Follow) {
@@ -91,18 +99,33 @@ impl Machine {
     }
 
     fn resolve(&self, path: &Path, flags: OFlags, links: Links) -> rustix::io::Result<OwnedFd> {
-        let mut how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        if links == Links::Refuse {
-            how |= ResolveFlags::NO_SYMLINKS;
+        if is_short(path) {
+            return resolve_from(self.root.as_fd(), path, flags, links);
         }
-        let mut tries = 0;
+        // Piece by piece. A link in a later piece would begin at the wrong root, so there is none.
+        let bytes = path.as_os_str().as_bytes();
+        let cut = |from: usize| {
+            let end = bytes.len().min(from + LONGEST);
+            let slash = bytes.get(from..end).and_then(|piece| piece.iter().rposition(|byte| *byte == b'/'));
+            if end == bytes.len() { Some(end) } else { slash.filter(|at| *at > 0).map(|at| from + at) }
+        };
+        let mut reached: Option<OwnedFd> = None;
+        let mut from = 0;
         loop {
-            match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), how) {
-                Err(Errno::INTR) => {}
-                // The kernel cannot prove that a `..` of a link stayed inside while something was renamed.
-                Err(Errno::AGAIN) if tries < 64 => tries += 1,
-                other => return other,
+            let to = cut(from).ok_or(Errno::NAMETOOLONG)?;
+            let piece = Path::new(OsStr::from_bytes(bytes.get(from..to).unwrap_or_default()));
+            let (flags, links) = match (to == bytes.len(), &reached) {
+                (true, _) => (flags, Links::Refuse),
+                (false, None) => (OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, links),
+                (false, Some(_)) => (OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Links::Refuse),
+            };
+            let start = reached.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
+            let opened = resolve_from(start, piece, flags, links)?;
+            if to == bytes.len() {
+                return Ok(opened);
             }
+            reached = Some(opened);
+            from = to;
         }
     }
 
@@ -126,6 +149,27 @@ impl Machine {
             }
         }
         Error::new(format!("{verb} {}", path.display()), std::io::Error::from(errno))
+    }
+}
+
+fn resolve_from(
+    start: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    links: Links,
+) -> rustix::io::Result<OwnedFd> {
+    let mut how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    if links == Links::Refuse {
+        how |= ResolveFlags::NO_SYMLINKS;
+    }
+    let mut tries = 0;
+    loop {
+        match rustix::fs::openat2(start, path, flags, Mode::empty(), how) {
+            Err(Errno::INTR) => {}
+            // The kernel cannot prove that a `..` of a link stayed inside while something was renamed.
+            Err(Errno::AGAIN) if tries < 64 => tries += 1,
+            other => return other,
+        }
     }
 }
 

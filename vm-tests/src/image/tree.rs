@@ -53,15 +53,12 @@ pub fn install(tree: &Path, path: &str, from: &Path) -> Result<()> {
     chmod(&target, 0o755)
 }
 
-/// The host's devices are lent to the tree.
-const CHROOT: &str = r#"mount --rbind /dev "$0/dev" && exec chroot "$0" "$@""#;
-
-/// Runs a program of the tree in the tree, with a /proc and a /dev that vanish with it.
+/// Runs a program of the tree in the tree, with a /proc that vanishes with it.
 pub fn run(tree: &Path, arguments: &[&str]) -> Result<String> {
     let mut mount = std::ffi::OsString::from("--mount-proc=");
     mount.push(tree.join("proc"));
     let mut unshare = command("unshare", ["--mount", "--pid", "--fork", "--kill-child"]);
-    unshare.arg(mount).args(["sh", "-c", CHROOT]).arg(tree).args(arguments);
+    unshare.arg(mount).arg("chroot").arg(tree).args(arguments);
     unshare.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     unshare.env("HOME", "/root").env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive");
     output(&mut unshare).with_context(|| format!("in the image: {}", arguments.join(" ")))

@@ -72,7 +72,7 @@ fn cut_at(node: &mut Node, moment: &str) -> Result<()> {
          case $(systemctl show -P ActiveState {}) in active|failed) exit 9;; esac; fi; sleep 0.02; done",
         hook::UNIT
     );
-    let seen = node.run_within(&watch, 300).context("waiting for the moment of the power cut")?;
+    let seen = node.watch(&watch, 300).context("waiting for the moment of the power cut")?;
     ensure!(seen.status == 0, "the hook ended before the moment of the power cut (`{moment}`)");
     node.power_cut()
 }

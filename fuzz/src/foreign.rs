@@ -1,0 +1,238 @@
+//! Files of the node and outputs of its tools, which others write: facts, the plan made of them, what is observed.
+
+use crate::memory::Memory;
+use firstlight::answer::{self, Answer};
+use firstlight::control::Check;
+use firstlight::facts;
+use firstlight::observe::{Observer, Verdict};
+use firstlight::plan;
+use firstlight::profile::Network;
+use firstlight::provision::{self, Planned};
+use firstlight::report::terminal::{Paint, visible};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// A file, or with a blank in it the beginning of a command's line, and what is usually in it.
+type Source = (&'static str, &'static str);
+
+const FACTS: &[Source] = &[
+    (
+        "/etc/passwd",
+        "root:x:0:0:root:/root:/bin/bash\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\nops:x:1000:1000:Ops,,,:/home/ops:/bin/bash\n",
+    ),
+    ("/etc/group", "root:x:0:\nsudo:x:27:eve,ops\nops:x:1000:\n"),
+    ("/etc/shadow", "root:$y$j9T$x$y:20000:0:99999:7:::\nsshd:!:20000::::::\nops:!:20000:0:99999:7:::\n"),
+    ("/etc/shells", "# shells\n/bin/sh\n/bin/bash\n"),
+    (
+        "/var/lib/dpkg/status",
+        "Package: sudo\nStatus: install ok installed\nVersion: 1.9.16p2-3\n\nPackage: ufw\nStatus: deinstall ok config-files\nVersion: 0.36.2-9\n\nPackage: openssh-server\nStatus: install ok installed\nVersion: 1:10.0p1-7+deb13u4\n",
+    ),
+    ("/etc/os-release", "NAME=\"Debian\"\nVERSION_ID=\"13\"\n"),
+    ("/etc/hostname", "pve1.example.com\n"),
+    (
+        "/usr/sbin/sshd -T",
+        "port 22\npermitrootlogin prohibit-password\nallowusers root\nlistenaddress [::]:22\n",
+    ),
+    ("/usr/bin/ssh -Q kex", "curve25519-sha256\nmlkem768x25519-sha256\n"),
+    ("/etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\nPort 22\n"),
+    ("/etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJy2gwjE x@y\n"),
+    (
+        "/etc/ufw/user.rules",
+        "*filter\n### tuple ### allow tcp 22 0.0.0.0/0 any 10.0.20.0/24 in comment=66697273746c696768743a20\n",
+    ),
+    ("/etc/default/ufw", "IPV6=yes\nDEFAULT_INPUT_POLICY=\"DROP\"\n"),
+    (
+        "/proc/net/route",
+        "Iface\tDestination\tGateway\nvmbr0\t00000000\t0114000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n",
+    ),
+    (
+        "/proc/net/ipv6_route",
+        "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003 vmbr0\n",
+    ),
+    (
+        "/proc/net/tcp",
+        "  sl  local_address rem_address   st\n0: 0514000A:0016 4D14000A:C001 01 0:0 00:0 0 0 0 1\n",
+    ),
+    (
+        "/proc/net/tcp6",
+        "h\n0: 0000000000000000FFFF00000514000A:0016 0000000000000000FFFF00004D14000A:C001 01 0:0\n",
+    ),
+    (
+        "/usr/sbin/ip -j address",
+        "[{\"ifname\":\"vmbr0\",\"addr_info\":[{\"family\":\"inet\",\"local\":\"10.0.20.5\",\"prefixlen\":24},{\"local\":\"fd00::5\",\"prefixlen\":64}]}]",
+    ),
+    ("/proc/self/mounts", "proc /proc proc rw 0 0\n/dev/fuse /etc/pve fuse rw,nosuid 0 0\n"),
+    ("/etc/pve/corosync.conf", "totem {\n  interface {\n    linknumber: 0\n  }\n  cluster_name: house\n}\n"),
+    ("/etc/pve/firewall/cluster.fw", "# ours\n[OPTIONS]\n\nenable: 0\n\n[RULES]\n\nIN Ping(ACCEPT)\n"),
+    ("/home/ops/.ssh/authorized_keys", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJy2gwjE x@y\n"),
+    (
+        "/etc/ufw/before.rules",
+        "# ok icmp codes for INPUT\n-A ufw-before-input -p icmp --icmp-type echo-request -j ACCEPT\nCOMMIT\n",
+    ),
+    (
+        "/etc/ufw/before6.rules",
+        "-A ufw6-before-input -p icmpv6 --icmpv6-type echo-request -j ACCEPT\nCOMMIT\n",
+    ),
+    (
+        "/usr/sbin/ufw status verbose",
+        "Status: active\nDefault: deny (incoming), allow (outgoing), disabled (routed)\n",
+    ),
+    ("/usr/bin/systemctl is-enabled", "enabled\n"),
+    ("/proc/sys/net/ipv4/ip_forward", "0\n"),
+];
+
+const IPTABLES: &str = "*filter\n:INPUT DROP [0:0]\n-A INPUT -j ufw-before-input\n-A ufw-before-input -j ufw-user-input\n-A ufw-user-input -s 10.0.20.0/24 -p tcp -m multiport --dports 22,8006 -j ACCEPT\n-A ufw-user-input -p udp -m udp --dport 5405:5412 -j ACCEPT\n-A ufw-user-input -p tcp -m tcp --dport 23 -j REJECT --reject-with tcp-reset\nCOMMIT\n";
+
+const OBSERVED: &[Source] = &[
+    ("/usr/sbin/iptables-save ", IPTABLES),
+    (
+        "/usr/sbin/ip6tables-save ",
+        "*filter\n:INPUT DROP [0:0]\n-A INPUT -j ufw6-before-input\n-A ufw6-before-input -j ufw6-user-input\n-A ufw6-user-input -s fd00::/8 -p tcp -m tcp --dport 22 -j ACCEPT\n",
+    ),
+    (
+        "/usr/sbin/ufw status verbose",
+        "Status: active\nDefault: deny (incoming), allow (outgoing), deny (routed)\n",
+    ),
+    ("/usr/sbin/sshd -T", "port 22\nallowusers ops root\nkexalgorithms a,b\n"),
+    ("/usr/bin/sudo -l", "User ops may run the following commands on vm:\n    (ALL : ALL) ALL\n"),
+    ("/usr/bin/dpkg-query -W", "sudo installed\nufw config-files\n"),
+    ("/usr/bin/systemctl is-", "enabled\n"),
+    ("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\nops:x:1000:1000::/home/ops:/bin/bash\n"),
+    ("/etc/group", "sudo:x:27:eve,ops\nops:x:1000:\n"),
+    ("/etc/pve/firewall/cluster.fw", "[OPTIONS]\nenable: 0\n"),
+    ("/proc/sys/net/ipv4/ip_forward", "1\n"),
+    (
+        "/home/ops/.ssh/authorized_keys",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJy2gwjEY6GhQ00A3cdaFfH1RkTRhrMCKph17za7ZyqT x\n",
+    ),
+];
+
+/// A node whose sources say what `data` has: the first byte names one that the rest is for, or says that the rest is
+/// for all of them, with a byte 0xff between two.
+fn node(data: &[u8], sources: &[Source]) -> Memory {
+    let node = Memory::default();
+    let (which, rest) = data.split_first().map_or((0, data), |(first, rest)| (usize::from(*first), rest));
+    let mut parts = rest.split(|byte| *byte == 0xff);
+    for (place, (name, usual)) in sources.iter().enumerate() {
+        let content = match which.checked_sub(sources.len()) {
+            Some(_) => parts.next().unwrap_or_default(),
+            None if which == place => rest,
+            None => usual.as_bytes(),
+        };
+        if name.contains(' ') {
+            node.says(name.trim_end(), 0, content);
+        } else {
+            node.put(name, content);
+        }
+    }
+    for program in ["/usr/sbin/sshd", "/usr/sbin/ufw", "/usr/bin/sudo"] {
+        node.put(program, b"");
+    }
+    node.directory("/proc/sys/net/ipv6");
+    node.link("/etc/pve/local", "nodes/pve1");
+    node
+}
+
+/// What the sources usually say, as inputs to begin with.
+pub fn seeds(sources: Sources) -> Vec<Vec<u8>> {
+    let sources = sources.list();
+    let mut seeds: Vec<Vec<u8>> =
+        (0_u8..).zip(sources).map(|(place, (_, usual))| [&[place], usual.as_bytes()].concat()).collect();
+    let all: Vec<&[u8]> = sources.iter().map(|(_, usual)| usual.as_bytes()).collect();
+    seeds.push([&[0xff], all.join(&0xff).as_slice()].concat());
+    seeds
+}
+
+/// Whose seeds.
+#[derive(Clone, Copy)]
+pub enum Sources {
+    /// Of [`facts`].
+    Facts,
+    /// Of [`observe`].
+    Observed,
+}
+
+impl Sources {
+    fn list(self) -> &'static [Source] {
+        match self {
+            Self::Facts => FACTS,
+            Self::Observed => OBSERVED,
+        }
+    }
+}
+
+thread_local! {
+    static ANSWERS: Vec<Answer> = [
+        include_bytes!("../../answer-files/complete.toml").as_slice(),
+        include_bytes!("../../answer-files/minimal.toml"),
+        include_bytes!("../../answer-files/ufw.toml"),
+        include_bytes!("../../answer-files/standalone.toml"),
+    ]
+    .iter()
+    .filter_map(|bytes| answer::read("answer.toml", bytes).ok())
+    .collect();
+}
+
+/// The facts of the node, and the plan that is made of them.
+pub fn facts(data: &[u8]) {
+    let node = node(data, FACTS);
+    let Ok(found) = facts::gather(&node) else { return };
+    let networks = found.addresses.iter().all(|(address, network)| network.contains(*address));
+    assert!(networks, "an address outside of its network");
+    let number = data.get(1).map_or(0, |byte| usize::from(*byte));
+    ANSWERS.with(|answers| {
+        let Some(answer) = answers.get(number % answers.len().max(1)) else { return };
+        match provision::plan(&node, answer) {
+            Ok(Planned::Plan(_, plan)) => {
+                let text = plan::show::render(&plan, None, Paint::PLAIN);
+                assert!(crate::is_plain(&text), "a control character on the terminal: {text:?}");
+                let json = plan::json::value(&plan).to_string();
+                assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "no JSON: {json}");
+                let places: BTreeSet<usize> =
+                    plan.controls.iter().flat_map(|control| control.changes.iter().copied()).collect();
+                assert!(places.len() <= 4096);
+            }
+            Ok(Planned::Refused(problems)) => assert!(!problems.list.is_empty()),
+            Err(error) => assert!(!error.because.is_empty()),
+        }
+    });
+}
+
+/// Every kind of check.
+pub fn observe(data: &[u8]) {
+    let node = node(data, OBSERVED);
+    let mut observer = Observer::new(&node);
+    for check in checks() {
+        if let Ok(Verdict::Fails(instead)) = observer.evaluate(&check) {
+            assert!(crate::is_plain(&visible(&instead)), "{instead:?}");
+        }
+    }
+}
+
+fn checks() -> Vec<Check> {
+    let words = |line: &str| -> Vec<String> { line.split(' ').map(str::to_owned).collect() };
+    let networks: Vec<Network> = Network::parse("10.0.20.0/24").into_iter().collect();
+    let ops = || "ops".to_owned();
+    vec![
+        Check::Sshd { connection: String::new(), key: "allowusers", values: words("root") },
+        Check::Sshd { connection: "user=ops".into(), key: "port", values: words("22") },
+        Check::PackageInstalled("sudo".into()),
+        Check::Account { name: ops(), shell: "/bin/bash".into(), groups: words("sudo") },
+        Check::SudoAllows { name: ops(), text: "(ALL : ALL) ALL".into() },
+        Check::SudoAllows { name: ops(), text: String::new() },
+        Check::AuthorizedKey {
+            name: ops(),
+            path: "/home/ops/.ssh/authorized_keys".into(),
+            fingerprint: "SHA256:nfpypaYnieR5phm1zXR+7ucjPejKembKn2GlPlb7pfc".into(),
+        },
+        Check::UfwActive { incoming: "deny".into(), outgoing: "allow".into(), routed: "deny".into() },
+        Check::UfwRule(words("allow from 10.0.20.0/24 to any port 22,8006 proto tcp")),
+        Check::UfwRule(words("allow 5405:5412/udp")),
+        Check::UfwRule(words("limit out 123")),
+        Check::UfwNothingWider { ports: vec![22, 8006], networks },
+        Check::PveFirewallOff,
+        Check::Kernel { name: "net.ipv4.ip_forward".into(), value: "1".into() },
+        Check::Unit { name: "ufw.service".into(), enabled: Some(true), active: Some(false) },
+        Check::FileMode { path: PathBuf::from("/etc/passwd"), mode: 0o644 },
+    ]
+}

@@ -1,0 +1,130 @@
+//! Files below `/etc/pve`: pmxcfs decides about modes, durability and locks (pve-contract 4).
+
+use crate::error::{Error, Result};
+use crate::manifest;
+use crate::node::{Node, exists};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const CLUSTER_DIR: &str = "/etc/pve";
+/// pmxcfs keeps `/etc/pve` here; the write-ahead log first.
+const DATABASE: [&str; 2] = ["/var/lib/pve-cluster/config.db-wal", "/var/lib/pve-cluster/config.db"];
+/// PVE itself waits so long for a lock.
+const WAIT_SECONDS: u32 = 10;
+
+/// Whether modes and owners are pmxcfs's own (pve-observed 3.8).
+pub fn fixed_by_place(path: &Path) -> bool {
+    path.starts_with(CLUSTER_DIR)
+}
+
+/// fsync below `/etc/pve` does nothing: what makes its content durable is its database.
+pub fn sync(node: &dyn Node) -> Result<()> {
+    for path in DATABASE.map(Path::new) {
+        if node.lookup(path)?.is_some() {
+            node.sync_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The directory that PVE's own tools make while they change this file, on any node of the cluster.
+fn lock_path(path: &Path) -> PathBuf {
+    let inside = path.strip_prefix(CLUSTER_DIR).unwrap_or(path).to_string_lossy().into_owned();
+    let words: Vec<&str> = inside.split('/').collect();
+    let name = match words.as_slice() {
+        ["firewall", "cluster.fw"] => "firewall-cluster".to_owned(),
+        ["nodes", node, "host.fw"] => format!("firewall-host-{node}"),
+        _ => format!("file-{}", inside.replace(['.', '/'], "_")),
+    };
+    Path::new(CLUSTER_DIR).join("priv/lock").join(name)
+}
+
+/// Does the work while nobody else on the cluster changes `path`. One that dies meanwhile leaves a lock that pmxcfs
+/// lets go after two minutes.
+pub fn locked(node: &dyn Node, path: &Path, work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+    if !manifest::cluster_mounted(node)? {
+        return work();
+    }
+    let lock = lock_path(path);
+    let mut waited = 0;
+    while let Err(error) = node.make_directory(&lock, 0o700) {
+        if !exists(node, &lock)? {
+            return Err(error.hint("pvecm status; without quorum /etc/pve can only be read"));
+        }
+        if waited >= WAIT_SECONDS {
+            let because = format!("{} is held by another node or a PVE service", lock.display());
+            return Err(Error::new(format!("changing {}", path.display()), because)
+                .hint("try again; PVE lets a lock that was left behind go after two minutes"));
+        }
+        // Time 0 asks pmxcfs to let go of one whose holder is dead; what it answers does not matter.
+        let _ = node.set_modified(&lock, (0, 0));
+        node.sleep(Duration::from_secs(1));
+        waited += 1;
+    }
+    let done = work();
+    let released = if exists(node, &lock)? { node.remove_directory(&lock) } else { Ok(()) };
+    done.and(released)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Change;
+    use crate::node::scripted::Scripted;
+
+    const FILE: &str = "/etc/pve/firewall/cluster.fw";
+    const LOCK: &str = "/etc/pve/priv/lock/firewall-cluster";
+    const ON: &str = "[OPTIONS]\nenable: 1\n[RULES]\n";
+
+    fn node() -> Scripted {
+        let node = Scripted::new();
+        node.mount_cluster();
+        node.files.directory("/etc/pve/priv/lock");
+        node.files.put(FILE, ON);
+        node
+    }
+
+    #[test]
+    fn e1_locks_have_the_names_that_pve_gives_them() {
+        let name = |path: &str| lock_path(Path::new(path)).file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(name(FILE), "firewall-cluster");
+        assert_eq!(name("/etc/pve/nodes/pve1/host.fw"), "firewall-host-pve1");
+        assert_eq!(name("/etc/pve/user.cfg"), "file-user_cfg");
+        assert_eq!(name("/etc/pve/priv/tfa.cfg"), "file-priv_tfa_cfg");
+    }
+
+    #[test]
+    fn e1_the_cluster_firewall_is_written_under_its_lock_and_from_what_stands_there_then() {
+        let node = node();
+        assert!(Change::PveFirewallOff.need(&node).unwrap().is_some());
+        // Somebody adds a rule between plan and effect.
+        node.files.put(FILE, format!("{ON}IN Ping(ACCEPT)\n"));
+        Change::PveFirewallOff.effect(&node).unwrap();
+        assert_eq!(node.files.text(FILE), "[OPTIONS]\nenable: 0\n[RULES]\nIN Ping(ACCEPT)\n");
+        assert!(!node.files.has(LOCK), "let go");
+        let trace = node.trace();
+        let at = |what: &str| trace.iter().position(|step| step.starts_with(what)).unwrap();
+        assert!(at("make-directory") < at("create") && at("rename") < at("remove-directory"), "{trace:?}");
+        assert!(Change::PveFirewallOff.need(&node).unwrap().is_none());
+    }
+
+    #[test]
+    fn e1_a_lock_that_is_held_is_waited_for_and_not_for_ever() {
+        let node = node();
+        node.files.directory(LOCK);
+        let before = node.now();
+        let error = Change::PveFirewallOff.effect(&node).unwrap_err().to_string();
+        assert!(error.contains("is held by another node or a PVE service"), "{error}");
+        assert_eq!(node.now() - before, 10_000);
+        assert_eq!(node.files.text(FILE), ON);
+        assert!(node.files.has(LOCK), "not ours to take away");
+    }
+
+    #[test]
+    fn e1_a_failure_under_the_lock_lets_go_of_it() {
+        let node = node();
+        let failing = &mut || Err(Error::new("working", "no"));
+        assert!(locked(&node, Path::new(FILE), failing).unwrap_err().to_string().contains("working: no"));
+        assert!(!node.files.has(LOCK));
+    }
+}

@@ -1,0 +1,176 @@
+//! What a rollback would do, seen three ways for every path: as it was before, as we left it, and now. Changes nothing.
+
+use super::judge::{CLUSTER_DIR, Judge};
+use super::record::Inverse;
+use super::run;
+use super::state::{self, OBJECTS_DIR, TransactionId};
+use super::story::{Made, Story};
+use crate::change;
+use crate::error::{Error, Result};
+use crate::facts;
+use crate::manifest::{self, Entry, Manifest};
+use crate::node::Node;
+use crate::objects::Objects;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What will happen to a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub enum Fate {
+    /// It is as we left it, and goes back.
+    Restored,
+    /// Our lines go back; those of others stay.
+    Merged,
+    /// We changed it, somebody else has since: it stays.
+    Kept,
+    /// It goes or stays with its package.
+    WithPackage,
+    /// Only somebody else has changed it: it stays.
+    Foreign,
+}
+
+/// One path, three ways.
+pub struct Seen {
+    /// As it was before the oldest of the transactions.
+    pub before: Option<Entry>,
+    /// As the newest of them left it.
+    pub left: Option<Entry>,
+    /// As it is.
+    pub now: Option<Entry>,
+    /// What will happen to it.
+    pub fate: Fate,
+}
+
+/// What a rollback would do.
+pub struct Preview {
+    /// The transactions that are taken back, newest first.
+    pub transactions: Vec<TransactionId>,
+    /// What happens beside the paths; sentences.
+    pub actions: Vec<String>,
+    /// Every path that is not as it was.
+    pub paths: BTreeMap<PathBuf, Seen>,
+}
+
+/// Everything that taking these transactions back would do, newest first.
+pub fn preview(node: &dyn Node, transactions: Vec<TransactionId>, force: bool) -> Result<Preview> {
+    let objects = Objects::new(node, Path::new(OBJECTS_DIR));
+    let preview = Preview { transactions: Vec::new(), actions: Vec::new(), paths: BTreeMap::new() };
+    let mut view = View { node, objects, force, then: BTreeMap::new(), preview };
+    for id in transactions {
+        let story = Story::of(&state::records(node, id)?);
+        let cluster = facts::cluster_name(node).unwrap_or_default();
+        for made in story.made.iter().rev() {
+            view.step(made, cluster != story.cluster)?;
+        }
+        view.preview.transactions.push(id);
+    }
+    Ok(view.preview)
+}
+
+struct View<'a> {
+    node: &'a dyn Node,
+    objects: Objects<'a>,
+    force: bool,
+    /// What the steps looked at so far will have put back.
+    then: BTreeMap<PathBuf, Option<Box<Entry>>>,
+    preview: Preview,
+}
+
+impl View<'_> {
+    fn step(&mut self, made: &Made, other_cluster: bool) -> Result<()> {
+        let after =
+            made.after.ok_or_else(|| Error::new("looking at a rollback", "a step was never observed"))?;
+        let (before, after) = (self.stored(made.before)?, self.stored(after)?);
+        let stays = self.actions(made)?;
+        let now = manifest::capture(self.node, &made.scopes, &run::skipped(), None)?;
+        let mut expected = Manifest::default();
+        for (path, entry) in &now.entries {
+            match self.then.get(path) {
+                Some(Some(entry)) => expected.entries.insert(path.clone(), entry.clone()),
+                Some(None) => None,
+                None => expected.entries.insert(path.clone(), entry.clone()),
+            };
+        }
+        for path in before.entries.keys().chain(after.entries.keys()) {
+            if let Some(Some(entry)) = self.then.get(path) {
+                expected.entries.insert(path.clone(), entry.clone());
+            }
+        }
+        let joined = other_cluster && made.scopes.iter().any(|scope| scope.path().starts_with(CLUSTER_DIR));
+        let judge = Judge::new(&before, &after, self.force, joined);
+        for difference in before.differences(&expected) {
+            let path = difference.path;
+            let account = matches!(made.inverse, Inverse::Account { .. });
+            let fate = match (judge.theirs(&difference), judge.changed(path)) {
+                (true, true) if account && change::account_database(path).is_some() => Fate::Merged,
+                (true, true) => Fate::Kept,
+                (true, false) => Fate::Foreign,
+                (false, _) if stays => Fate::WithPackage,
+                (false, _) => Fate::Restored,
+            };
+            if fate == Fate::Restored {
+                self.then.insert(path.to_owned(), difference.before.cloned().map(Box::new));
+            }
+            let before = difference.before.cloned();
+            match self.preview.paths.get_mut(path) {
+                Some(seen) if fate != Fate::Foreign => {
+                    seen.before = before;
+                    seen.fate = seen.fate.with(fate);
+                }
+                Some(_) => {}
+                None => {
+                    let (left, now) = (after.get(path).cloned(), now.get(path).cloned());
+                    self.preview.paths.insert(path.to_owned(), Seen { before, left, now, fate });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn stored(&self, id: crate::objects::ObjectId) -> Result<Manifest> {
+        Manifest::decode(&self.objects.read(&id)?)
+    }
+
+    /// Says what the step's inverse does; whether packages of it stay.
+    fn actions(&mut self, made: &Made) -> Result<bool> {
+        let mut stays = false;
+        let mut say = |text: String| self.preview.actions.push(text);
+        match &made.inverse {
+            Inverse::Packages(names) => {
+                let (stay, go) = change::packages_needed(self.node, names)?;
+                if !go.is_empty() {
+                    say(format!("packages are purged: {}", go.join(", ")));
+                }
+                for change::Stays { name, needed_by } in stay {
+                    stays = true;
+                    say(format!("the package {name} stays: {needed_by} needs it"));
+                }
+            }
+            Inverse::Account { name, created: true } => say(format!("the account {name} is removed")),
+            Inverse::Account { name, created: false } => say(format!("the account {name} is as before")),
+            Inverse::Unit { name, active } => {
+                say(format!("{name} {}", if *active { "runs" } else { "is stopped" }));
+            }
+            Inverse::Reload(name) => say(format!("{name} is reloaded")),
+            Inverse::Ufw { active: true } => say("UFW filters by its earlier rules".to_owned()),
+            Inverse::Ufw { active: false } => say("UFW is switched off".to_owned()),
+            Inverse::Kernel { name, value } => say(format!("the kernel's {name} is {value}")),
+            Inverse::HostKey => say("PVE publishes the host key of before".to_owned()),
+            Inverse::Paths => {}
+        }
+        Ok(stays)
+    }
+}
+
+impl Fate {
+    /// Of a path that an older step has changed too.
+    fn with(self, older: Self) -> Self {
+        match (self, older) {
+            (Self::Kept, _) | (_, Self::Kept) => Self::Kept,
+            (Self::Foreign, older) => older,
+            (Self::Merged, _) => Self::Merged,
+            (_, older) => older,
+        }
+    }
+}

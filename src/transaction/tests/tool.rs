@@ -1,0 +1,221 @@
+//! Rollback as a tool: to any transaction, shown beforehand, with bounded room on the disk.
+
+use super::super::preview::{Fate, preview};
+use super::super::state::{self, TransactionId};
+use super::super::{Outcome, apply, chain, prune, rollback};
+use super::{ORDER, assert_same, committed, debian::debian, file, whole};
+use crate::control::{Check, Control, Phase, Proposal};
+use crate::manifest::Manifest;
+use crate::node::Node;
+use crate::node::scripted::Scripted;
+use crate::plan;
+use crate::progress::Silent;
+use std::path::{Path, PathBuf};
+
+fn write(node: &Scripted, path: &str, content: &str) -> Outcome {
+    let changes = vec![(Phase::Files, file(path, content, 0o644, "root"))];
+    let plan = plan::make(node, Proposal { changes, ..Proposal::default() }).unwrap();
+    apply(node, &plan, &ORDER, &mut Silent).unwrap()
+}
+
+/// Five transactions, and the node before each of them.
+fn five() -> (Scripted, Vec<Manifest>) {
+    let node = debian();
+    let mut before = Vec::new();
+    for (path, content) in [("a", "1"), ("b", "1"), ("a", "2"), ("c", "1"), ("a", "3")] {
+        before.push(whole(&node));
+        assert!(matches!(write(&node, &format!("/etc/{path}"), content), Outcome::Committed(_)));
+    }
+    (node, before)
+}
+
+fn id(number: u32) -> TransactionId {
+    TransactionId(number)
+}
+
+#[test]
+fn j3_a_rollback_to_any_transaction_takes_the_later_ones_back_first() {
+    for target in 1..=5 {
+        let (node, before) = five();
+        let ids: Vec<u32> = chain(&node, Some(id(target))).unwrap().iter().map(|id| id.0).collect();
+        assert_eq!(ids, (target..=5).rev().collect::<Vec<_>>());
+        let outcome = rollback(&node, Some(id(target)), false, &mut Silent).unwrap();
+        assert!(
+            matches!(outcome, Outcome::Reverted(last, _, ref kept) if last == id(target) && kept.is_empty())
+        );
+        assert_same(&before[target as usize - 1], &whole(&node), &format!("before {target}"));
+        assert_eq!(state::standing(&node).unwrap().len(), target as usize - 1);
+    }
+    let (node, _) = five();
+    rollback(&node, Some(id(4)), false, &mut Silent).unwrap();
+    let error = chain(&node, Some(id(5))).unwrap_err().to_string();
+    assert!(error.contains("it is not a committed transaction that stands"), "{error}");
+}
+
+#[test]
+fn j3_a_crash_between_two_of_them_leaves_the_older_ones_standing_and_whole() {
+    let total = {
+        let (node, _) = five();
+        node.revive();
+        rollback(&node, Some(id(3)), false, &mut Silent).unwrap();
+        node.steps()
+    };
+    for step in 0..total {
+        let (node, before) = five();
+        let new = whole(&node);
+        node.revive();
+        node.fail_at_step(step);
+        let _ = rollback(&node, Some(id(3)), false, &mut Silent);
+        node.revive();
+        super::recover(&node, super::Stage::Late, &mut Silent).unwrap();
+        let standing = state::standing(&node).unwrap().len();
+        let expected = before.get(standing).unwrap_or(&new);
+        assert_same(expected, &whole(&node), &format!("step {step}: {standing} stand"));
+        if standing > 2 {
+            rollback(&node, Some(id(3)), false, &mut Silent).unwrap();
+        }
+        assert_same(&before[2], &whole(&node), &format!("step {step}, asked again"));
+    }
+}
+
+#[test]
+fn j3_what_others_changed_in_the_middle_is_kept_by_all_of_them() {
+    let (node, _) = five();
+    node.files.put("/etc/a", "mine");
+    let outcome = rollback(&node, Some(id(1)), false, &mut Silent).unwrap();
+    let Outcome::Reverted(_, _, kept) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(kept, [PathBuf::from("/etc/a")], "told once");
+    assert_eq!(node.files.text("/etc/a"), "mine");
+    assert!(!node.files.has("/etc/b") && !node.files.has("/etc/c"));
+}
+
+/// Somebody at work on a committed node, in every way there is.
+fn others(node: &Scripted) {
+    node.files.put("/etc/ssh/sshd_config.d/00-firstlight.conf", "PasswordAuthentication no\n# mine\n");
+    node.files.put("/etc/passwd", node.files.text("/etc/passwd") + "eve:x:1001:1001::/home/eve:/bin/bash\n");
+    node.files.put("/etc/mine", "since");
+    node.files.put("/etc/default/ufw", "IPV6=yes\n# mine\n");
+    node.files.put("/home/ops/notes", "mine");
+    node.files.remove("/etc/sudoers.d/firstlight");
+}
+
+#[test]
+fn j3_a_dry_run_changes_nothing_and_says_what_the_rollback_then_does() {
+    for force in [false, true] {
+        let (node, _) = committed();
+        write(&node, "/etc/second", "2");
+        others(&node);
+        let before = whole(&node);
+        node.revive();
+        let shown = preview(&node, chain(&node, Some(id(1))).unwrap(), force).unwrap();
+        let changing = |step: &&String| !step.starts_with("run ");
+        assert_eq!(node.trace().iter().filter(changing).collect::<Vec<_>>(), [""; 0], "a dry run writes");
+        assert_same(&before, &whole(&node), "a dry run");
+        assert_eq!(shown.transactions, [id(2), id(1)]);
+        for line in ["UFW is switched off", "the account ops is removed", "packages are purged: sudo, ufw"] {
+            assert!(shown.actions.iter().any(|action| action == line), "{line}: {:?}", shown.actions);
+        }
+        let fate = |path: &str| shown.paths.get(Path::new(path)).map(|seen| seen.fate);
+        let forced = if force { Fate::Restored } else { Fate::Kept };
+        assert_eq!(fate("/etc/second"), Some(Fate::Restored));
+        assert_eq!(fate("/etc/shadow"), Some(Fate::Restored));
+        assert_eq!(fate("/etc/passwd"), Some(Fate::Merged));
+        assert_eq!(fate("/etc/mine"), Some(Fate::Foreign));
+        assert_eq!(fate("/etc/default/ufw"), Some(forced));
+        assert_eq!(fate("/etc/ssh/sshd_config.d/00-firstlight.conf"), Some(forced));
+        let seen = &shown.paths[Path::new("/etc/second")];
+        assert!(seen.before.is_none() && seen.left.is_some() && seen.now == seen.left);
+
+        rollback(&node, Some(id(1)), force, &mut Silent).unwrap();
+        let after = whole(&node);
+        for (path, seen) in &shown.paths {
+            let now = after.get(path);
+            let same = |wanted: Option<&crate::manifest::Entry>| match (wanted, now) {
+                (None, None) => true,
+                (Some(wanted), Some(now)) => wanted.same(now, false),
+                _ => false,
+            };
+            match seen.fate {
+                Fate::Restored => {
+                    let holds_theirs = path.starts_with("/home/ops");
+                    assert!(
+                        same(seen.before.as_ref()) || holds_theirs,
+                        "{} is not as before",
+                        path.display()
+                    );
+                }
+                Fate::Kept | Fate::Foreign => {
+                    assert!(same(seen.now.as_ref()), "{} was touched", path.display())
+                }
+                Fate::Merged | Fate::WithPackage => {}
+            }
+        }
+        for difference in before.differences(&after) {
+            let told = shown.paths.contains_key(difference.path)
+                || difference.before.is_some_and(|entry| entry.state == crate::manifest::State::Directory)
+                || ["/usr/sbin/ufw", "/usr/sbin/visudo"].contains(&difference.path.to_str().unwrap());
+            assert!(told, "{} changed untold", difference.path.display());
+        }
+    }
+}
+
+#[test]
+fn j3_every_commit_forgets_what_is_older_than_the_ten_newest_and_never_fills_the_disk() {
+    let node = debian();
+    let objects = || std::fs::read_dir(node.files.host(state::OBJECTS_DIR)).unwrap().count();
+    let mut counts = Vec::new();
+    for round in 0..14 {
+        assert!(matches!(write(&node, "/etc/a", &round.to_string()), Outcome::Committed(_)));
+        counts.push(objects());
+    }
+    let ids: Vec<u32> = state::transactions(&node).unwrap().iter().map(|id| id.0).collect();
+    assert_eq!(ids, (5..=14).collect::<Vec<_>>());
+    assert!(counts[13] <= counts[10] + 2, "{counts:?}");
+    let outcome = rollback(&node, Some(id(5)), false, &mut Silent).unwrap();
+    assert!(matches!(outcome, Outcome::Reverted(..)));
+    assert_eq!(node.files.text("/etc/a"), "3");
+}
+
+#[test]
+fn j3_runs_that_fail_take_nobodys_way_back_away() {
+    let (node, before) = committed();
+    for round in 0..12 {
+        let check = Check::FileMode { path: "/etc/nowhere".into(), mode: 0o644 };
+        let control = Control {
+            id: "never".into(),
+            requirement: "J3",
+            wanted: "never holds".into(),
+            check,
+            changes: vec![0],
+        };
+        let changes = vec![(Phase::Files, file("/etc/a", &round.to_string(), 0o644, "root"))];
+        let proposal = Proposal { changes, controls: vec![control], ..Proposal::default() };
+        let outcome = apply(&node, &plan::make(&node, proposal).unwrap(), &ORDER, &mut Silent).unwrap();
+        assert!(matches!(outcome, Outcome::Reverted(..)), "{outcome:?}");
+    }
+    prune(&node, 3).unwrap();
+    let ids = state::transactions(&node).unwrap();
+    assert_eq!(ids.len(), 4, "{ids:?}");
+    assert_eq!(state::standing(&node).unwrap().first(), Some(&id(1)), "{ids:?}");
+    rollback(&node, Some(id(1)), false, &mut Silent).unwrap();
+    assert_same(&before, &whole(&node), "rolled back");
+}
+
+#[test]
+fn j3_what_a_crash_left_of_a_forgotten_transaction_goes_with_the_next_prune() {
+    let (node, _) = five();
+    node.revive();
+    let remove = format!("remove {}", id(1).journal().display());
+    let steps = {
+        let (node, _) = five();
+        node.revive();
+        prune(&node, 2).unwrap();
+        node.trace().iter().position(|step| *step == remove).unwrap()
+    };
+    node.fail_at_step(steps + 1);
+    assert!(prune(&node, 2).is_err());
+    node.revive();
+    assert!(node.files.has("/var/lib/firstlight/tx/0001"));
+    prune(&node, 2).unwrap();
+    assert_eq!(node.list(Path::new(state::TRANSACTIONS_DIR)).unwrap(), ["0004", "0005"]);
+}

@@ -1,0 +1,81 @@
+//! Undo beyond files: the kernel's rules, units, and what others have built on ours since.
+
+use anyhow::{Result, ensure};
+
+use super::hook::INSTALLED_PATH;
+use super::kept;
+use crate::bench::Bench;
+use crate::node::Node;
+use crate::payload::ADMIN;
+
+/// A package of somebody else's that needs one of ours.
+const DEPENDENT: &str = "needs-sudo";
+
+/// The kernel filters as before, IPv4 and IPv6, and every unit is enabled, masked or static as before.
+pub fn run_time(bench: &mut Bench) -> Result<()> {
+    let node = bench.idle()?;
+    let (rules, units) = (filter(node)?, units(node)?);
+    let node = bench.committed()?;
+    let filtering = filter(node)?;
+    ensure!(filtering.contains("ufw-user-input"), "UFW does not filter after the run:\n{filtering}");
+    let said = node.run_within(&format!("{INSTALLED_PATH} rollback"), 300)?;
+    ensure!(said.status == 0, "rollback ended with {}: {}{}", said.status, said.stdout, said.stderr);
+    let now = filter(node)?;
+    ensure!(now == rules, "the kernel filters otherwise than before:\n{now}\nand before:\n{rules}");
+    let now = self::units(node)?;
+    ensure!(now == units, "units are not as before:\n{now}\nand before:\n{units}");
+    ensure!(!node.holds("systemctl is-failed --quiet ufw.service")?, "a unit of ours is left as failed");
+    Ok(())
+}
+
+/// Somebody installed what needs sudo, and made a user: both stay, sudo too, and the rest goes.
+pub fn built_upon(bench: &mut Bench) -> Result<()> {
+    for option in ["", "--force"] {
+        let node = bench.committed()?;
+        node.ok(&format!(
+            "mkdir -p /root/deb/DEBIAN && printf 'Package: {DEPENDENT}\\nVersion: 1\\nArchitecture: all\\n\
+             Maintainer: Tests <tests@example.invalid>\\nDepends: sudo\\nDescription: needs sudo\\n' \
+             > /root/deb/DEBIAN/control && dpkg-deb --build /root/deb /root/{DEPENDENT}.deb && \
+             dpkg --install /root/{DEPENDENT}.deb && useradd --create-home eve && usermod --append --groups sudo eve"
+        ))?;
+        let shown = node.run_within(&format!("{INSTALLED_PATH} rollback {option} --dry-run"), 300)?;
+        ensure!(shown.status == 0, "the dry run ended with {}: {}", shown.status, shown.stderr);
+        ensure!(shown.stdout.contains(&format!("sudo stays: {DEPENDENT} needs it")), "{}", shown.stdout);
+        ensure!(node.holds(&format!("getent passwd {ADMIN}"))?, "the dry run has changed something");
+        let said = node.run_within(&format!("{INSTALLED_PATH} rollback {option}"), 300)?;
+        let text = format!("{}{}", said.stdout, said.stderr);
+        ensure!(said.status == 3, "rollback ended with {}: {text}", said.status);
+        ensure!(text.contains(&format!("package sudo, which {DEPENDENT} needs")), "it is not listed: {text}");
+        for package in ["sudo", DEPENDENT] {
+            let query = format!("dpkg-query -W -f '${{Status}}' {package} | grep -qx 'install ok installed'");
+            ensure!(node.holds(&query)?, "{package} is gone");
+        }
+        let there = kept::installed(node)?;
+        ensure!(there == ["sudo installed"], "other packages of ours are still there: {there:?}");
+        ensure!(node.holds("sudo -n true && visudo -c")?, "sudo does not work any more");
+        ensure!(node.holds("test ! -e /etc/sudoers.d/firstlight")?, "our own file stayed");
+        ensure!(!node.holds(&format!("getent passwd {ADMIN}"))?, "the user {ADMIN} is still there");
+        ensure!(
+            !node.holds(&format!("grep -q ^{ADMIN}: /etc/subuid /etc/subgid /etc/shadow /etc/group"))?,
+            "something of {ADMIN} is left in the account database"
+        );
+        ensure!(node.holds("id -nG eve | grep -qw sudo && test -d /home/eve")?, "somebody's user was lost");
+        ensure!(node.holds("pwck -rq && grpck -r")?, "the account database is damaged");
+        let audit = node.run("dpkg --audit")?;
+        ensure!(audit.stdout.trim().is_empty(), "dpkg complains: {}", audit.stdout);
+    }
+    Ok(())
+}
+
+/// Everything in the kernel's filter tables that is not a built-in chain that accepts.
+fn filter(node: &mut Node) -> Result<String> {
+    node.ok(
+        "for tool in iptables-save ip6tables-save; do echo $tool; $tool | grep -v '^[#*]\\|^COMMIT\\|^:[A-Z]* ACCEPT ' \
+         | sed 's/ \\[[0-9:]*\\]$//'; done",
+    )
+}
+
+/// Every unit file and whether it starts at boot; our own installation apart.
+fn units(node: &mut Node) -> Result<String> {
+    node.ok("systemctl list-unit-files --no-legend --no-pager | awk '{ print $1, $2 }' | grep -v ^firstlight")
+}
