@@ -5,6 +5,7 @@
 mod apply;
 mod bake;
 mod check;
+mod confirm;
 mod engine;
 mod entry;
 mod hook;
@@ -84,7 +85,11 @@ fn as_root(command: Command) -> Ended {
     match command {
         Command::Hook(word) => hook::run(node, &word),
         Command::Plan { answer, json } => plan::run(node, answer.as_deref(), json),
-        Command::Apply { answer, plan } => apply::run(node, answer.as_deref(), plan.as_deref()),
+        Command::Apply { answer, plan, confirm } => {
+            apply::run(node, answer.as_deref(), plan.as_deref(), confirm)
+        }
+        Command::Confirm => confirm::run(node),
+        Command::Deadline => confirm::keep_deadline(node),
         Command::Status { wait, json } => status::run(node, wait, json),
         Command::Rollback(what) => rollback::run(node, &what),
         Command::Snapshots(what) => snapshots::run(node, &what),
@@ -127,6 +132,11 @@ fn recover_first(node: &dyn Node, watch: &mut dyn Watch) -> Result<(), Stop> {
             let report =
                 Report { occasion: Occasion::Recover, outcome: &outcome, warnings: &[], login: None };
             Err(Stop { code: 5, text: report.render(Paint::PLAIN) })
+        }
+        Ok(Some(Outcome::Waiting(id, minutes))) => {
+            let hint = format!("{PROGRAM} confirm commits it, {PROGRAM} rollback takes it back");
+            let text = format!("transaction {id} waits for confirmation, {minutes} minutes yet");
+            Err(Stop::refusal(format!("{text}\n  hint: {hint}")))
         }
         Ok(_) => Ok(()),
         Err(error) => Err(failed(node, &error)),

@@ -9,7 +9,7 @@ use firstlight::node::Node;
 use firstlight::objects::ObjectId;
 use firstlight::progress::Silent;
 use firstlight::transaction::state::{OBJECTS_DIR, TransactionId};
-use firstlight::transaction::{Order, apply, rollback};
+use firstlight::transaction::{Limits, Order, apply, rollback};
 use firstlight::{payload, plan};
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,12 @@ fn run(holds: bool, back: bool) -> Result<Left> {
     node.put("/etc/motd", b"welcome\n");
     node.put("/etc/x/odd é%", b"");
     let plan = plan::make(&node, proposal(holds))?;
-    let order = Order { door: "command", source: "answer.toml", record: "[firstlight]\nschema = 1\n" };
+    let order = Order {
+        door: "command",
+        source: "answer.toml",
+        record: "[firstlight]\nschema = 1\n",
+        limits: &Limits::DEFAULT,
+    };
     apply(&node, &plan, &order, &mut Silent)?;
     if back {
         rollback(&node, None, false, &mut Silent)?;

@@ -120,7 +120,13 @@ impl Way<'_> {
     }
 
     /// Takes one step back; returns the paths of it that belong to somebody else by now.
-    fn step(&mut self, made: &Made, stage: Stage, force: bool, cluster: &str) -> Result<Vec<PathBuf>> {
+    pub(super) fn step(
+        &mut self,
+        made: &Made,
+        stage: Stage,
+        force: bool,
+        cluster: &str,
+    ) -> Result<Vec<PathBuf>> {
         if let Some(kept) = &made.reverted {
             return Ok(kept.clone());
         }
@@ -164,6 +170,9 @@ impl Way<'_> {
             if matches!(made.inverse, Inverse::Account { .. }) {
                 kept = self.untangle(&before, &after, kept, force)?;
             }
+        }
+        if stage == Stage::Late || made.inverse.is_paths_alone() {
+            change::undo_kept(self.node, &made.inverse, &kept)?;
         }
         for path in &kept {
             let text = format!("{} was changed by somebody else and is kept", path.display());

@@ -1,13 +1,15 @@
 //! The whole transaction on a small Debian: forward, back, and a crash at every call through the seam.
 
 mod crash;
+mod deadline;
 pub mod debian;
+mod reach;
 mod tool;
 mod undo;
 
 use super::record::Event;
 use super::state::{self, TransactionId};
-use super::{Order, Outcome, Stage, apply, recover, rollback};
+use super::{Limits, Order, Outcome, Stage, apply, recover, rollback};
 use crate::change::{
     AccountChange, Change, DirectoryChange, FileChange, PackagesChange, ReloadChange, UfwChange, UnitChange,
 };
@@ -21,8 +23,12 @@ use crate::progress::Silent;
 use debian::debian;
 use std::path::PathBuf;
 
-const ORDER: Order<'static> =
-    Order { door: "command", source: "answer.toml", record: "[firstlight]\nschema = 1\n" };
+const ORDER: Order<'static> = Order {
+    door: "command",
+    source: "answer.toml",
+    record: "[firstlight]\nschema = 1\n",
+    limits: &Limits::DEFAULT,
+};
 
 fn file(path: &str, content: &str, mode: u32, owner: &str) -> Change {
     let owner = owner.to_owned();

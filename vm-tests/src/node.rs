@@ -333,18 +333,30 @@ impl Node {
         key: Option<&KeyPair>,
         remote: &str,
     ) -> Result<Output> {
+        let done = self.ssh_command(side, user, options, key, remote).output().context("running ssh")?;
+        Ok(Output {
+            status: i64::from(done.status.code().unwrap_or(-1)),
+            stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
+        })
+    }
+
+    /// The same, not yet started.
+    pub fn ssh_command(
+        &self,
+        side: Side,
+        user: &str,
+        options: &[&str],
+        key: Option<&KeyPair>,
+        remote: &str,
+    ) -> std::process::Command {
         let mut ssh = self.network.command(side, "ssh");
         ssh.args(SSH_OPTIONS).args(options);
         if let Some(key) = key {
             ssh.arg("-i").arg(&key.private);
         }
         ssh.arg(format!("{user}@{}", side.node_address())).arg(remote);
-        let done = ssh.output().context("running ssh")?;
-        Ok(Output {
-            status: i64::from(done.status.code().unwrap_or(-1)),
-            stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
-        })
+        ssh
     }
 
     /// The command line that logs in from the management host.

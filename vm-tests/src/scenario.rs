@@ -6,14 +6,15 @@ pub mod kept;
 mod again;
 mod answers;
 mod cut;
+mod deadline;
 mod fault;
 mod first;
 mod gate;
 mod ground;
-
 mod kills;
 mod older;
 mod power;
+mod reach;
 mod rollback;
 mod source;
 mod undo;
@@ -129,6 +130,21 @@ pub const ALL: &[Scenario] = &[
     )
     .own(),
     short(
+        "deadline-killed",
+        "SIGKILL in the middle of dpkg: the timer puts the node back without a reboot (J3 J5)",
+        deadline::killed,
+    ),
+    short(
+        "confirm",
+        "apply over SSH: only a new login of the admin commits; expiry and a power cut put back (J3 J5)",
+        deadline::confirmed,
+    ),
+    long(
+        "deadline-hanging",
+        "a run that hangs is killed at its deadline with its children, and put back (J3)",
+        deadline::hanging,
+    ),
+    short(
         "unauthorised-source",
         "8: a package source answers 401, the run goes on and says so (H1 H2)",
         source::unauthorised,
@@ -169,6 +185,22 @@ pub const ALL: &[Scenario] = &[
         "power-kills",
         "6: QEMU killed at 20 moments of a run: wholly old or wholly new (J1 J3)",
         kills::spread,
+    ),
+    short(
+        "reach",
+        "a commit is proved by new connections, and nothing of them is left (D1 E3)",
+        reach::proved,
+    )
+    .committed(),
+    short(
+        "reach-refused",
+        "a foreign rule shuts the admin out: put back, and said why (E3 J3 J5)",
+        reach::refused,
+    ),
+    short(
+        "reach-live",
+        "the only management address of its network is lent while its owner works: undisturbed (E3 J3)",
+        reach::live,
     ),
     long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended).own(),
 ];
