@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::node::{Lock, Node, read_text};
 use crate::progress::{Importance, Watch, is_journal, prefixed};
 use crate::report::terminal::{self, Colour, Paint, indented};
-use crate::report::{Occasion, Report};
+use crate::report::{Occasion, Report, break_glass};
 use crate::transaction::state::{self, LOCK_PATH};
 use crate::transaction::{Outcome, Stage};
 use std::ffi::OsString;
@@ -149,8 +149,9 @@ fn failed(node: &dyn Node, error: &Error) -> Stop {
     if !open {
         return Stop { code: 1, text: error.to_string() };
     }
-    let hint = "the node is neither the old one nor the new one; run `firstlight recover`, or reboot";
-    Stop { code: 5, text: format!("{error}\n  hint: {hint}") }
+    let last = state::transactions(node).ok().and_then(|ids| ids.last().copied());
+    let help = last.map(|id| break_glass(id, "", Paint::PLAIN)).unwrap_or_default();
+    Stop { code: 5, text: format!("{error}\n  the node is neither the old one nor the new one\n{help}") }
 }
 
 /// What the run that ended last warned of: what its plan knew, and what came up on the way.

@@ -74,6 +74,24 @@ impl Node {
         Ok(node)
     }
 
+    /// A node on a base disk of the caller's, with every write to it logged.
+    pub fn boot_recorded(
+        workspace: &Workspace,
+        image: &Image,
+        pace: Pace,
+        name: &str,
+        base: &Path,
+        writes: &Path,
+    ) -> Result<Self> {
+        let directory = workspace.run_directory().join(name);
+        let mut hardware = Hardware::new(image, base, pace, &directory)?;
+        std::fs::write(writes, []).with_context(|| format!("creating {}", writes.display()))?;
+        hardware.writes = Some(writes.to_owned());
+        let mut node = Self::new(workspace, hardware, name)?;
+        node.start(None)?;
+        Ok(node)
+    }
+
     fn new(workspace: &Workspace, hardware: Hardware, name: &str) -> Result<Self> {
         Ok(Self {
             name: name.to_owned(),
@@ -238,6 +256,17 @@ impl Node {
         self.start(None)?;
         took("a boot", since);
         Ok(())
+    }
+
+    /// Starts the machine again with more words on its kernel's command line, which stay for later starts.
+    pub fn power_on_with(&mut self, kernel_words: &str) -> Result<()> {
+        kernel_words.clone_into(&mut self.hardware.kernel_words);
+        self.start(None)
+    }
+
+    /// Takes those words away again, for the next start.
+    pub fn forget_kernel_words(&mut self) {
+        self.hardware.kernel_words.clear();
     }
 
     /// Adds an empty disk (a size as qemu-img reads it); it appears at the next `power_on`.

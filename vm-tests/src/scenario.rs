@@ -1,16 +1,19 @@
 //! The scenarios: what a node must be after each of them, and the order they run in.
 
 pub mod hook;
+pub mod kept;
 
 mod again;
 mod answers;
 mod cut;
 mod deadline;
+mod fault;
 mod first;
 mod gate;
 mod ground;
-mod kept;
+mod kills;
 mod older;
+mod power;
 mod reach;
 mod rollback;
 mod source;
@@ -121,6 +124,12 @@ pub const ALL: &[Scenario] = &[
         cut::three_times,
     ),
     short(
+        "power-cuts",
+        "the power goes at ten flushes that matter, and between flushes: wholly old or wholly new (J1 J3)",
+        power::few,
+    )
+    .own(),
+    short(
         "deadline-killed",
         "SIGKILL in the middle of dpkg: the timer puts the node back without a reboot (J3 J5)",
         deadline::killed,
@@ -145,6 +154,37 @@ pub const ALL: &[Scenario] = &[
         "damaged-payload",
         "9: a damaged first-boot executable gives up and touches nothing (J1)",
         answers::damaged,
+    ),
+    long(
+        "power-flushes",
+        "the power goes at 200 flushes of a first boot, and between flushes: wholly old or wholly new (J1 J3)",
+        power::many,
+    ).own(),
+    long(
+        "power-xfs",
+        "the power goes at flushes of a first boot on XFS: wholly old or wholly new (J1 J3)",
+        power::xfs,
+    ).own(),
+    long(
+        "power-btrfs",
+        "the power goes at flushes of a first boot on btrfs: wholly old or wholly new (J1 J3)",
+        power::btrfs,
+    ).own(),
+    short(
+        "fault-processes",
+        "signals, killed tools and a second instance in the middle of a run (J1 J3)",
+        fault::processes,
+    ).own(),
+    short("fault-disk", "a disk that is full or turns read-only in the middle of a run (J1 J3)", fault::disk).own(),
+    short(
+        "fault-state",
+        "state that is torn, gone, damaged or newer at the boot after a crash (J1 J3)",
+        fault::state,
+    ).own(),
+    long(
+        "power-kills",
+        "6: QEMU killed at 20 moments of a run: wholly old or wholly new (J1 J3)",
+        kills::spread,
     ),
     short(
         "reach",
