@@ -1,4 +1,4 @@
-//! The command line: `build`, `demo`, `test`, `shell`.
+//! The command line: `build`, `image`, `demo`, `test`, `shell`.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -14,16 +14,19 @@ use crate::accelerator::cores;
 use crate::bench::Bench;
 use crate::check;
 use crate::host;
-use crate::image::Release;
+use crate::image::{Image, Release};
 use crate::kit::Kit;
 use crate::network;
 use crate::progress::{say, seconds};
 use crate::scenario::{self, Scenario};
 use crate::schedule;
+use crate::unprivileged::is_real_root;
 use crate::workspace::Workspace;
 
 const USAGE: &str = "\
 usage: cargo vm build                        build the static binary as it is shipped
+       cargo vm image [RELEASE]              make the guest image of trixie or bookworm, and say where it is;
+                                             root is not needed
        cargo vm demo [--no-wait]             show the first boot of a throw-away node
        cargo vm test [--full] [--jobs N] [FILTER…]
                                              run every test, or those whose names hold a filter,
@@ -66,6 +69,11 @@ pub fn run() -> Result<ExitCode> {
             check::size(&workspace)?;
             Ok(ExitCode::SUCCESS)
         }
+        "image" => {
+            let release = read_release(filters)?;
+            host::prepare_image()?;
+            in_workspace(|workspace| image(workspace, release))
+        }
         "demo" => with_bench(|bench| crate::demo::demo(bench, !has("no-wait"))),
         "shell" => with_bench(|bench| crate::demo::shell(bench, has("hardened"))),
         other => bail!("there is no command `{other}`\n{}", USAGE.trim_end()),
@@ -80,6 +88,30 @@ fn read_jobs(value: OsString) -> Result<usize> {
     }
 }
 
+fn read_release(words: &[String]) -> Result<Release> {
+    match words {
+        [] => Ok(Release::Trixie),
+        [word] => [Release::Trixie, Release::Bookworm]
+            .into_iter()
+            .find(|release| release.codename() == word)
+            .with_context(|| format!("there is no image of `{word}`: trixie or bookworm is wanted")),
+        _ => bail!("one release at a time\n{}", USAGE.trim_end()),
+    }
+}
+
+/// Makes an image, or finds it made, and says where it lies.
+fn image(workspace: &Workspace, release: Release) -> Result<ExitCode> {
+    let image = Image::obtain(workspace, release)?;
+    say(format_args!(
+        "the guest image ({}):\n  disk    {}\n  kernel  {}\n  initrd  {}",
+        release.codename(),
+        image.disk.display(),
+        image.kernel.display(),
+        image.initrd.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
 fn with_bench(act: impl FnOnce(&mut Bench) -> Result<ExitCode>) -> Result<ExitCode> {
     in_workspace(|workspace| act(&mut Bench::new(&Arc::new(Kit::new(workspace, 1)), 1)))
 }
@@ -87,7 +119,10 @@ fn with_bench(act: impl FnOnce(&mut Bench) -> Result<ExitCode>) -> Result<ExitCo
 fn in_workspace(act: impl FnOnce(&Workspace) -> Result<ExitCode>) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     workspace.sweep()?;
-    network::sweep()?;
+    if is_real_root() {
+        // Nobody else has any, or may remove them.
+        network::sweep()?;
+    }
     clean_up_on_signal(&workspace)?;
     host::prepare_toolchain(&workspace.root)?;
     let code = act(&workspace);

@@ -45,7 +45,7 @@ pub fn demo(bench: &mut Bench, wait: bool) -> Result<ExitCode> {
     say(format_args!("\nfirstlight status:\n{}", told.stdout.trim_end()));
     say(format_args!(
         "\nlog in yourself (sudo's password: {ADMIN_PASSWORD}):\n  {}",
-        node.login_line(ADMIN, &key)
+        node.login_line(ADMIN, &key)?
     ));
     say(format_args!("the whole demo: {}", seconds(since.elapsed())));
     if wait && std::io::stdin().is_terminal() {
@@ -59,7 +59,7 @@ pub fn demo(bench: &mut Bench, wait: bool) -> Result<ExitCode> {
 pub fn shell(bench: &mut Bench, hardened: bool) -> Result<ExitCode> {
     host::prepare()?;
     let node = if hardened { bench.committed()? } else { bench.idle()? };
-    let line = node.login_line("root", node.root_key());
+    let line = node.login_line("root", node.root_key())?;
     let mut words = line.split(' ');
     let program = words.next().unwrap_or_default();
     // Its end is the user's own; whatever status the shell had is none of ours.

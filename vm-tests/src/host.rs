@@ -1,4 +1,5 @@
-//! What the host must have: root, and a few Debian packages that are installed where they are missing.
+//! What the host must have: root for all but an image, and a few Debian packages that are installed where they are
+//! missing.
 
 use std::fs;
 use std::path::Path;
@@ -7,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{command, on_path, output, show};
 use crate::progress::say;
+use crate::unprivileged;
 
 /// A program the harness calls, and the package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -32,9 +34,26 @@ const KEYRING: (&str, &str) = ("/usr/share/keyrings/debian-archive-keyring.gpg",
 pub fn prepare() -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         bail!(
-            "the virtual machines need root: network namespaces, bridges and file systems are made for them"
+            "the virtual machines need root for their test network (namespaces, bridges, taps) and for the loop \
+             mounts of the power cuts; `cargo vm image` makes a guest image without"
         );
     }
+    install_missing()
+}
+
+/// Makes sure that an image can be built here; a user goes into a user namespace for that.
+pub fn prepare_image() -> Result<()> {
+    if nix::unistd::geteuid().is_root() {
+        return install_missing();
+    }
+    let missing = missing_packages();
+    if !missing.is_empty() {
+        bail!("missing here, and only root can install them: apt-get install {}", missing.join(" "));
+    }
+    unprivileged::enter()
+}
+
+fn install_missing() -> Result<()> {
     let missing = missing_packages();
     if missing.is_empty() {
         return Ok(());

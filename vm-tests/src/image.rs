@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::command::{command, output, show};
 use crate::progress::Step;
+use crate::unprivileged::is_real_root;
 use crate::workspace::{TARGET, Workspace};
 use recipe::Recipe;
 
@@ -23,6 +24,8 @@ use recipe::Recipe;
 const ENDPOINT_SOURCE: &str = include_str!("bin/endpoint.rs");
 /// Size of a guest's root disk; the file is sparse.
 const DISK_SIZE: &str = "4G";
+/// In front of the names of directories in which an image is being made.
+const UNFINISHED: &str = "unfinished-";
 
 /// A bootable guest.
 #[derive(Clone, Debug)]
@@ -43,6 +46,7 @@ impl Image {
         let _lock = lock(&cache)?;
         let directory = cache.join(hash(&[&recipe.text(), ENDPOINT_SOURCE]));
         if !directory.is_dir() {
+            sweep(&cache)?;
             build(workspace, &recipe, &directory)?;
         }
         Ok(Self::below(&directory))
@@ -63,16 +67,13 @@ fn build(workspace: &Workspace, recipe: &Recipe, directory: &Path) -> Result<()>
     let endpoint = workspace
         .build("vm-tests", "endpoint", false)
         .with_context(|| format!("building the guest's endpoint for {TARGET}"))?;
-    let work = tempfile::tempdir_in(workspace.vm.join("cache")).context("making a working directory")?;
+    let work = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempdir_in(workspace.vm.join("cache"))
+        .context("making a working directory")?;
     let tree = work.path().join("tree");
     fs::create_dir(&tree).context("making a working directory")?;
-    output(
-        command("tar", ["--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--file"])
-            .arg(&base)
-            .arg("--directory")
-            .arg(&tree),
-    )?;
-
+    unpack(&base, &tree)?;
     repository::fill(&tree, recipe)?;
     tree::apply(&tree, recipe)?;
     tree::install(&tree, ENDPOINT_PATH, &endpoint)?;
@@ -97,6 +98,30 @@ fn build(workspace: &Workspace, recipe: &Recipe, directory: &Path) -> Result<()>
     Ok(())
 }
 
+/// Removes what builds that were cut off left behind; the caller holds the lock. A user could not remove it by himself:
+/// it belongs to his subordinate ids.
+fn sweep(cache: &Path) -> Result<()> {
+    for entry in fs::read_dir(cache).context("reading the image cache")? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(UNFINISHED) {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.with_context(|| format!("removing {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the base system's tree.
+fn unpack(base: &Path, tree: &Path) -> Result<()> {
+    let mut tar = command("tar", ["--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*"]);
+    if !is_real_root() {
+        // The root of a user namespace may not make them, and a guest's kernel makes its own.
+        tar.arg("--exclude=./dev/*");
+    }
+    output(tar.arg("--file").arg(base).arg("--directory").arg(tree)).map(drop)
+}
+
 fn make_file_system(tree: &Path, disk: &Path) -> Result<()> {
     if disk.exists() {
         fs::remove_file(disk).context("replacing the image's first disk")?;
@@ -118,16 +143,15 @@ fn base_system(workspace: &Workspace, recipe: &Recipe) -> Result<PathBuf> {
         "installing Debian {} with mmdebstrap (about a minute)",
         recipe.release.codename()
     ));
-    let unfinished = cache.join(format!("unfinished-{}.tar", std::process::id()));
+    let unfinished = cache.join(format!("{UNFINISHED}{}.tar", std::process::id()));
+    // In a user namespace no device nodes can be made: the other mode does without.
+    let mode = if is_real_root() { "--mode=root" } else { "--mode=unshare" };
     show(
-        command(
-            "mmdebstrap",
-            ["--mode=root", "--variant=minbase", "--components=main", "--skip=cleanup/apt/lists"],
-        )
-        .arg("--aptopt=Apt::Install-Recommends \"false\"")
-        .arg(format!("--include={packages}"))
-        .arg(recipe.release.codename())
-        .arg(&unfinished),
+        command("mmdebstrap", [mode, "--variant=minbase", "--components=main", "--skip=cleanup/apt/lists"])
+            .arg("--aptopt=Apt::Install-Recommends \"false\"")
+            .arg(format!("--include={packages}"))
+            .arg(recipe.release.codename())
+            .arg(&unfinished),
     )?;
     fs::rename(&unfinished, &base).with_context(|| format!("creating {}", base.display()))?;
     step.done();

@@ -98,8 +98,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts QEMU, from a snapshot if one is named.
-    pub fn start(hardware: &Hardware, network: &Network, snapshot: Option<&str>) -> Result<Self> {
+    /// Starts QEMU, from a snapshot if one is named; without a network the guest's cards have loose wires.
+    pub fn start(hardware: &Hardware, network: Option<&Network>, snapshot: Option<&str>) -> Result<Self> {
         for socket in [hardware.agent_socket(), hardware.control_socket()] {
             if socket.exists() {
                 fs::remove_file(&socket).context("removing an old socket")?;
@@ -107,8 +107,11 @@ impl Machine {
         }
         let complaints = hardware.serial.with_extension("qemu");
         // pdeathsig: whatever ends us, also a kill -9, ends the guest.
-        let mut qemu = command("setpriv", ["--pdeathsig", "KILL", "ip", "netns", "exec"]);
-        qemu.arg(network.node_namespace()).arg("qemu-system-x86_64").args(arguments(hardware));
+        let mut qemu = command("setpriv", ["--pdeathsig", "KILL"]);
+        if let Some(network) = network {
+            qemu.args(["ip", "netns", "exec", &network.node_namespace()]);
+        }
+        qemu.arg("qemu-system-x86_64").args(arguments(hardware, network.is_some()));
         if let Some(name) = snapshot {
             qemu.args(["-loadvm", name]);
         }
@@ -166,7 +169,7 @@ fn recorded(disk: &Path, writes: &Path) -> String {
     .to_string()
 }
 
-fn arguments(hardware: &Hardware) -> Vec<String> {
+fn arguments(hardware: &Hardware, wired: bool) -> Vec<String> {
     let text = |path: &Path| path.display().to_string();
     let mut arguments: Vec<String> = hardware.pace.accelerator.options().map(str::to_owned).to_vec();
     let mut add = |parts: &[&str]| arguments.extend(parts.iter().map(|part| (*part).to_owned()));
@@ -192,7 +195,13 @@ fn arguments(hardware: &Hardware) -> Vec<String> {
     // Slots 18 and 19: ens18 and ens19 in the guest, as on PVE under PVE.
     for (side, slot) in [(Side::Management, 0x12), (Side::Outsider, 0x13)] {
         let tap = side.tap();
-        add(&["-netdev", &format!("tap,id={tap},ifname={tap},script=no,downscript=no")]);
+        // A hub in which nothing else is plugged in needs nothing of the host.
+        let wire = if wired {
+            format!("tap,id={tap},ifname={tap},script=no,downscript=no")
+        } else {
+            format!("hubport,id={tap},hubid={slot}")
+        };
+        add(&["-netdev", &wire]);
         add(&[
             "-device",
             &format!("virtio-net-pci,netdev={tap},mac=52:54:00:00:14:{slot:02x},addr=0x{slot:x}"),

@@ -24,6 +24,7 @@ mod qmp;
 mod scenario;
 mod schedule;
 mod seed;
+mod unprivileged;
 mod workspace;
 
 use std::process::ExitCode;

@@ -33,7 +33,8 @@ pub struct Kept {
 pub struct Node {
     name: String,
     hardware: Hardware,
-    network: Network,
+    /// None where nobody knocks.
+    network: Option<Network>,
     machine: Option<Machine>,
     agent: Option<Agent>,
     root_key: KeyPair,
@@ -55,6 +56,15 @@ impl Node {
             if seeds.is_empty() { image.disk.clone() } else { seeded(&image.disk, &directory, seeds)? };
         let hardware = Hardware::new(image, &base, pace, &directory)?;
         let mut node = Self::new(workspace, hardware, name)?;
+        node.start(None)?;
+        Ok(node)
+    }
+
+    /// The same with cards whose wires end in the air: that needs no root.
+    pub fn boot_alone(workspace: &Workspace, image: &Image, pace: Pace, name: &str) -> Result<Self> {
+        let directory = workspace.run_directory().join(name);
+        let hardware = Hardware::new(image, &image.disk, pace, &directory)?;
+        let mut node = Self::with_network(workspace, hardware, name, None)?;
         node.start(None)?;
         Ok(node)
     }
@@ -93,10 +103,19 @@ impl Node {
     }
 
     fn new(workspace: &Workspace, hardware: Hardware, name: &str) -> Result<Self> {
+        Self::with_network(workspace, hardware, name, Some(Network::create(name)?))
+    }
+
+    fn with_network(
+        workspace: &Workspace,
+        hardware: Hardware,
+        name: &str,
+        network: Option<Network>,
+    ) -> Result<Self> {
         Ok(Self {
             name: name.to_owned(),
             hardware,
-            network: Network::create(name)?,
+            network,
             machine: None,
             agent: None,
             root_key: workspace.key("root")?,
@@ -106,7 +125,7 @@ impl Node {
 
     /// Starts the machine on its disks and waits for the agent.
     fn start(&mut self, snapshot: Option<&str>) -> Result<()> {
-        self.machine = Some(Machine::start(&self.hardware, &self.network, snapshot)?);
+        self.machine = Some(Machine::start(&self.hardware, self.network.as_ref(), snapshot)?);
         self.synchronise(self.limit(BOOT))
     }
 
@@ -333,7 +352,7 @@ impl Node {
         key: Option<&KeyPair>,
         remote: &str,
     ) -> Result<Output> {
-        let done = self.ssh_command(side, user, options, key, remote).output().context("running ssh")?;
+        let done = self.ssh_command(side, user, options, key, remote)?.output().context("running ssh")?;
         Ok(Output {
             status: i64::from(done.status.code().unwrap_or(-1)),
             stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
@@ -349,24 +368,28 @@ impl Node {
         options: &[&str],
         key: Option<&KeyPair>,
         remote: &str,
-    ) -> std::process::Command {
-        let mut ssh = self.network.command(side, "ssh");
+    ) -> Result<std::process::Command> {
+        let mut ssh = self.network()?.command(side, "ssh");
         ssh.args(SSH_OPTIONS).args(options);
         if let Some(key) = key {
             ssh.arg("-i").arg(&key.private);
         }
         ssh.arg(format!("{user}@{}", side.node_address())).arg(remote);
-        ssh
+        Ok(ssh)
     }
 
     /// The command line that logs in from the management host.
-    pub fn login_line(&self, user: &str, key: &KeyPair) -> String {
-        format!(
+    pub fn login_line(&self, user: &str, key: &KeyPair) -> Result<String> {
+        Ok(format!(
             "ip netns exec {} ssh -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -i {} {user}@{}",
-            self.network.namespace(Side::Management),
+            self.network()?.namespace(Side::Management),
             key.private.display(),
             Side::Management.node_address()
-        )
+        ))
+    }
+
+    fn network(&self) -> Result<&Network> {
+        self.network.as_ref().with_context(|| format!("the node {} has no network", self.name))
     }
 
     /// Root's key pair.
@@ -376,7 +399,7 @@ impl Node {
 
     /// Knocks at a port from a side.
     pub fn probe(&self, side: Side, port: u16) -> Result<Reach> {
-        self.network.probe(side, port)
+        self.network()?.probe(side, port)
     }
 
     /// All of /etc, as it is now.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::recipe::Recipe;
 use crate::command::{command, output};
+use crate::unprivileged::is_real_root;
 
 /// Puts the recipe's files, links and settings into the tree.
 pub fn apply(tree: &Path, recipe: &Recipe) -> Result<()> {
@@ -53,12 +54,21 @@ pub fn install(tree: &Path, path: &str, from: &Path) -> Result<()> {
     chmod(&target, 0o755)
 }
 
+/// A tree made in a user namespace has no device nodes: the host's are lent to it.
+const WITH_DEVICES: &str = r#"mount --rbind /dev "$0/dev" && exec chroot "$0" "$@""#;
+
 /// Runs a program of the tree in the tree, with a /proc that vanishes with it.
 pub fn run(tree: &Path, arguments: &[&str]) -> Result<String> {
     let mut mount = std::ffi::OsString::from("--mount-proc=");
     mount.push(tree.join("proc"));
     let mut unshare = command("unshare", ["--mount", "--pid", "--fork", "--kill-child"]);
-    unshare.arg(mount).arg("chroot").arg(tree).args(arguments);
+    unshare.arg(mount);
+    if is_real_root() {
+        unshare.arg("chroot");
+    } else {
+        unshare.args(["sh", "-c", WITH_DEVICES]);
+    }
+    unshare.arg(tree).args(arguments);
     unshare.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     unshare.env("HOME", "/root").env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive");
     output(&mut unshare).with_context(|| format!("in the image: {}", arguments.join(" ")))

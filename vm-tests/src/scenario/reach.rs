@@ -148,7 +148,7 @@ struct Heard {
 impl Session {
     fn start(node: &Node) -> Result<Self> {
         let count = "i=0; while sleep 0.1; do i=$((i+1)); echo $i; done";
-        let mut ssh = node.ssh_command(Side::Management, "root", &[], Some(node.root_key()), count);
+        let mut ssh = node.ssh_command(Side::Management, "root", &[], Some(node.root_key()), count)?;
         let mut child = ssh.stdout(Stdio::piped()).spawn().context("starting a session")?;
         let stdout = child.stdout.take().context("the session has no output")?;
         let heard = Arc::new(Mutex::new(Heard::default()));
