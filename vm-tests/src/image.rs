@@ -1,5 +1,6 @@
 //! Guest images: built by mmdebstrap from a recipe, cached by the recipe's hash.
 
+mod devices;
 mod recipe;
 mod repository;
 mod tree;
@@ -116,8 +117,7 @@ fn sweep(cache: &Path) -> Result<()> {
 fn unpack(base: &Path, tree: &Path) -> Result<()> {
     let mut tar = command("tar", ["--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*"]);
     if !is_real_root() {
-        // The root of a user namespace may not make them, and a guest's kernel makes its own.
-        tar.arg("--exclude=./dev/*");
+        tar.args(devices::excluded());
     }
     output(tar.arg("--file").arg(base).arg("--directory").arg(tree)).map(drop)
 }
@@ -126,8 +126,8 @@ fn make_file_system(tree: &Path, disk: &Path) -> Result<()> {
     if disk.exists() {
         fs::remove_file(disk).context("replacing the image's first disk")?;
     }
-    output(command("mke2fs", ["-q", "-t", "ext4", "-L", "root", "-d"]).arg(tree).arg(disk).arg(DISK_SIZE))
-        .map(drop)
+    output(command("mke2fs", ["-q", "-t", "ext4", "-L", "root", "-d"]).arg(tree).arg(disk).arg(DISK_SIZE))?;
+    if is_real_root() { Ok(()) } else { devices::add(disk) }
 }
 
 /// The Debian system below the recipe, as mmdebstrap makes it; kept, since files change more often than

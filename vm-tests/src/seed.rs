@@ -36,11 +36,17 @@ pub fn seeded(disk: &Path, directory: &Path, seeds: &[Seed]) -> Result<PathBuf> 
     }
     let file = parts.join("seeds.debugfs");
     fs::write(&file, script).context("writing a script for debugfs")?;
-    let done = command("debugfs", ["-w", "-f"]).arg(&file).arg(&copy).output().context("running debugfs")?;
+    debugfs(&copy, &file).context("putting files into the guest's disk")?;
+    Ok(copy)
+}
+
+/// Runs a script of debugfs on a file system.
+pub fn debugfs(disk: &Path, script: &Path) -> Result<()> {
+    let done = command("debugfs", ["-w", "-f"]).arg(script).arg(disk).output().context("running debugfs")?;
     let complaints = String::from_utf8_lossy(&done.stderr);
     // debugfs ends with success whatever happened; beyond its version it complains on this channel.
     if complaints.lines().any(|line| !line.starts_with("debugfs ")) {
-        bail!("putting files into the guest's disk: {}", complaints.trim());
+        bail!("debugfs: {}", complaints.trim());
     }
-    Ok(copy)
+    Ok(())
 }
