@@ -86,7 +86,10 @@ impl Run {
         let at = |part: usize| inside.get(inside.len() * part / 4).copied().unwrap_or(self.before);
         let intents: Vec<&Written> = self.written.iter().filter(|record| record.verb == "intent").collect();
         let middle = intents.get(intents.len() / 2).and_then(|record| record.step.as_deref());
-        let last = intents.last().and_then(|record| record.step.as_deref());
+        let done = self.written.iter().rev().find(|record| record.verb == "done");
+        let last = done.and_then(|record| record.step.as_deref());
+        // The probe of reachability: its key is let in, its wires are laid.
+        let probe = intents.last().and_then(|record| record.step.as_deref());
         let mut points = vec![
             self.point(self.flush_after("begin", None, DURABLE)?, 0),
             self.point(self.flush_after("intent", Some(&packages), DURABLE)?, 0),
@@ -98,6 +101,7 @@ impl Run {
             self.point(self.flush_before("observed", Some(&packages))?, 3),
             self.point(self.flush_after("intent", middle, DATA)?, 4),
             self.point(self.flush_after("done", last, DURABLE)?, 0),
+            self.point(self.flush_after("observed", probe, DATA)?, 0),
             self.point(self.flush_after("commit", None, DATA)?, 5),
             self.point(self.flush_after("commit", None, DURABLE)?, 0),
         ];
