@@ -1,7 +1,7 @@
 //! Units of systemd: enabled, running, reloaded.
 
 use super::{Need, ReloadChange, UnitChange};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::Scope;
 use crate::node::{Invocation, Node, exists, run_checked};
 use crate::observe;
@@ -21,7 +21,13 @@ pub fn scopes() -> Vec<Scope> {
 }
 
 fn says(node: &dyn Node, verb: &str, name: &str) -> Result<String> {
-    Ok(node.run(&Invocation::new(SYSTEMCTL, &[verb, "--", name]))?.stdout.trim().to_owned())
+    let invocation = Invocation::new(SYSTEMCTL, &[verb, "--", name]);
+    let output = node.run(&invocation)?;
+    // The status says what the word says; but one that was killed has said nothing, and nothing is no "inactive".
+    if output.status > 128 {
+        return Err(Error::new(format!("running {}", invocation.line()), output.complaint()));
+    }
+    Ok(output.stdout.trim().to_owned())
 }
 
 /// Whether the unit runs.

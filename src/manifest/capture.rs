@@ -39,7 +39,8 @@ pub fn capture(
     store: Option<&mut Batch<'_>>,
 ) -> Result<Manifest> {
     let mut manifest = Manifest::default();
-    let mut walk = Walk { node, skip, store, contents: true, ground: Ground::default(), files: BTreeMap::new() };
+    let mut walk =
+        Walk { node, skip, store, contents: true, ground: Ground::default(), files: BTreeMap::new() };
     for scope in scopes {
         walk.visit(scope, &mut |path, entry| {
             if entry.state != State::Absent || !manifest.entries.contains_key(path) {
@@ -63,7 +64,8 @@ pub fn record(
 ) -> Result<usize> {
     let mut text = Writer::new(write);
     let mut count = 0;
-    let mut walk = Walk { node, skip, store: Some(batch), contents, ground: Ground::default(), files: BTreeMap::new() };
+    let mut walk =
+        Walk { node, skip, store: Some(batch), contents, ground: Ground::default(), files: BTreeMap::new() };
     let mut trees: Vec<&Scope> = scopes.iter().filter(|scope| matches!(scope, Scope::Tree(_))).collect();
     trees.sort_unstable_by_key(|scope| scope.path());
     let mut done: Vec<&Path> = Vec::new();

@@ -12,33 +12,60 @@ use crate::objects::Objects;
 use crate::progress::{Importance, Watch};
 use std::path::Path;
 
-/// Deals with an unfinished transaction: `None` when there is none. The caller holds the lock.
+/// Deals with an unfinished transaction: `None` when there is none. The caller holds the lock. One that cannot be
+/// dealt with, or whose journal cannot be believed, is stuck: the others are put back nevertheless.
 pub fn recover(node: &dyn Node, stage: Stage, watch: &mut dyn Watch) -> Result<Option<Outcome>> {
     let mut outcome = None;
+    let mut stuck = None;
     for id in state::transactions(node)?.into_iter().rev() {
-        let (journal, records) = Journal::open(node, id.journal())?;
-        let story = Story::of(&records);
-        if story.phase() != Phase::Unfinished {
-            continue;
-        }
-        let failure = failure_of(&story);
-        if story.made.is_empty() {
-            if stage == Stage::Late {
-                journal.write(Event::Closed { outcome: Closing::Untouched, message: String::new() })?;
-                outcome = Some(Outcome::Untouched(id, failure));
+        match put_back(node, id, stage, watch) {
+            Ok(None) => {}
+            Ok(Some(ended @ Outcome::Stuck(..))) => {
+                stuck.get_or_insert(ended);
             }
-            continue;
+            Ok(ended) => outcome = ended,
+            Err(error) => {
+                let message = error.to_string();
+                watch.say(Importance::Error, &message);
+                let failure = Failure { what: "recovery".to_owned(), message: message.clone() };
+                stuck.get_or_insert(Outcome::Stuck(id, failure, message));
+            }
         }
-        watch.say(Importance::Warning, &format!("transaction {id} was not finished: putting it back"));
-        let objects = Objects::new(node, Path::new(OBJECTS_DIR));
-        let reason = story.revert.clone().unwrap_or_else(|| failure.what.clone());
-        let way = Way { node, id, journal: &journal, objects: &objects, watch };
-        outcome = Some(way.back(failure, &reason, stage, story.force)?);
+    }
+    if stuck.is_some() {
+        return Ok(stuck);
     }
     if stage == Stage::Late {
         state::finish_commit(node)?;
     }
     Ok(outcome)
+}
+
+/// Puts one transaction back, if it is not over.
+fn put_back(
+    node: &dyn Node,
+    id: TransactionId,
+    stage: Stage,
+    watch: &mut dyn Watch,
+) -> Result<Option<Outcome>> {
+    let (journal, records) = Journal::open(node, id.journal())?;
+    let story = Story::of(&records);
+    if story.phase() != Phase::Unfinished {
+        return Ok(None);
+    }
+    let failure = failure_of(&story);
+    if story.made.is_empty() {
+        if stage == Stage::Early {
+            return Ok(None);
+        }
+        journal.write(Event::Closed { outcome: Closing::Untouched, message: String::new() })?;
+        return Ok(Some(Outcome::Untouched(id, failure)));
+    }
+    watch.say(Importance::Warning, &format!("transaction {id} was not finished: putting it back"));
+    let objects = Objects::new(node, Path::new(OBJECTS_DIR));
+    let reason = story.revert.clone().unwrap_or_else(|| failure.what.clone());
+    let way = Way { node, id, journal: &journal, objects: &objects, watch };
+    way.back(failure, &reason, stage, story.force).map(Some)
 }
 
 fn failure_of(story: &Story) -> Failure {
