@@ -189,7 +189,13 @@ pub fn apt(shell: &mut Shell<'_>, words: &[&str]) -> Output {
         shell.put("/var/lib/apt/lists/archive", "lists");
         return ended(shell);
     }
-    let at = words.iter().position(|word| *word == "install").unwrap();
+    if let Some(at) = words.iter().position(|word| matches!(*word, "purge" | "remove")) {
+        // Only ever asked what it would do.
+        return ok(words[at + 1..].iter().map(|name| format!("Purg {name} [1]\n")).collect::<String>());
+    }
+    let Some(at) = words.iter().position(|word| *word == "install") else {
+        return refused(100, format!("not simulated: {}", words.join(" ")));
+    };
     let names = &words[at + 1..];
     if words.contains(&"-s") {
         return ok(names.iter().map(|name| format!("Inst {name} (1 local [amd64])\n")).collect::<String>());
