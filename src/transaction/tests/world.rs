@@ -127,6 +127,7 @@ fn furnish(shell: &mut Shell<'_>) {
     shell.put("/var/lib/pve-cluster/config.db-wal", "wal");
     shell.mount("/etc/pve", CLUSTER_DEVICE);
     shell.directory("/etc/pve/nodes/pve1");
+    shell.directory("/etc/pve/priv/lock");
     shell.link("/etc/pve/local", "nodes/pve1");
     shell.put_as("/etc/pve/firewall/cluster.fw", CLUSTER_FIREWALL, (0o640, 0), false);
     units::furnish(shell);
