@@ -10,6 +10,8 @@ mod ssh;
 use crate::control::{Check, Control, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::Profile;
+use crate::reach::Reach;
+use std::net::IpAddr;
 
 /// One subject of the hardening.
 pub trait Area {
@@ -51,6 +53,8 @@ fn append(merged: &mut Proposal, mut proposal: Proposal) {
     merged.changes.append(&mut proposal.changes);
     merged.controls.append(&mut proposal.controls);
     merged.gates.append(&mut proposal.gates);
+    // Whoever comes later knows more: the firewall comes after SSH.
+    merged.reach = proposal.reach.or(merged.reach.take());
     merged.warnings.append(&mut proposal.warnings);
     merged.notes.append(&mut proposal.notes);
 }
@@ -116,6 +120,38 @@ fn left_alone(profile: &Profile, facts: &Facts) -> Option<String> {
     ];
     let names: Vec<&str> = areas.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| *name).collect();
     (!names.is_empty()).then(|| format!("not in this version, left alone: {}", names.join(", ")))
+}
+
+/// The admin logs in by SSH from wherever nothing is known to be shut out.
+fn reach(profile: &Profile, facts: &Facts) -> Reach {
+    let effective = facts.sshd_values("port").first().and_then(|port| port.parse().ok());
+    let wanted = profile.ssh.port.number();
+    Reach {
+        user: profile.admin.name.as_str().to_owned(),
+        ssh: if profile.ssh.enabled { wanted } else { effective.unwrap_or(wanted) },
+        ports: Vec::new(),
+        management: Vec::new(),
+        open: None,
+        own: facts.addresses.clone(),
+        listens: facts
+            .addresses
+            .iter()
+            .map(|(own, _)| *own)
+            .filter(|own| sshd_listens(facts, *own))
+            .collect(),
+        gateways: facts.gateways.clone(),
+    }
+}
+
+/// Whether sshd listens on this address: `listenaddress 0.0.0.0:22`, `[::]:22`. It is not ours to change; unknown
+/// counts as yes.
+fn sshd_listens(facts: &Facts, own: IpAddr) -> bool {
+    let listed = facts.sshd_values("listenaddress");
+    let address = |text: &str| -> Option<IpAddr> {
+        text.rsplit_once(':')?.0.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    };
+    let fits = |listed: IpAddr| listed == own || listed.is_unspecified() && listed.is_ipv4() == own.is_ipv4();
+    listed.is_empty() || listed.iter().any(|text| address(text).is_none_or(fits))
 }
 
 /// A refusal; `message` goes on after the key: `must …` or a whole sentence.

@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 
 pub use account::database as account_database;
 pub use account::merge;
-pub use cluster::{locked as cluster_locked, sync as sync_pmxcfs};
-pub use file::{owner_ids, waiting_path};
+pub use cluster::{PATIENCE_BACK_SECONDS, locked as cluster_locked, sync as sync_pmxcfs};
+pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
 pub use packages::{Stays, needed as packages_needed};
@@ -324,6 +324,7 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
         Inverse::Unit { name, active } => unit::undo(node, name, *active),
         Inverse::Ufw { active } => ufw::undo(node, *active),
         Inverse::Kernel { name, value } => kernel::undo(node, name, value),
+        Inverse::Reach(_) => crate::reach::clear(node),
     }?;
     Ok(Vec::new())
 }
@@ -332,9 +333,19 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
 pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
     match inverse {
         Inverse::Paths | Inverse::Account { .. } | Inverse::Packages(_) | Inverse::Kernel { .. } => Ok(()),
+        // Here too: the early stage of recovery may have been all of its way back.
+        Inverse::Reach(_) => crate::reach::clear(node),
         Inverse::Unit { name, active } => unit::settle(node, name, *active),
-        Inverse::Reload(name) => unit::reload_if_active(node, name),
+        Inverse::Reload(name) => unit::settle_reload(node, name),
         Inverse::Ufw { active } => ufw::settle(node, *active),
         Inverse::HostKey => host_key::publish(node),
+    }
+}
+
+/// Where the file as a whole belongs to somebody else by now: takes out the line of the probe.
+pub fn undo_kept(node: &dyn Node, inverse: &Inverse, kept: &[PathBuf]) -> Result<()> {
+    match inverse {
+        Inverse::Reach(path) if kept.contains(path) => crate::reach::forget(node, path),
+        _ => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 mod form;
 mod help;
 
+use crate::profile::Confirm;
 use crate::transaction::state::TransactionId;
 use form::{Words, nearest};
 use std::ffi::OsString;
@@ -46,7 +47,11 @@ pub enum Command {
         answer: Option<PathBuf>,
         /// The only plan that may be applied.
         plan: Option<String>,
+        /// What ends it; `None` for what the answer says, or the default.
+        confirm: Option<Confirm>,
     },
+    /// Commit what waits for confirmation.
+    Confirm,
     /// Tell what happened.
     Status {
         /// Seconds to wait for the end.
@@ -67,6 +72,8 @@ pub enum Command {
         /// Files only: before the network.
         early: bool,
     },
+    /// Keep the deadline of the open transaction: for `firstlight-deadline.service`.
+    Deadline,
 }
 
 /// Which transactions to take back, and how.
@@ -122,7 +129,7 @@ pub struct Usage(pub String);
 /// The hook's words: PVE's units give one of them as the only argument.
 const HOOK_WORDS: [&str; 3] = ["before-network", "network-online", "fully-up"];
 /// Commands of the design that this version does not have.
-const LATER: [&str; 5] = ["wizard", "audit", "totp", "confirm", "bundle"];
+const LATER: [&str; 4] = ["wizard", "audit", "totp", "bundle"];
 /// Longest wait without a number: apt's own patience and the 10 minutes of a first boot fit.
 const WAIT_SECONDS: u64 = 1800;
 
@@ -191,14 +198,16 @@ fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
         }
         "plan" => Command::Plan { json: words.flag("json"), answer: words.operand().map(PathBuf::from) },
         "apply" => {
-            confirmation(&mut words)?;
+            let confirm = confirmation(&mut words)?;
             let plan = words.value("plan").map(|hash| plan_hash(&hash)).transpose()?;
-            Command::Apply { plan, answer: words.operand().map(PathBuf::from) }
+            Command::Apply { plan, confirm, answer: words.operand().map(PathBuf::from) }
         }
         "status" => Command::Status { wait: seconds(&mut words)?, json: words.flag("json") },
         "rollback" => Command::Rollback(rollback(&mut words)?),
         "install" => Command::Install,
         "uninstall" => Command::Uninstall,
+        "confirm" => Command::Confirm,
+        "recover" if words.flag("deadline") => Command::Deadline,
         "recover" => Command::Recover { early: words.flag("early") },
         _ => Command::Snapshots(snapshots(name, words)?),
     })
@@ -243,14 +252,12 @@ fn snapshots(name: &str, mut words: Words) -> Result<Snapshots, Usage> {
     })
 }
 
-fn confirmation(words: &mut Words) -> Result<(), Usage> {
+fn confirmation(words: &mut Words) -> Result<Option<Confirm>, Usage> {
     match words.value("confirm") {
-        None => Ok(()),
-        Some(word) if word == "none" => Ok(()),
-        Some(word) if word == "login" => Err(Usage("`--confirm login` is not in this version".to_owned())),
-        Some(word) => {
-            Err(Usage(format!("--confirm takes none (or login), not `{}`", word.to_string_lossy())))
-        }
+        None => Ok(None),
+        Some(word) if word == "none" => Ok(Some(Confirm::None)),
+        Some(word) if word == "login" => Ok(Some(Confirm::Login)),
+        Some(word) => Err(Usage(format!("--confirm takes login or none, not `{}`", word.to_string_lossy()))),
     }
 }
 

@@ -5,6 +5,7 @@
 mod apply;
 mod bake;
 mod check;
+mod confirm;
 mod engine;
 mod entry;
 mod hook;
@@ -21,7 +22,7 @@ use crate::error::Error;
 use crate::node::{Lock, Node, read_text};
 use crate::progress::{Importance, Watch, is_journal, prefixed};
 use crate::report::terminal::{self, Colour, Paint, indented};
-use crate::report::{Occasion, Report};
+use crate::report::{Occasion, Report, break_glass};
 use crate::transaction::state::{self, LOCK_PATH};
 use crate::transaction::{Outcome, Stage};
 use std::ffi::OsString;
@@ -84,7 +85,11 @@ fn as_root(command: Command) -> Ended {
     match command {
         Command::Hook(word) => hook::run(node, &word),
         Command::Plan { answer, json } => plan::run(node, answer.as_deref(), json),
-        Command::Apply { answer, plan } => apply::run(node, answer.as_deref(), plan.as_deref()),
+        Command::Apply { answer, plan, confirm } => {
+            apply::run(node, answer.as_deref(), plan.as_deref(), confirm)
+        }
+        Command::Confirm => confirm::run(node),
+        Command::Deadline => confirm::keep_deadline(node),
         Command::Status { wait, json } => status::run(node, wait, json),
         Command::Rollback(what) => rollback::run(node, &what),
         Command::Snapshots(what) => snapshots::run(node, &what),
@@ -128,6 +133,11 @@ fn recover_first(node: &dyn Node, watch: &mut dyn Watch) -> Result<(), Stop> {
                 Report { occasion: Occasion::Recover, outcome: &outcome, warnings: &[], login: None };
             Err(Stop { code: 5, text: report.render(Paint::PLAIN) })
         }
+        Ok(Some(Outcome::Waiting(id, minutes))) => {
+            let hint = format!("{PROGRAM} confirm commits it, {PROGRAM} rollback takes it back");
+            let text = format!("transaction {id} waits for confirmation, {minutes} minutes yet");
+            Err(Stop::refusal(format!("{text}\n  hint: {hint}")))
+        }
         Ok(_) => Ok(()),
         Err(error) => Err(failed(node, &error)),
     }
@@ -139,8 +149,9 @@ fn failed(node: &dyn Node, error: &Error) -> Stop {
     if !open {
         return Stop { code: 1, text: error.to_string() };
     }
-    let hint = "the node is neither the old one nor the new one; run `firstlight recover`, or reboot";
-    Stop { code: 5, text: format!("{error}\n  hint: {hint}") }
+    let last = state::transactions(node).ok().and_then(|ids| ids.last().copied());
+    let help = last.map(|id| break_glass(id, "", Paint::PLAIN)).unwrap_or_default();
+    Stop { code: 5, text: format!("{error}\n  the node is neither the old one nor the new one\n{help}") }
 }
 
 /// What the run that ended last warned of: what its plan knew, and what came up on the way.

@@ -4,6 +4,7 @@
 
 use crate::change::Change;
 use crate::profile::Network;
+use crate::reach::Reach;
 use std::borrow::Cow;
 use std::path::PathBuf;
 
@@ -151,6 +152,8 @@ pub struct Proposal {
     pub controls: Vec<Control>,
     /// Checks before anything goes live.
     pub gates: Vec<Gate>,
+    /// Who must reach the node by new connections afterwards, and who must not.
+    pub reach: Option<Box<Reach>>,
     /// What needs the operator's attention: shown in plan and report, exit code 3.
     pub warnings: Vec<String>,
     /// What the operator may want to know.

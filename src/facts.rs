@@ -12,8 +12,8 @@ use crate::profile::Network;
 use std::net::IpAddr;
 
 pub use fingerprint::{authorized_blob, fingerprint};
-pub(crate) use gather::sshd_options;
 pub use gather::{RSA_HOST_KEY_PATH, cluster_filesystem_is_ready, cluster_name, gather, host_keys};
+pub(crate) use gather::{sockets, sshd_options};
 
 /// What the node is.
 #[derive(Clone, Default)]
@@ -69,6 +69,18 @@ pub struct Facts {
     pub ufw_rules: Vec<String>,
     /// Whether UFW is told to leave IPv6 alone (`IPV6=no`).
     pub ufw_without_ipv6: bool,
+}
+
+/// A TCP socket of the node.
+pub(crate) struct Socket {
+    /// Our end.
+    pub(crate) local: (IpAddr, u16),
+    /// The other end; all zero while there is none.
+    pub(crate) remote: (IpAddr, u16),
+    /// Waits for connections.
+    pub(crate) listens: bool,
+    /// Is one.
+    pub(crate) live: bool,
 }
 
 /// A user of the system.

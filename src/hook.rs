@@ -10,6 +10,7 @@ use crate::facts::Facts;
 use crate::install;
 use crate::node::{Node, exists};
 use crate::payload::{self, Sealed};
+use crate::profile::Confirm;
 use crate::progress::{Importance, Watch};
 use crate::provision::{self, Planned};
 use crate::status::PENDING_PATH;
@@ -26,7 +27,10 @@ const ANSWER_PATH: &str = "/etc/firstlight/answer.toml";
 const MOTD_DIR: &str = "/etc/motd.d";
 const ISSUE_DIR: &str = "/etc/issue.d";
 const NOTE_NAME: &str = "firstlight";
+/// The hook's word for a run that it left to whoever confirms it.
+const WAITING: &str = "waiting";
 const NOT_HARDENED: &str = "firstlight did not harden this node. See: firstlight status\n";
+const UNCONFIRMED: &str = "the run was applied, and put back because nobody confirmed it";
 
 /// How the hook ended.
 pub enum End {
@@ -61,6 +65,9 @@ pub fn run(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Result<
         recover(node, Stage::Late, watch)?;
         return Ok(End::AlreadyCommitted);
     }
+    if left_to_confirm(&story) {
+        return unconfirmed(node, executable, watch);
+    }
     let tries = tries(&story);
     // Counted before anything that can fail or be cut off, recovery included: PVE repeats without limit.
     if tries < TRIES {
@@ -81,6 +88,28 @@ pub fn run(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Result<
         }
         tried => tried,
     }
+}
+
+fn left_to_confirm(records: &[Record]) -> bool {
+    records.iter().any(|record| matches!(&record.event, Event::Ended { outcome, .. } if outcome == WAITING))
+}
+
+/// Nobody has confirmed yet, or nobody did: no try, but the end.
+fn unconfirmed(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Result<End> {
+    match recover(node, Stage::Late, watch)? {
+        Some(outcome @ (Outcome::Waiting(..) | Outcome::Stuck(..))) => Ok(End::Ran(outcome, None)),
+        _ => give_up(node, executable, UNCONFIRMED),
+    }
+}
+
+/// Says at every login that the run of the first boot was not confirmed, if it is that one that was put back.
+pub fn say_unconfirmed(node: &dyn Node) -> Result<()> {
+    let story = records(node)?;
+    if left_to_confirm(&story) && final_end(&story).is_none() && !committed_once(node)? {
+        note(node, Event::Ended { outcome: "gave-up".to_owned(), message: UNCONFIRMED.to_owned() })?;
+        leave_note(node, MOTD_DIR, NOTE_NAME, NOT_HARDENED)?;
+    }
+    Ok(())
 }
 
 /// Nobody knows how many tries there were: no more of them. A file that cannot be read now may be read at the next
@@ -131,7 +160,9 @@ fn provision(
         Planned::Plan(facts, plan) => (facts, plan),
         Planned::Refused(problems) => return bad_input(node, executable, problems.to_string()),
     };
-    let outcome = provision::apply(node, &plan, answer, "hook", watch)?;
+    let confirm = answer.profile.confirm.unwrap_or(Confirm::None);
+    let limits = provision::limits(&answer.profile, &facts, confirm);
+    let outcome = provision::apply(node, &plan, answer, "hook", &limits, watch)?;
     match &outcome {
         Outcome::Unchanged | Outcome::Committed(_) => {
             if matches!(outcome, Outcome::Unchanged) {
@@ -139,6 +170,11 @@ fn provision(
             }
             scrub(node, executable)?;
             clear_notes(node)?;
+        }
+        Outcome::Waiting(..) => {
+            // Whatever comes of it is final: from here on nobody needs the answer.
+            note(node, Event::Ended { outcome: WAITING.to_owned(), message: String::new() })?;
+            scrub(node, executable)?;
         }
         Outcome::Untouched(_, failure) | Outcome::Reverted(_, failure, _) if number >= TRIES => {
             return give_up(node, executable, &format!("{}: {}", failure.what, failure.message));

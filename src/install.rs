@@ -13,10 +13,12 @@ const PACKAGED_BINARY_PATH: &str = "/usr/sbin/firstlight";
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const UNIT_DIR: &str = "/etc/systemd/system";
 
-/// The two recovery units: files before the network, the rest after it.
-const UNITS: [(&str, &str); 2] = [
+/// The two recovery units (files before the network, the rest after it), and the dead-man timer, which no boot starts.
+const UNITS: [(&str, &str); 4] = [
     ("firstlight-recover-early.service", include_str!("install/firstlight-recover-early.service")),
     ("firstlight-recover.service", include_str!("install/firstlight-recover.service")),
+    ("firstlight-deadline.service", include_str!("install/firstlight-deadline.service")),
+    ("firstlight-deadline.timer", include_str!("install/firstlight-deadline.timer")),
 ];
 
 /// Copies `executable` (without its payload) and the units to their places and enables the units. Idempotent;
@@ -34,7 +36,7 @@ pub fn install(node: &dyn Node, executable: &Path) -> Result<()> {
     if changed || !enabled(node)? {
         run_checked(node, &Invocation::new(SYSTEMCTL, &["daemon-reload"]))?;
         let mut arguments = vec!["--quiet", "enable"];
-        arguments.extend(UNITS.iter().map(|(name, _)| *name));
+        arguments.extend(UNITS.iter().filter(|unit| target(unit).is_some()).map(|(name, _)| *name));
         run_checked(node, &Invocation::new(SYSTEMCTL, &arguments))?;
         node.sync_all(Path::new(UNIT_DIR))?;
     }
@@ -46,7 +48,11 @@ pub fn uninstall(node: &dyn Node) -> Result<()> {
     let paths = UNITS.map(|(name, _)| (name, Path::new(UNIT_DIR).join(name)));
     for (name, path) in &paths {
         if exists(node, path)? {
+            // Two of them are never enabled, and the timer may still run for a moment.
             run_checked(node, &Invocation::new(SYSTEMCTL, &["--quiet", "disable", name]))?;
+            if name.ends_with(".timer") {
+                run_checked(node, &Invocation::new(SYSTEMCTL, &["stop", name]))?;
+            }
         }
     }
     let units = paths.into_iter().map(|(_, path)| path);
@@ -79,11 +85,16 @@ fn place(node: &dyn Node, path: PathBuf, content: &[u8], mode: u32) -> Result<bo
 }
 
 fn enabled(node: &dyn Node) -> Result<bool> {
-    for (name, text) in UNITS {
-        let wanted_by = text.lines().find_map(|line| line.strip_prefix("WantedBy=")).unwrap_or_default();
+    for unit in &UNITS {
+        let (name, Some(wanted_by)) = (unit.0, target(unit)) else { continue };
         if !exists(node, &Path::new(UNIT_DIR).join(format!("{wanted_by}.wants")).join(name))? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// What starts a unit at boot, if anything does.
+fn target((_, text): &(&str, &'static str)) -> Option<&'static str> {
+    text.lines().find_map(|line| line.strip_prefix("WantedBy="))
 }

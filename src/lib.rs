@@ -25,6 +25,7 @@ pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod provision;
+pub mod reach;
 pub mod report;
 pub mod status;
 pub mod transaction;

@@ -65,7 +65,8 @@ pub struct Sighting {
     pub changed: Option<(i64, u32)>,
 }
 
-/// A command to run. The environment is always clean: `PATH`, `LC_ALL=C.UTF-8`, `HOME=/root`, and `environment`.
+/// A command to run. The environment is always clean: `PATH`, `LC_ALL=C.UTF-8`, `HOME=/root`,
+/// [`RUN_VARIABLE`], and `environment`.
 #[derive(Clone)]
 #[cfg_attr(test, derive(Debug))]
 pub struct Invocation {
@@ -142,6 +143,9 @@ impl Output {
     }
 }
 
+/// In the environment of every child: the process that runs it.
+pub const RUN_VARIABLE: &str = "FIRSTLIGHT_RUN";
+
 /// Held until dropped; one per node.
 pub trait Lock {}
 
@@ -217,6 +221,10 @@ pub trait Node {
     fn run(&self, invocation: &Invocation) -> Result<Output>;
     /// Wall clock: seconds since 1970 and milliseconds, as one number of milliseconds.
     fn now(&self) -> u64;
+    /// Time since the boot, suspended time included, in milliseconds (`CLOCK_BOOTTIME`): nobody can set it.
+    fn boottime(&self) -> u64;
+    /// Asks a process to stop (SIGTERM), or kills it. One that is gone already is no error.
+    fn stop_process(&self, process: u32, kill: bool) -> Result<()>;
     /// Waits.
     fn sleep(&self, duration: Duration);
     /// Whether somebody asked this process to stop since it took the lock. It then stops between two steps.

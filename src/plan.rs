@@ -8,6 +8,7 @@ use crate::change::Change;
 use crate::control::{Control, Gate, Proposal};
 use crate::error::Result;
 use crate::node::Node;
+use crate::reach::Reach;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ pub struct Plan {
     pub controls: Vec<Control>,
     /// Checks of new contents.
     pub gates: Vec<Gate>,
+    /// What new connections must show before the commit.
+    pub reach: Option<Box<Reach>>,
     /// What needs the operator's attention.
     pub warnings: Vec<String>,
     /// What the operator may want to know.
@@ -54,7 +57,7 @@ pub enum View {
 
 /// Looks at the node for each change that is proposed, and keeps those that are still needed.
 pub fn make(node: &dyn Node, proposal: Proposal) -> Result<Plan> {
-    let Proposal { mut changes, controls, gates, warnings, notes } = proposal;
+    let Proposal { mut changes, controls, gates, reach, warnings, notes } = proposal;
     changes.sort_by_key(|(phase, _)| *phase);
     let mut steps: Vec<Step> = Vec::new();
     for (_, change) in changes {
@@ -68,7 +71,7 @@ pub fn make(node: &dyn Node, proposal: Proposal) -> Result<Plan> {
         }
     }
     let hash = hash(&steps);
-    Ok(Plan { steps, controls, gates, warnings, notes, hash })
+    Ok(Plan { steps, controls, gates, reach, warnings, notes, hash })
 }
 
 impl Step {

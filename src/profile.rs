@@ -22,6 +22,8 @@ pub struct Profile {
     pub confirm: Option<Confirm>,
     /// Deadline of `confirm = "login"`, 1 to 1440.
     pub confirm_minutes: u32,
+    /// Minutes after which a run that is not over is put back, 1 to 1440.
+    pub deadline_minutes: u32,
     /// Directory of `.deb` files to install from instead of the network; empty for none.
     pub packages_directory: String,
     /// Where one-time secrets go.
@@ -56,6 +58,7 @@ pub struct Profile {
 
 /// What ends a transaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub enum Confirm {
     /// Committed as soon as the probes pass.
     None,

@@ -6,8 +6,9 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Facts};
 use crate::node::Node;
 use crate::plan::{self, Plan};
+use crate::profile::{Confirm, Profile};
 use crate::progress::{Importance, Watch};
-use crate::transaction::{self, Order, Outcome, state};
+use crate::transaction::{self, Confirmation, Limits, Order, Outcome, state};
 use std::time::Duration;
 
 const PATIENCE_SECONDS: u64 = 600;
@@ -60,12 +61,25 @@ fn waits_for_cluster(node: &dyn Node) -> Result<bool> {
     Ok(state::has_pve(node)? && !facts::cluster_filesystem_is_ready(node)?)
 }
 
+/// By when a run must be over, and who confirms it.
+pub fn limits(profile: &Profile, facts: &Facts, confirm: Confirm) -> Limits {
+    let confirmation = || Confirmation {
+        minutes: profile.confirm_minutes,
+        admin: profile.admin.name.as_str().to_owned(),
+        keys: profile.admin.ssh_keys.iter().map(|key| key.fingerprint.clone()).collect(),
+        not_from: facts.addresses.iter().map(|(address, _)| *address).collect(),
+    };
+    let confirm = (confirm == Confirm::Login).then(confirmation);
+    Limits { minutes: profile.deadline_minutes, confirm }
+}
+
 /// Makes the plan true in one transaction; warnings and notes are said first.
 pub fn apply(
     node: &dyn Node,
     plan: &Plan,
     answer: &Answer,
     door: &'static str,
+    limits: &Limits,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
     for warning in &plan.warnings {
@@ -74,6 +88,6 @@ pub fn apply(
     for note in &plan.notes {
         watch.say(Importance::Info, note);
     }
-    let order = Order { door, source: &answer.profile.source, record: &answer.record };
+    let order = Order { door, source: &answer.profile.source, record: &answer.record, limits };
     transaction::apply(node, plan, &order, watch)
 }

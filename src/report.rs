@@ -58,6 +58,7 @@ impl Report<'_> {
         let attention = !self.warnings.is_empty();
         match (self.outcome, self.occasion) {
             (Outcome::Stuck(..), _) => 5,
+            (Outcome::Waiting(..), _) => 4,
             // What a plan warns of every time must not keep a converged node from 0.
             (Outcome::Unchanged, _) => 0,
             (Outcome::Committed(_), _) => attention_code(attention),
@@ -71,7 +72,7 @@ impl Report<'_> {
     pub fn importance(&self) -> Importance {
         match self.exit_code() {
             0 => Importance::Info,
-            3 => Importance::Warning,
+            3 | 4 => Importance::Warning,
             _ => Importance::Error,
         }
     }
@@ -85,7 +86,9 @@ impl Report<'_> {
         for warning in self.warnings {
             text.push_str(&wrapped(warning, "  ", WIDTH));
         }
-        if let (Outcome::Committed(_) | Outcome::Unchanged, Some(login)) = (self.outcome, self.login) {
+        if let (Outcome::Committed(_) | Outcome::Unchanged | Outcome::Waiting(..), Some(login)) =
+            (self.outcome, self.login)
+        {
             text.push_str(&login.render(paint));
         }
         if let (Outcome::Committed(id), Occasion::Apply) = (self.outcome, self.occasion) {
@@ -104,6 +107,15 @@ impl Report<'_> {
             }
             (Outcome::Committed(id), _) => {
                 good("done", &format!("Transaction {id} is committed; every probe holds."), paint)
+            }
+            (Outcome::Waiting(id, minutes), _) => {
+                let name = paint.paint(Colour::Bold, "firstlight:");
+                let title = paint.paint(Colour::Yellow, "applied, waiting for confirmation");
+                let text = format!(
+                    "Transaction {id} is put back in {minutes} minutes, unless you log in anew over SSH, or run \
+                     `firstlight confirm`. Keep this session open; it does not count."
+                );
+                format!("{name} {title}\n{}", wrapped(&text, "  ", WIDTH))
             }
             (Outcome::Untouched(id, failure), Occasion::Apply) => {
                 let next = "Nothing was touched. Mend the cause and run it again.";

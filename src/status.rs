@@ -15,18 +15,16 @@ pub use fold::{Evidence, Outcome, Status, fold};
 pub use story::{Checked, Standing, StepOutcome, StepStory, Story};
 
 use crate::error::Result;
-use crate::node::{Node, exists, read_text};
+use crate::node::{Node, exists};
+use crate::transaction::holder;
 use crate::transaction::journal::read_records;
 use crate::transaction::record::{Event, Record};
-use crate::transaction::state::{
-    HOOK_PATH, LOCK_PATH, STATUS_PATH, boot_id, records, transactions, write_atomically,
-};
+use crate::transaction::state::{HOOK_PATH, STATUS_PATH, boot_id, records, transactions, write_atomically};
 use std::path::Path;
 use std::time::Duration;
 
 /// PVE starts the first-boot executable while this is there, and removes it after success.
 pub const PENDING_PATH: &str = "/var/lib/proxmox-first-boot/pending-first-boot-setup";
-const LOCKS_PATH: &str = "/proc/locks";
 
 /// Reads what happened.
 pub fn read(node: &dyn Node) -> Result<Status> {
@@ -42,31 +40,18 @@ pub fn write_file(node: &dyn Node) -> Result<()> {
 
 /// Waits until nothing more happens by itself in this boot; `None` when `limit` was not enough.
 pub fn wait(node: &dyn Node, limit: Duration) -> Result<Option<Status>> {
-    let deadline = node.now().saturating_add(limit.as_millis().try_into().unwrap_or(u64::MAX));
+    let deadline = node.boottime().saturating_add(limit.as_millis().try_into().unwrap_or(u64::MAX));
     loop {
         let status = read(node)?;
         if status.settled {
             return Ok(Some(status));
         }
-        let left = deadline.saturating_sub(node.now());
+        let left = deadline.saturating_sub(node.boottime());
         if left == 0 {
             return Ok(None);
         }
         node.sleep(Duration::from_millis(left.min(1000)));
     }
-}
-
-/// The process that holds the lock, by the kernel's own list: `LOCK: FLOCK ADVISORY WRITE PID DEVICE:INODE …`.
-pub fn holder(node: &dyn Node) -> Result<Option<u32>> {
-    let Some(metadata) = node.lookup(Path::new(LOCK_PATH))? else { return Ok(None) };
-    let Some(locks) = read_text(node, Path::new(LOCKS_PATH))? else { return Ok(None) };
-    let inode = metadata.identity.1.to_string();
-    Ok(locks.lines().find_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let &[_, "FLOCK", _, _, process, file, ..] = words.as_slice() else { return None };
-        // Device numbers are not compared: Btrfs and overlayfs show another one here than `stat` does.
-        if file.rsplit(':').next()? == inode { process.parse().ok() } else { None }
-    }))
 }
 
 fn read_with(node: &dyn Node, holder: Option<u32>) -> Result<Status> {
@@ -89,5 +74,5 @@ fn read_with(node: &dyn Node, holder: Option<u32>) -> Result<Status> {
     };
     let boot = boot_id(node);
     let pending = exists(node, Path::new(PENDING_PATH))?;
-    Ok(fold(Evidence { stories, hook, holder, pending, boot }))
+    Ok(fold(Evidence { stories, hook, holder, pending, boot, up: node.boottime(), now: node.now() }))
 }

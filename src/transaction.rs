@@ -4,11 +4,14 @@
 //! is durable before its effect; recovery believes what it observes, never "done" alone; taking back is idempotent.
 
 pub mod journal;
+pub mod preview;
 pub mod record;
 pub mod state;
 
+mod confirm;
+mod deadline;
 mod judge;
-pub mod preview;
+mod process;
 mod prune;
 mod recovery;
 mod revert;
@@ -20,8 +23,11 @@ pub mod tests;
 use state::TransactionId;
 use std::path::PathBuf;
 
+pub use confirm::{Confirmation, Limits, confirm, waiting};
+pub use deadline::keep as keep_deadline;
+pub use process::{descends_from, holder};
 pub use prune::{KEPT, prune};
-pub use recovery::{chain, recover, rollback};
+pub use recovery::{chain, recover, rollback, withdraw};
 pub use run::{apply, skipped};
 pub use story::{Phase, Story};
 
@@ -32,6 +38,8 @@ pub enum Outcome {
     Unchanged,
     /// The new node is the node.
     Committed(TransactionId),
+    /// Applied, and put back unless somebody confirms it within these minutes.
+    Waiting(TransactionId, u64),
     /// A gate refused before the first effect.
     Untouched(TransactionId, Failure),
     /// Put back; these paths belong to somebody else by now and were kept.
@@ -58,6 +66,8 @@ pub struct Order<'a> {
     pub source: &'a str,
     /// The profile of record, without secrets.
     pub record: &'a str,
+    /// By when, and confirmed by whom.
+    pub limits: &'a Limits,
 }
 
 /// How far recovery may go.

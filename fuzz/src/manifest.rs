@@ -51,6 +51,13 @@ pub fn manifest(input: &mut Input<'_>, most: usize) -> Manifest {
         let path = input.known_path();
         manifest.entries.insert(path, Box::new(entry(input)));
     }
+    // The single name of a file is no group: none is read back.
+    let groups: Vec<u32> = manifest.entries.values().map(|entry| entry.name_group).collect();
+    for entry in manifest.entries.values_mut() {
+        if groups.iter().filter(|group| **group == entry.name_group).count() == 1 {
+            entry.name_group = 0;
+        }
+    }
     manifest
 }
 

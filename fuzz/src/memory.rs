@@ -322,6 +322,14 @@ impl Node for Memory {
         self.clock.get()
     }
 
+    fn boottime(&self) -> u64 {
+        self.clock.get()
+    }
+
+    fn stop_process(&self, _process: u32, _kill: bool) -> Result<()> {
+        Ok(())
+    }
+
     fn sleep(&self, duration: Duration) {
         let passed = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.clock.set(self.clock.get().saturating_add(passed));

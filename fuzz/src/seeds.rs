@@ -9,7 +9,7 @@ use firstlight::node::Node;
 use firstlight::objects::ObjectId;
 use firstlight::progress::Silent;
 use firstlight::transaction::state::{OBJECTS_DIR, TransactionId};
-use firstlight::transaction::{Order, apply, rollback};
+use firstlight::transaction::{Limits, Order, apply, rollback};
 use firstlight::{payload, plan};
 use std::path::{Path, PathBuf};
 
@@ -36,11 +36,17 @@ pub fn transactions() -> Result<[Left; 3]> {
 fn run(holds: bool, back: bool) -> Result<Left> {
     let node = Memory::default();
     node.put("/etc/passwd", b"root:x:0:0:root:/root:/bin/bash\n");
+    node.says("/usr/bin/systemctl", 0, b"");
     node.put("/etc/group", b"root:x:0:\n");
     node.put("/etc/motd", b"welcome\n");
     node.put("/etc/x/odd é%", b"");
     let plan = plan::make(&node, proposal(holds))?;
-    let order = Order { door: "command", source: "answer.toml", record: "[firstlight]\nschema = 1\n" };
+    let order = Order {
+        door: "command",
+        source: "answer.toml",
+        record: "[firstlight]\nschema = 1\n",
+        limits: &Limits::DEFAULT,
+    };
     apply(&node, &plan, &order, &mut Silent)?;
     if back {
         rollback(&node, None, false, &mut Silent)?;

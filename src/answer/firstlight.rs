@@ -26,6 +26,7 @@ pub(super) fn read(root: &Table<'_>, source: &str, pve: Option<&PveAnswer>) -> O
         _ => Confirm::None,
     });
     let confirm_minutes = top.number("confirm-minutes", (1, 1440), 10);
+    let deadline_minutes = top.number("deadline-minutes", (1, 1440), 60);
     let packages_directory = top.formed("packages-directory", "", ABSOLUTE);
     let handover = match top.word("handover", &["console", "file"]) {
         1 => Handover::File,
@@ -49,6 +50,7 @@ pub(super) fn read(root: &Table<'_>, source: &str, pve: Option<&PveAnswer>) -> O
         source: source.to_owned(),
         confirm,
         confirm_minutes,
+        deadline_minutes,
         packages_directory,
         handover,
         admin: admin?,

@@ -31,6 +31,7 @@ impl Profile {
             source: "example.toml".to_owned(),
             confirm: None,
             confirm_minutes: 10,
+            deadline_minutes: 60,
             packages_directory: String::new(),
             handover: Handover::Console,
             admin: Admin {

@@ -43,6 +43,7 @@ impl Area for Ssh {
         let connections = connections(profile, facts);
         let mut proposal = Proposal {
             controls: controls(&options, &connections),
+            reach: Some(Box::new(super::reach(profile, facts))),
             warnings: warnings(profile, facts),
             ..Proposal::default()
         };

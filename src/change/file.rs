@@ -114,19 +114,7 @@ pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
         return Err(Error::new(format!("writing {}", change.path.display()), because)
             .hint("systemctl start pve-cluster"));
     }
-    let (uid, gid) = owner_ids(node, &change.owner)?;
-    let waiting = waiting_path(&change.path);
-    if node.lookup(&waiting)?.is_some() {
-        node.remove_file(&waiting)?;
-    }
-    if (uid, gid) == (0, 0) {
-        node.create(&waiting, &change.content, change.mode)?;
-    } else {
-        node.create_for(&waiting, &change.content, change.mode, (uid, gid))?;
-    }
-    node.sync_file(&waiting)?;
-    node.rename(&waiting, &change.path)?;
-    sync_parent(node, &change.path)?;
+    replace(node, &change.path, &change.content, change.mode, owner_ids(node, &change.owner)?)?;
     if fixed_by_place(&change.path) {
         cluster::sync(node)?;
     }
@@ -137,12 +125,28 @@ pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
 /// the plan was made stays.
 pub fn switch_pve_firewall_off(node: &dyn Node) -> Result<()> {
     let path = Path::new(cluster_firewall::PATH);
-    cluster::locked(node, path, &mut || {
+    cluster::locked(node, path, cluster::PATIENCE_SECONDS, &mut || {
         let Some(text) = read_text(node, path)?.filter(|text| cluster_firewall::is_enabled(text)) else {
             return Ok(());
         };
         write_file(node, &pve_firewall_off(&text))
     })
+}
+
+/// The content first, then the name, each durable.
+pub fn replace(node: &dyn Node, path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> Result<()> {
+    let waiting = waiting_path(path);
+    if node.lookup(&waiting)?.is_some() {
+        node.remove_file(&waiting)?;
+    }
+    if owner == (0, 0) {
+        node.create(&waiting, content, mode)?;
+    } else {
+        node.create_for(&waiting, content, mode, owner)?;
+    }
+    node.sync_file(&waiting)?;
+    node.rename(&waiting, path)?;
+    sync_parent(node, path)
 }
 
 /// The file as it shall be.

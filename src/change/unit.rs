@@ -8,10 +8,13 @@ use crate::observe;
 use crate::plan::View;
 use crate::transaction::record::Inverse;
 use std::path::Path;
+use std::time::Duration;
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 /// A service that does not say it is up after this never will.
 const START_SECONDS: u64 = 180;
+/// A daemon that cannot read its files dies of them within this.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// Enabling makes links here; for services with a SysV script beside it also in the runlevel directories.
 pub fn scopes() -> Vec<Scope> {
@@ -107,6 +110,24 @@ pub fn settle(node: &dyn Node, name: &str, active_before: bool) -> Result<()> {
         run_checked(node, &Invocation::new(SYSTEMCTL, &["start", "--", name]).limit(START_SECONDS))?;
     }
     Ok(())
+}
+
+/// Once all files are back: a service that runs reads them again, one that our files have brought down runs again.
+/// What is down after that is no success, whatever `systemctl reload` said: a daemon may die of its files later.
+pub fn settle_reload(node: &dyn Node, name: &str) -> Result<()> {
+    if says(node, "is-active", name)? == "failed" {
+        run_checked(node, &Invocation::new(SYSTEMCTL, &["restart", "--", name]).limit(START_SECONDS))?;
+    } else if is_active(node, name)? {
+        reload_if_active(node, name)?;
+    } else {
+        return Ok(());
+    }
+    node.sleep(SETTLING);
+    if is_active(node, name)? {
+        return Ok(());
+    }
+    Err(Error::new(format!("reloading {name}"), "it does not run any more")
+        .hint(format!("journalctl -u {name}")))
 }
 
 /// Reloads the unit if it runs.

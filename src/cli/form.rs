@@ -22,7 +22,7 @@ enum Takes {
 
 use Takes::{MaybeValue, Nothing, Value};
 
-const FORMS: [Form; 13] = [
+const FORMS: [Form; 14] = [
     Form { name: "check", options: &[], operands: 1 },
     Form { name: "bake", options: &[("out", Value), ("exe", Value)], operands: 1 },
     Form { name: "plan", options: &[("json", Nothing)], operands: 1 },
@@ -39,7 +39,8 @@ const FORMS: [Form; 13] = [
     Form { name: "snapshots prune", options: &[("keep", Value)], operands: 0 },
     Form { name: "install", options: &[], operands: 0 },
     Form { name: "uninstall", options: &[], operands: 0 },
-    Form { name: "recover", options: &[("early", Nothing)], operands: 0 },
+    Form { name: "recover", options: &[("early", Nothing), ("deadline", Nothing)], operands: 0 },
+    Form { name: "confirm", options: &[], operands: 0 },
 ];
 
 /// The form of a command.

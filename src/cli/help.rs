@@ -20,6 +20,7 @@ usage: firstlight COMMAND [OPTION]…        firstlight COMMAND --help
   plan [ANSWER]           what would change
   apply [ANSWER]          change it, or put everything back
   status                  what happened, step by step
+  confirm                 commit what waits for confirmation
   rollback [ID]           take a committed transaction back
   snapshots               list, show, compare and prune the snapshots
   install, uninstall      the executable and its units
@@ -32,10 +33,10 @@ exit codes
   1  failed and put back
   2  bad input, not root, lock held, another plan: nothing was touched
   3  done, but something needs attention: warnings, kept files
-  4  still at work (and `status --wait` that timed out)
+  4  applied and waiting for confirmation, or still at work
   5  failed and could not be put back: read what it prints";
 
-const TEXTS: [(&str, &str); 10] = [
+const TEXTS: [(&str, &str); 11] = [
     (
         "check",
         "\
@@ -78,17 +79,19 @@ exit codes: 0 shown, 2 bad input or refused",
     (
         "apply",
         "\
-usage: firstlight apply [ANSWER] [--plan HASH] [--confirm none]
+usage: firstlight apply [ANSWER] [--plan HASH] [--confirm login|none]
 
 Makes the node as the answer wants it, in one transaction: snapshot, checks,
 changes, checks. Any failure puts everything back. Without ANSWER the profile
 of record is read. Needs root.
 
-  --plan HASH      only this plan, as `plan` printed it
-  --confirm none   commit as soon as the checks pass (the only way so far)
+  --plan HASH       only this plan, as `plan` printed it
+  --confirm login   put back unless the admin logs in anew within the minutes
+                    of the answer (10): the default over SSH
+  --confirm none    commit as soon as the checks pass: the default elsewhere
 
-exit codes: 0 done, 1 failed and put back, 2 nothing was touched,
-            3 done with warnings, 5 could not be put back",
+exit codes: 0 done, 1 failed and put back, 2 nothing was touched, 3 done with
+            warnings, 4 waiting for confirmation, 5 could not be put back",
     ),
     (
         "status",
@@ -123,6 +126,17 @@ a package that another one needs by now. Needs root.
 
 exit codes: 0 put back, 2 nothing was touched, 3 put back but for kept files,
             5 could not be put back",
+    ),
+    (
+        "confirm",
+        "\
+usage: firstlight confirm
+
+Commits a run that was applied with `--confirm login` and waits: for when a
+new SSH login of the admin cannot be seen. Log in anew before you run it: an
+open session says nothing about the next one. Needs root.
+
+exit codes: 0 committed, or nothing waits; 2 another firstlight is at work",
     ),
     (
         "snapshots",

@@ -23,8 +23,11 @@ fn j2_every_command_is_read() {
         ),
         ("plan", Command::Plan { answer: None, json: false }),
         ("plan a.toml --json", Command::Plan { answer: answer(), json: true }),
-        ("apply a.toml", Command::Apply { answer: answer(), plan: None }),
-        ("apply --confirm none", Command::Apply { answer: None, plan: None }),
+        ("apply a.toml", Command::Apply { answer: answer(), plan: None, confirm: None }),
+        ("apply --confirm none", Command::Apply { answer: None, plan: None, confirm: Some(Confirm::None) }),
+        ("apply --confirm=login", Command::Apply { answer: None, plan: None, confirm: Some(Confirm::Login) }),
+        ("confirm", Command::Confirm),
+        ("recover --deadline", Command::Deadline),
         ("status", Command::Status { wait: None, json: false }),
         ("status --json --wait", Command::Status { wait: Some(1800), json: true }),
         ("status --wait=90", Command::Status { wait: Some(90), json: false }),
@@ -68,7 +71,7 @@ fn j2_every_command_is_read() {
         assert_eq!(words(line), Ok(command), "{line}");
     }
     let upper = format!("apply --plan {}", HASH.to_uppercase());
-    assert_eq!(words(&upper), Ok(Command::Apply { answer: None, plan: Some(HASH.into()) }));
+    assert_eq!(words(&upper), Ok(Command::Apply { answer: None, plan: Some(HASH.into()), confirm: None }));
 }
 
 #[test]
@@ -87,8 +90,7 @@ fn j2_wrong_words_are_named_with_what_would_be_right() {
         ("bake a.toml", "`bake` needs --out DIR"),
         ("plan --json --json", "--json is given twice"),
         ("apply --plan abc", "--plan takes the 64 hexadecimal digits that `plan` prints"),
-        ("apply --confirm login", "`--confirm login` is not in this version"),
-        ("apply --confirm maybe", "--confirm takes none (or login), not `maybe`"),
+        ("apply --confirm maybe", "--confirm takes login or none, not `maybe`"),
         ("status --wait=soon", "--wait takes seconds, not `soon`"),
         ("status --wait 90", "`90` is one word too many"),
         ("rollback last", "`last` is no transaction; `snapshots list` names them"),

@@ -3,6 +3,7 @@
 use super::{Ended, Stop, engine, failed, lock, recover_first, warnings_of_run, write_status};
 use crate::node::Node;
 use crate::plan::Plan;
+use crate::profile::Confirm;
 use crate::progress;
 use crate::report::terminal::{Paint, print};
 use crate::report::{Occasion, Report};
@@ -10,7 +11,7 @@ use crate::transaction::Outcome;
 use std::path::Path;
 
 /// Makes the node as the answer wants it.
-pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>) -> Ended {
+pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>, confirm: Option<Confirm>) -> Ended {
     let answer = engine::answer_or_record(node, file)?;
     let _lock = lock(node)?;
     let mut watch = progress::choose();
@@ -19,7 +20,8 @@ pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>) -> Ended {
     let (facts, plan) = engine::plan(node, &answer)?;
     same(&plan, hash)?;
     engine::install(node)?;
-    let ended = engine::apply(node, &plan, &answer, &mut *watch);
+    let limits = engine::limits(node, &answer, &facts, confirm);
+    let ended = engine::apply(node, &plan, &answer, &limits, &mut *watch);
     write_status(node, &mut *watch);
     // The terminal is the report's from here on.
     drop(watch);
@@ -27,13 +29,13 @@ pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>) -> Ended {
     if let Outcome::Committed(_) = outcome {
         engine::clear_notes(node)?;
     }
-    let login = engine::login(node, &facts);
+    let login = engine::login(node, &answer, &facts);
     let warnings = match outcome {
         Outcome::Unchanged => plan.warnings,
         _ => warnings_of_run(node),
     };
     let report =
-        Report { occasion: Occasion::Apply, outcome: &outcome, warnings: &warnings, login: login.as_ref() };
+        Report { occasion: Occasion::Apply, outcome: &outcome, warnings: &warnings, login: Some(&login) };
     print(&report.render(Paint::of_output()));
     Ok(report.exit_code())
 }

@@ -12,12 +12,13 @@ use crate::manifest::{self, Manifest, Scope};
 use crate::node::{Machine, Node, exists};
 use crate::objects::{ObjectId, Objects};
 use crate::plan::Plan;
+use crate::profile::Confirm;
 use crate::progress::Watch;
 use crate::provision::{self, Planned};
 use crate::report::Login;
 use crate::transaction::preview::Preview;
 use crate::transaction::state::{OBJECTS_DIR, PROFILE_PATH, TransactionId};
-use crate::transaction::{self, Outcome, Stage};
+use crate::transaction::{self, Limits, Outcome, Stage};
 use std::path::{Path, PathBuf};
 
 /// The machine that this process runs on.
@@ -78,8 +79,53 @@ pub fn plan(node: &dyn Node, answer: &Answer) -> std::result::Result<(Box<Facts>
 }
 
 /// Makes the plan true, or puts everything back.
-pub fn apply(node: &dyn Node, plan: &Plan, answer: &Answer, watch: &mut dyn Watch) -> Result<Outcome> {
-    provision::apply(node, plan, answer, "command", watch)
+pub fn apply(
+    node: &dyn Node,
+    plan: &Plan,
+    answer: &Answer,
+    limits: &Limits,
+    watch: &mut dyn Watch,
+) -> Result<Outcome> {
+    provision::apply(node, plan, answer, "command", limits, watch)
+}
+
+/// By when a run must be over, and who confirms it: as the command line says, else the answer, else a login where the
+/// operator may be about to lock themselves out.
+pub fn limits(node: &dyn Node, answer: &Answer, facts: &Facts, confirm: Option<Confirm>) -> Limits {
+    let confirm = confirm.or(answer.profile.confirm);
+    let default = || if is_over_ssh(node) { Confirm::Login } else { Confirm::None };
+    provision::limits(&answer.profile, facts, confirm.unwrap_or_else(default))
+}
+
+/// Whether this process was started in an SSH session; sudo forgets the variable, the family of processes does not.
+fn is_over_ssh(node: &dyn Node) -> bool {
+    std::env::var_os("SSH_CONNECTION").is_some()
+        || transaction::descends_from(node, std::process::id(), &["sshd", "sshd-session"])
+}
+
+/// Commits what waits for confirmation.
+pub fn confirm(node: &dyn Node) -> Result<Option<Outcome>> {
+    transaction::confirm(node, "`firstlight confirm`")
+}
+
+/// Keeps the deadline of the open transaction until it is over.
+pub fn keep_deadline(node: &dyn Node, watch: &mut dyn Watch) -> Result<Option<Outcome>> {
+    transaction::keep_deadline(node, watch)
+}
+
+/// The transaction that waits for confirmation.
+pub fn waiting(node: &dyn Node) -> Result<Option<TransactionId>> {
+    transaction::waiting(node)
+}
+
+/// Takes back what waits for confirmation, and whatever was cut off.
+pub fn withdraw(node: &dyn Node, force: bool, watch: &mut dyn Watch) -> Result<Option<Outcome>> {
+    transaction::withdraw(node, force, watch)
+}
+
+/// Says at every login that the run of the first boot was not confirmed.
+pub fn say_unconfirmed(node: &dyn Node) -> Result<()> {
+    hook::say_unconfirmed(node)
 }
 
 /// Deals with a run that was cut off.
@@ -142,17 +188,21 @@ pub fn uninstall(node: &dyn Node) -> Result<()> {
     install::uninstall(node)
 }
 
-/// How to log in by the profile of record: what is true once a run is committed. `None` while there is none, or
-/// while it cannot be read: a report must not fail for that.
-pub fn login(node: &dyn Node, facts: &Facts) -> Option<Login> {
-    let answer = answer_or_record(node, None).ok()?;
-    Some(Login {
+/// How to log in by an answer.
+pub fn login(node: &dyn Node, answer: &Answer, facts: &Facts) -> Login {
+    Login {
         admin: answer.profile.admin.name.as_str().to_owned(),
         port: answer.profile.ssh.port.number(),
         addresses: facts.addresses.iter().map(|(address, _)| *address).collect(),
         // Read again: the run may have made one anew.
         host_keys: facts::host_keys(node),
-    })
+    }
+}
+
+/// The same by the profile of record: what is true once a run is committed. `None` while there is none, or while it
+/// cannot be read: a report must not fail for that.
+pub fn login_of_record(node: &dyn Node, facts: &Facts) -> Option<Login> {
+    answer_or_record(node, None).ok().map(|answer| login(node, &answer, facts))
 }
 
 /// What stood on the node before a transaction.

@@ -22,7 +22,7 @@ pub fn run(node: &dyn Node, word: &str) -> Ended {
     }
     match end {
         End::Ran(outcome, facts) => {
-            let login = facts.and_then(|facts| engine::login(node, &facts));
+            let login = facts.and_then(|facts| engine::login_of_record(node, &facts));
             Ok(told(node, &outcome, login.as_ref()))
         }
         End::NoAnswer => {

@@ -46,6 +46,9 @@ pub fn recover(node: &dyn Node, early: bool) -> Ended {
         // The early stage leaves the rest to the late one: that is no failure.
         Some(Outcome::Stuck(..)) if early => Ok(0),
         Some(outcome) => {
+            if let Outcome::Reverted(..) = outcome {
+                engine::say_unconfirmed(node)?;
+            }
             let report =
                 Report { occasion: Occasion::Recover, outcome: &outcome, warnings: &[], login: None };
             tell(report.importance(), &report.render(Paint::of_output()));

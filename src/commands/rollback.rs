@@ -1,13 +1,14 @@
 //! `firstlight rollback`: takes committed transactions back on request, or shows what that would do.
 
-use super::{Ended, engine, entry, failed, lock, recover_first, write_status};
+use super::{Ended, Stop, engine, entry, failed, lock, recover_first, write_status};
 use crate::cli::Rollback;
 use crate::node::Node;
-use crate::progress;
+use crate::progress::{self, Watch};
 use crate::report::json::Json;
 use crate::report::terminal::{Colour, Paint, print, visible};
 use crate::report::{Occasion, Report};
 use crate::status;
+use crate::transaction::Outcome;
 use crate::transaction::preview::{Fate, Preview};
 use crate::transaction::state::{self, TransactionId};
 
@@ -21,6 +22,9 @@ pub fn run(node: &dyn Node, what: &Rollback) -> Ended {
     }
     let _lock = lock(node)?;
     let mut watch = progress::choose();
+    if let Some(waiting) = engine::waiting(node)? {
+        return withdraw(node, waiting, what, watch);
+    }
     recover_first(node, &mut *watch)?;
     let standing = state::standing(node)?;
     let id = engine::chain(node, what.id, what.to)?.last().copied();
@@ -33,6 +37,21 @@ pub fn run(node: &dyn Node, what: &Rollback) -> Ended {
         Err(error) if still_stand(node, &standing) => return Err(error.into()),
         Err(error) => return Err(failed(node, &error)),
     };
+    let report = Report { occasion: Occasion::Rollback, outcome: &outcome, warnings: &[], login: None };
+    print(&report.render(Paint::of_output()));
+    Ok(report.exit_code())
+}
+
+/// Takes back what nobody has confirmed yet.
+fn withdraw(node: &dyn Node, waiting: TransactionId, what: &Rollback, mut watch: Box<dyn Watch>) -> Ended {
+    if let Some(id) = what.id.filter(|id| what.to || *id != waiting) {
+        let text = format!("rolling back {id}: {waiting} waits for confirmation; take that back first");
+        return Err(Stop::refusal(text));
+    }
+    let ended = engine::withdraw(node, what.force, &mut *watch);
+    write_status(node, &mut *watch);
+    drop(watch);
+    let outcome = ended.map_err(|error| failed(node, &error))?.unwrap_or(Outcome::Unchanged);
     let report = Report { occasion: Occasion::Rollback, outcome: &outcome, warnings: &[], login: None };
     print(&report.render(Paint::of_output()));
     Ok(report.exit_code())

@@ -6,7 +6,7 @@ use crate::manifest::{self, Scope};
 use crate::node::scripted::Scripted;
 use crate::objects::Objects;
 use crate::transaction::journal::Journal;
-use crate::transaction::record::{Closing, Event, FORMAT};
+use crate::transaction::record::{Closing, Event, FORMAT, Waiting};
 use crate::transaction::state::{OBJECTS_DIR, STATUS_PATH, TransactionId, write_atomically};
 
 const ID: TransactionId = TransactionId(1);
@@ -63,14 +63,14 @@ fn j3_a_second_start_says_who_holds_the_lock_and_touches_nothing() {
 #[test]
 fn j5_the_holder_of_the_lock_is_seen_without_taking_it() {
     let node = Scripted::new();
-    assert_eq!(crate::status::holder(&node).unwrap(), None);
+    assert_eq!(crate::transaction::holder(&node).unwrap(), None);
     drop(lock(&node));
     let inode = node.lookup(Path::new(LOCK_PATH)).unwrap().unwrap().identity.1;
     let others = "1: POSIX ADVISORY  WRITE 77 00:19:1 0 EOF\n";
     node.files.put("/proc/locks", others);
-    assert_eq!(crate::status::holder(&node).unwrap(), None);
+    assert_eq!(crate::transaction::holder(&node).unwrap(), None);
     node.files.put("/proc/locks", format!("{others}2: FLOCK  ADVISORY  WRITE 412 fd:01:{inode} 0 EOF\n"));
-    assert_eq!(crate::status::holder(&node).unwrap(), Some(412));
+    assert_eq!(crate::transaction::holder(&node).unwrap(), Some(412));
     assert_eq!(crate::status::read(&node).unwrap().exit_code, 4);
     // The holder itself writes what is true without it.
     crate::status::write_file(&node).unwrap();
@@ -118,7 +118,7 @@ fn j2_a_plan_without_an_answer_needs_a_profile_of_record() {
     let node = Scripted::new();
     let (code, text) = stopped(plan::run(&node, None, false));
     assert_eq!((code, text.as_str()), (2, "no run was committed on this node yet: name an ANSWER"));
-    let (code, _) = stopped(apply::run(&node, None, None));
+    let (code, _) = stopped(apply::run(&node, None, None, None));
     assert_eq!(code, 2);
     assert!(!node.files.has("/var/lib/firstlight"));
 }
@@ -225,4 +225,44 @@ fn the_lock_out_table_names_tests_answers_and_scenarios_that_exist() {
         }
     }
     assert!(named > 15, "the table has only {named} proofs");
+}
+
+#[test]
+fn j3_a_waiting_run_is_confirmed_or_taken_back_and_nothing_else_touches_it() {
+    let waits = |node: &Scripted| {
+        node.files.put("/proc/sys/kernel/random/boot_id", "b00t\n");
+        let boot = "b00t".to_owned();
+        let waiting = Waiting {
+            until: 600_000,
+            admin: "ops".into(),
+            keys: Vec::new(),
+            not_from: Vec::new(),
+            cursor: String::new(),
+            boot,
+        };
+        journal(node, vec![Event::Waiting(waiting)]);
+    };
+    let node = Scripted::new();
+    waits(&node);
+    assert_eq!(status::run(&node, None, false).ok(), Some(4));
+    let (code, text) = stopped(status::run(&node, Some(30), false));
+    assert_eq!((code, text.as_str()), (4, "waited 30 seconds, and it is still not over"));
+    let (code, text) = stopped(maintain::uninstall(&node));
+    assert!(code == 2 && text.contains("waits for confirmation"), "{text}");
+    let (code, _) =
+        stopped(rollback::run(&node, &Rollback { id: Some(TransactionId(7)), ..Rollback::default() }));
+    assert_eq!(code, 2, "another one");
+    assert_eq!(maintain::recover(&node, false).ok(), Some(4));
+    assert_eq!(confirm::run(&node).ok(), Some(0));
+    assert_eq!(status::run(&node, None, false).ok(), Some(0));
+    assert_eq!(confirm::run(&node).ok(), Some(0), "nothing waits any more");
+
+    let node = Scripted::new();
+    waits(&node);
+    // The lock is our own, and `status` says running: that must not hide what waits.
+    assert!(rollback::run(&node, &Rollback::default()).is_ok());
+    let status = crate::status::read(&node).unwrap();
+    assert_ne!(status.outcome.word(), "committed");
+    assert_eq!(confirm::run(&node).ok(), Some(0));
+    assert_ne!(crate::status::read(&node).unwrap().outcome.word(), "committed");
 }

@@ -11,6 +11,7 @@ use crate::node::{Invocation, Node, exists, read_text};
 use std::path::Path;
 
 pub use cluster::{is_ready as cluster_filesystem_is_ready, name as cluster_name};
+pub(crate) use network::sockets;
 pub(crate) use ssh::options as sshd_options;
 pub use ssh::{RSA_HOST_KEY_PATH, host_keys};
 

@@ -7,7 +7,7 @@ use crate::progress::Silent;
 use crate::status::PENDING_PATH;
 use crate::transaction::state::{HOOK_PATH, PROFILE_PATH};
 use crate::transaction::tests::debian::debian;
-use crate::transaction::{Outcome, Stage, recover};
+use crate::transaction::{self, Outcome, Stage, recover};
 use std::path::Path;
 
 const EXECUTABLE: &str = "/var/lib/proxmox-first-boot/proxmox-first-boot";
@@ -151,6 +151,49 @@ fn j1_without_an_answer_it_installs_and_leaves_a_line_on_the_login_screen() {
     let end = boot(&node);
     assert!(matches!(end, End::Ran(Outcome::Committed(_), _)), "{}", describe(&end));
     assert!(!node.files.has("/etc/issue.d/firstlight.issue"), "it goes away at commit");
+}
+
+/// A first boot that waits for confirmation.
+fn waiting() -> Scripted {
+    let node = installed(Some(&ANSWER.replacen("schema = 1", "schema = 1\nconfirm = \"login\"", 1)));
+    node.says("/usr/bin/journalctl --quiet --no-pager --lines=1", "-- cursor: s=end\n");
+    node.says("/usr/bin/journalctl --quiet --no-pager --output=json", "");
+    let end = boot(&node);
+    assert!(matches!(end, End::Ran(Outcome::Waiting(..), _)), "{}", describe(&end));
+    let image = std::fs::read(node.files.host(EXECUTABLE)).unwrap();
+    assert!(matches!(payload::unseal(&image), payload::Sealed::None), "nobody needs the answer any more");
+    assert_eq!(crate::status::read(&node).unwrap().outcome.word(), "waiting");
+    node
+}
+
+#[test]
+fn j3_the_hook_does_not_wait_for_confirmation_and_a_confirmed_run_is_committed() {
+    let node = waiting();
+    assert!(transaction::confirm(&node, "me").unwrap().is_some());
+    assert_eq!(crate::status::read(&node).unwrap().outcome.word(), "committed");
+    assert!(matches!(boot(&node), End::AlreadyCommitted));
+}
+
+#[test]
+fn j3_a_first_boot_that_nobody_confirms_is_put_back_and_over_and_no_try() {
+    let node = waiting();
+    let outcome = transaction::keep_deadline(&node, &mut Silent).unwrap();
+    assert!(matches!(outcome, Some(Outcome::Reverted(..))), "{outcome:?}");
+    super::say_unconfirmed(&node).unwrap();
+    let status = crate::status::read(&node).unwrap();
+    assert_eq!((status.outcome.word(), status.exit_code, status.settled), ("gave-up", 1, true));
+    assert!(node.files.text("/etc/motd.d/firstlight").contains("firstlight status"));
+    assert!(matches!(boot(&node), End::GaveUp(_)), "it is not tried again");
+    assert!(!node.files.has(PENDING_PATH));
+}
+
+#[test]
+fn j3_a_power_cut_while_a_first_boot_waits_ends_it_too() {
+    let node = waiting();
+    node.boot_again("an0ther");
+    let End::GaveUp(message) = boot(&node) else { panic!("it must not run again: its answer is gone") };
+    assert!(message.contains("nobody confirmed"), "{message}");
+    assert!(!node.files.text("/etc/passwd").contains("ops:"), "the old node");
 }
 
 fn describe(end: &End) -> String {

@@ -306,6 +306,16 @@ impl Node for Machine {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
+    fn boottime(&self) -> u64 {
+        let clock = nix::time::ClockId::CLOCK_BOOTTIME;
+        let since = nix::time::clock_gettime(clock).map(Duration::from).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn stop_process(&self, process: u32, kill: bool) -> Result<()> {
+        command::stop(process, kill)
+    }
+
     fn sleep(&self, duration: Duration) {
         std::thread::sleep(duration);
     }

@@ -2,6 +2,7 @@
 //! `sleep` moves, and crashes: at any call, and with everything lost that was not made durable.
 
 mod files;
+mod others;
 mod power;
 mod tests;
 
@@ -19,6 +20,9 @@ use std::time::Duration;
 /// What a test says a command does: it may change files, and says how it ended.
 type Answer = Rc<dyn Fn(&Files, &Invocation) -> Output>;
 
+/// What a test lets happen while somebody waits: it gets the time since the boot.
+type Meanwhile = Rc<dyn Fn(&Files, u64)>;
+
 /// The scripted node.
 pub struct Scripted {
     /// Its files.
@@ -33,6 +37,10 @@ pub struct Scripted {
     trace: RefCell<Vec<String>>,
     power: Power,
     clock: Cell<u64>,
+    up: Cell<u64>,
+    meanwhile: RefCell<Option<Meanwhile>>,
+    stopped: RefCell<Vec<(u32, bool)>>,
+    real_processes: Cell<bool>,
     cluster: Cell<bool>,
 }
 
@@ -67,6 +75,10 @@ impl Scripted {
             trace: RefCell::default(),
             power: Power::default(),
             clock: Cell::new(START),
+            up: Cell::new(60_000),
+            meanwhile: RefCell::default(),
+            stopped: RefCell::default(),
+            real_processes: Cell::new(false),
             cluster: Cell::new(false),
         }
     }
@@ -202,6 +214,9 @@ fn line(verb: &str, path: &Path) -> String {
 impl Node for Scripted {
     fn lookup(&self, path: &Path) -> Result<Option<Metadata>> {
         self.call()?;
+        if self.real(path) {
+            return Machine::open(Path::new("/"))?.lookup(path);
+        }
         let found = self.files.machine.lookup(path)?;
         Ok(found.map(|mut found| {
             if self.in_cluster(path) {
@@ -213,6 +228,9 @@ impl Node for Scripted {
 
     fn read(&self, path: &Path) -> Result<Vec<u8>> {
         self.call()?;
+        if self.real(path) {
+            return Machine::open(Path::new("/"))?.read(path);
+        }
         self.files.machine.read(path)
     }
 
@@ -237,6 +255,9 @@ impl Node for Scripted {
 
     fn list(&self, directory: &Path) -> Result<Vec<OsString>> {
         self.call()?;
+        if self.real(directory) {
+            return Machine::open(Path::new("/"))?.list(directory);
+        }
         self.files.machine.list(directory)
     }
 
@@ -411,8 +432,27 @@ impl Node for Scripted {
         self.clock.get()
     }
 
+    fn boottime(&self) -> u64 {
+        self.up.get()
+    }
+
+    fn stop_process(&self, process: u32, kill: bool) -> Result<()> {
+        self.step(&format!("stop-process {process}"))?;
+        self.stopped.borrow_mut().push((process, kill));
+        if self.real_processes.get() { self.files.machine.stop_process(process, kill) } else { Ok(()) }
+    }
+
     fn sleep(&self, duration: Duration) {
-        self.clock.set(self.clock.get() + u64::try_from(duration.as_millis()).unwrap());
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap();
+        self.clock.set(self.clock.get() + milliseconds);
+        self.up.set(self.up.get() + milliseconds);
+        if self.real_processes.get() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let act = self.meanwhile.borrow().clone();
+        if let Some(act) = act {
+            act(&self.files, self.up.get());
+        }
     }
 
     fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {

@@ -17,6 +17,10 @@ pub struct Evidence {
     pub pending: bool,
     /// Kernel's id of this boot.
     pub boot: String,
+    /// Milliseconds since it, on `CLOCK_BOOTTIME`.
+    pub up: u64,
+    /// Wall clock, milliseconds since 1970.
+    pub now: u64,
 }
 
 /// What happened, and what is true now.
@@ -35,6 +39,10 @@ pub struct Status {
     pub settled: bool,
     /// Whether PVE starts the hook again at the next boot.
     pub pending: bool,
+    /// Wall clock, milliseconds since 1970.
+    pub now: u64,
+    /// Milliseconds that the transaction that decides still waits for confirmation.
+    pub waits: Option<u64>,
     /// The transaction that decides, if there is one.
     pub latest: Option<TransactionId>,
     /// Every transaction, oldest first.
@@ -68,6 +76,8 @@ pub enum Outcome {
     RolledBack,
     /// It could not be put back.
     Stuck,
+    /// Applied, and waiting for confirmation.
+    Waiting,
     /// A run is at work.
     Running,
     /// A run was cut off and not yet dealt with.
@@ -93,6 +103,7 @@ impl Outcome {
             Self::Untouched => "untouched",
             Self::RolledBack => "rolled-back",
             Self::Stuck => "stuck",
+            Self::Waiting => "waiting",
             Self::Running => "running",
             Self::Unfinished => "unfinished",
             Self::GaveUp => "gave-up",
@@ -116,6 +127,7 @@ impl Outcome {
     pub fn of_standing(standing: Standing) -> Self {
         match standing {
             Standing::Open => Self::Unfinished,
+            Standing::Waiting => Self::Waiting,
             Standing::Committed => Self::Committed,
             Standing::Closed(Closing::Untouched) => Self::Untouched,
             Standing::Closed(Closing::Reverted) => Self::Reverted,
@@ -131,7 +143,7 @@ impl Outcome {
             Self::Committed | Self::RolledBack | Self::Unchanged | Self::NoAnswer | Self::NeverRan => 0,
             Self::Reverted | Self::Untouched | Self::GaveUp => 1,
             Self::BadInput => 2,
-            Self::Running => 4,
+            Self::Running | Self::Waiting => 4,
             Self::Stuck | Self::Unfinished => 5,
         }
     }
@@ -141,12 +153,22 @@ impl Outcome {
 pub fn fold(evidence: Evidence) -> Status {
     let hook = Hook::read(&evidence.hook);
     let latest = decisive(&evidence.stories);
-    let (outcome, message) = match evidence.holder {
+    let (mut outcome, message) = match evidence.holder {
         Some(process) => (Outcome::Running, working(process, latest)),
         None => decide(&hook, latest, evidence.pending),
     };
+    let waiting = latest.filter(|_| outcome == Outcome::Waiting).and_then(|story| story.waiting.as_ref());
+    let waits = waiting.filter(|waiting| waiting.boot == evidence.boot);
+    let waits = waits.and_then(|waiting| waiting.until.checked_sub(evidence.up)).filter(|left| *left > 0);
+    // The timer is about to put it back: nobody has to do anything.
+    let expired = waiting.is_some() && waits.is_none();
+    if expired {
+        outcome = Outcome::Unfinished;
+    }
     let attention = latest.is_some_and(|story| !story.warnings.is_empty() || !story.kept.is_empty());
-    let cut_off = outcome == Outcome::Unfinished && latest.is_some_and(|story| story.boot != evidence.boot);
+    // Put back by the units at boot, or by the dead-man timer of this one.
+    let by_itself = |story: &Story| story.boot != evidence.boot || story.armed == evidence.boot;
+    let cut_off = outcome == Outcome::Unfinished && latest.is_some_and(by_itself);
     let tried = hook.tries > 0 && hook.boot == evidence.boot;
     let turn = evidence.pending && hook.ended.is_none() && !tried;
     Status {
@@ -155,8 +177,10 @@ pub fn fold(evidence: Evidence) -> Status {
         tries: hook.tries,
         message,
         holder: evidence.holder,
-        settled: outcome != Outcome::Running && !cut_off && !turn,
+        settled: !matches!(outcome, Outcome::Running | Outcome::Waiting) && !expired && !cut_off && !turn,
         pending: evidence.pending && hook.ended.is_none(),
+        now: evidence.now,
+        waits,
         latest: latest.map(|story| story.id),
         stories: evidence.stories,
     }
@@ -166,7 +190,9 @@ pub fn fold(evidence: Evidence) -> Status {
 /// last one came to nothing; else the last one.
 fn decisive(stories: &[Story]) -> Option<&Story> {
     let last = stories.last()?;
-    if let Some(open) = stories.iter().rfind(|story| story.standing == Standing::Open) {
+    if let Some(open) =
+        stories.iter().rfind(|story| matches!(story.standing, Standing::Open | Standing::Waiting))
+    {
         return Some(open);
     }
     let nothing = matches!(last.standing, Standing::Closed(Closing::Untouched | Closing::Reverted));
@@ -195,6 +221,8 @@ impl Hook {
                     hook.tries = *number;
                     hook.boot.clone_from(boot);
                 }
+                // Left to whoever confirms: no last word.
+                Event::Ended { outcome, .. } if outcome == "waiting" => {}
                 Event::Ended { outcome, message } => {
                     hook.ended = Some((record.at, Outcome::of_word(outcome), message.clone()));
                 }
@@ -226,8 +254,10 @@ fn decide(hook: &Hook, latest: Option<&Story>, pending: bool) -> (Outcome, Strin
 }
 
 fn stands(story: &Story, outcome: Outcome, ended: u64) -> bool {
-    matches!(outcome, Outcome::Stuck | Outcome::Unfinished | Outcome::Committed | Outcome::RolledBack)
-        || (story.door != "hook" && story.started > ended)
+    matches!(
+        outcome,
+        Outcome::Stuck | Outcome::Unfinished | Outcome::Waiting | Outcome::Committed | Outcome::RolledBack
+    ) || (story.door != "hook" && story.started > ended)
 }
 
 fn said(story: &Story, outcome: Outcome) -> String {

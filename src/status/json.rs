@@ -19,6 +19,7 @@ pub fn value(status: &Status) -> Json {
         ("message", Json::text_or_null(&status.message)),
         ("tries", Json::Number(status.tries.into())),
         ("pending", Json::Bool(status.pending)),
+        ("confirmation", confirmation(status)),
         ("process", status.holder.map_or(Json::Null, |process| Json::Number(process.into()))),
         ("transaction", story.map_or(Json::Null, |story| Json::Text(story.id.to_string()))),
         ("started", story.map_or(Json::Null, |story| moment(Some(story.started)))),
@@ -35,6 +36,16 @@ pub fn value(status: &Status) -> Json {
         ("notes", list(|story| Json::texts(&story.notes))),
         ("kept", list(|story| Json::List(story.kept.iter().map(|kept| path(kept)).collect()))),
         ("transactions", Json::List(status.stories.iter().map(summary).collect())),
+    ])
+}
+
+fn confirmation(status: &Status) -> Json {
+    let waiting = status.story().and_then(|story| story.waiting.as_ref());
+    let (Some(left), Some(waiting)) = (status.waits, waiting) else { return Json::Null };
+    Json::Object(vec![
+        ("login", Json::text(&waiting.admin)),
+        ("until", moment(Some(status.now.saturating_add(left)))),
+        ("seconds_left", Json::Number(left / 1000)),
     ])
 }
 

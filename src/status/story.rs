@@ -1,6 +1,6 @@
 //! What one transaction's journal tells, as data: a fold over its records.
 
-use crate::transaction::record::{Closing, Event, Record};
+use crate::transaction::record::{Closing, Event, Record, Waiting};
 use crate::transaction::state::TransactionId;
 use std::path::PathBuf;
 
@@ -40,6 +40,10 @@ pub struct Story {
     pub kept: Vec<PathBuf>,
     /// Entries of the snapshot, once it is complete.
     pub entries: Option<usize>,
+    /// The boot in which the dead-man timer was armed; empty when it never was.
+    pub armed: String,
+    /// Whose login the commit waits for, or waited for.
+    pub waiting: Option<Waiting>,
 }
 
 /// How a transaction stands.
@@ -48,6 +52,8 @@ pub struct Story {
 pub enum Standing {
     /// Neither committed nor put back.
     Open,
+    /// Applied, and waiting for confirmation.
+    Waiting,
     /// The new node is the node.
     Committed,
     /// The way back is over.
@@ -166,6 +172,8 @@ impl Story {
             notes: Vec::new(),
             kept: Vec::new(),
             entries: None,
+            armed: String::new(),
+            waiting: None,
         }
     }
 
@@ -205,12 +213,17 @@ impl Story {
             Event::Failed { what, message } => self.fail(what, message, at),
             Event::Reverting { step, .. } => self.take_back(*step),
             Event::Reverted { step, kept } => self.taken_back(*step, kept),
+            Event::Waiting(waiting) => {
+                self.standing = Standing::Waiting;
+                self.waiting = Some(waiting.clone());
+            }
             Event::Commit => self.close(Standing::Committed, at),
             Event::Revert { reason, .. } => self.revert(reason),
             Event::Closed { outcome, message } => {
                 self.close(Standing::Closed(*outcome), at);
                 self.add_message(message);
             }
+            Event::Armed(armed) => self.armed.clone_from(&armed.boot),
             Event::Observed { .. } | Event::Try { .. } | Event::Ended { .. } => {}
         }
     }

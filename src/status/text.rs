@@ -69,9 +69,10 @@ fn next(status: &Status) -> String {
         Outcome::Stuck => {
             "The node is neither the old one nor the new one. `firstlight recover` tries again."
         }
+        Outcome::Waiting => return confirmation(status),
         Outcome::Running => "Wait for it with `firstlight status --wait`.",
         Outcome::Unfinished if !status.settled => {
-            "The boot units put it back; wait with `firstlight status --wait`."
+            "It is put back by itself; wait with `firstlight status --wait`."
         }
         Outcome::Unfinished => "Put it back with `firstlight recover`.",
         Outcome::GaveUp => "Put back, and not tried again. Mend the cause, then `firstlight apply ANSWER`.",
@@ -85,6 +86,18 @@ fn next(status: &Status) -> String {
         Outcome::NeverRan => "Nothing has run on this node.",
     };
     text.to_owned()
+}
+
+/// Until when, and how.
+fn confirmation(status: &Status) -> String {
+    let left = status.waits.unwrap_or_default();
+    let until = time::iso(status.now.saturating_add(left));
+    let admin = status.story().and_then(|story| story.waiting.as_ref()).map_or("", |waiting| &waiting.admin);
+    format!(
+        "Applied, and waiting for confirmation until {until}, {} minutes left: log in anew over SSH as {admin}, or \
+         run `firstlight confirm`. Sessions that are open already do not count. Otherwise it is put back.",
+        left.div_ceil(60_000)
+    )
 }
 
 fn facts(status: &Status, story: &Story, paint: Paint) -> String {

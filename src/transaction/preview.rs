@@ -11,7 +11,6 @@ use crate::facts;
 use crate::manifest::{self, Entry, Manifest};
 use crate::node::Node;
 use crate::objects::Objects;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What will happen to a path.
@@ -48,15 +47,22 @@ pub struct Preview {
     pub transactions: Vec<TransactionId>,
     /// What happens beside the paths; sentences.
     pub actions: Vec<String>,
-    /// Every path that is not as it was.
-    pub paths: BTreeMap<PathBuf, Seen>,
+    /// Every path that is not as it was, in order.
+    pub paths: Vec<(PathBuf, Seen)>,
+}
+
+impl Preview {
+    /// Where the path stands, or has to be put.
+    fn place(&self, path: &Path) -> std::result::Result<usize, usize> {
+        self.paths.binary_search_by(|(other, _)| other.as_path().cmp(path))
+    }
 }
 
 /// Everything that taking these transactions back would do, newest first.
 pub fn preview(node: &dyn Node, transactions: Vec<TransactionId>, force: bool) -> Result<Preview> {
     let objects = Objects::new(node, Path::new(OBJECTS_DIR));
-    let preview = Preview { transactions: Vec::new(), actions: Vec::new(), paths: BTreeMap::new() };
-    let mut view = View { node, objects, force, then: BTreeMap::new(), preview };
+    let preview = Preview { transactions: Vec::new(), actions: Vec::new(), paths: Vec::new() };
+    let mut view = View { node, objects, force, then: Manifest::default(), preview };
     for id in transactions {
         let story = Story::of(&state::records(node, id)?);
         let cluster = facts::cluster_name(node).unwrap_or_default();
@@ -72,8 +78,8 @@ struct View<'a> {
     node: &'a dyn Node,
     objects: Objects<'a>,
     force: bool,
-    /// What the steps looked at so far will have put back.
-    then: BTreeMap<PathBuf, Option<Box<Entry>>>,
+    /// What the steps looked at so far will have put back; what will be gone is recorded as absent.
+    then: Manifest,
     preview: Preview,
 }
 
@@ -86,14 +92,11 @@ impl View<'_> {
         let now = manifest::capture(self.node, &made.scopes, &run::skipped(), None)?;
         let mut expected = Manifest::default();
         for (path, entry) in &now.entries {
-            match self.then.get(path) {
-                Some(Some(entry)) => expected.entries.insert(path.clone(), entry.clone()),
-                Some(None) => None,
-                None => expected.entries.insert(path.clone(), entry.clone()),
-            };
+            let entry = self.then.entries.get(path).unwrap_or(entry);
+            expected.entries.insert(path.clone(), entry.clone());
         }
         for path in before.entries.keys().chain(after.entries.keys()) {
-            if let Some(Some(entry)) = self.then.get(path) {
+            if let Some(entry) = self.then.entries.get(path) {
                 expected.entries.insert(path.clone(), entry.clone());
             }
         }
@@ -110,18 +113,21 @@ impl View<'_> {
                 (false, _) => Fate::Restored,
             };
             if fate == Fate::Restored {
-                self.then.insert(path.to_owned(), difference.before.cloned().map(Box::new));
+                let entry = difference.before.cloned().unwrap_or_else(Entry::absent);
+                self.then.entries.insert(path.to_owned(), Box::new(entry));
             }
             let before = difference.before.cloned();
-            match self.preview.paths.get_mut(path) {
-                Some(seen) if fate != Fate::Foreign => {
-                    seen.before = before;
-                    seen.fate = seen.fate.with(fate);
+            match self.preview.place(path) {
+                Ok(_) if fate == Fate::Foreign => {}
+                Ok(place) => {
+                    if let Some((_, seen)) = self.preview.paths.get_mut(place) {
+                        seen.before = before;
+                        seen.fate = seen.fate.with(fate);
+                    }
                 }
-                Some(_) => {}
-                None => {
+                Err(place) => {
                     let (left, now) = (after.get(path).cloned(), now.get(path).cloned());
-                    self.preview.paths.insert(path.to_owned(), Seen { before, left, now, fate });
+                    self.preview.paths.insert(place, (path.to_owned(), Seen { before, left, now, fate }));
                 }
             }
         }
@@ -157,7 +163,7 @@ impl View<'_> {
             Inverse::Ufw { active: false } => say("UFW is switched off".to_owned()),
             Inverse::Kernel { name, value } => say(format!("the kernel's {name} is {value}")),
             Inverse::HostKey => say("PVE publishes the host key of before".to_owned()),
-            Inverse::Paths => {}
+            Inverse::Paths | Inverse::Reach(_) => {}
         }
         Ok(stays)
     }

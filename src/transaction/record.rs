@@ -3,6 +3,7 @@
 //! A line is `CHECKSUM VERB KEY=VALUE …`, separated by tabs, values percent-escaped, the checksum being the first
 //! 16 hexadecimal digits of the SHA-256 of the rest. Everything that recovery or `status` needs stands here.
 
+mod deadline;
 mod fields;
 mod inverse;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use crate::objects::ObjectId;
 use fields::{Fields, checksum, escape, flag, unescape};
 use std::path::PathBuf;
 
+pub use deadline::{Armed, Waiting};
 pub use inverse::Inverse;
 
 /// The version of the format, in every [`Event::Begin`].
@@ -61,6 +63,10 @@ pub enum Event {
         /// Entries in it.
         entries: usize,
     },
+    /// The dead-man timer runs: from here on somebody else puts the node back if this process does not.
+    Armed(Armed),
+    /// Applied; the commit waits for somebody who proves that they still get in.
+    Waiting(Waiting),
     /// A gate was asked.
     Gate {
         /// Its id.
@@ -244,6 +250,8 @@ impl Event {
                 ("step", vec![("step", step.to_string()), ("title", title.clone())])
             }
             Self::Snapshot { entries } => ("snapshot", vec![("entries", entries.to_string())]),
+            Self::Armed(armed) => ("armed", armed.fields()),
+            Self::Waiting(waiting) => ("waiting", waiting.fields()),
             Self::Gate { id, passed, message, milliseconds } => (
                 "gate",
                 vec![
@@ -316,6 +324,8 @@ impl Event {
             },
             "step" => Self::Step { step: step()?, title: fields.text("title")? },
             "snapshot" => Self::Snapshot { entries: fields.number("entries")?.try_into().ok()? },
+            "armed" => Self::Armed(Armed::parse(fields)?),
+            "waiting" => Self::Waiting(Waiting::parse(fields)?),
             "gate" => Self::Gate {
                 id: fields.text("id")?,
                 passed: fields.flag("passed")?,

@@ -5,20 +5,35 @@ use super::record::{Closing, Event};
 use super::revert::Way;
 use super::state::{self, OBJECTS_DIR, TransactionId};
 use super::story::{Phase, Story};
-use super::{Failure, Outcome, Stage};
+use super::{Failure, Outcome, Stage, confirm};
 use crate::error::{Error, Result};
 use crate::node::Node;
 use crate::objects::Objects;
 use crate::progress::{Importance, Watch};
 use std::path::Path;
 
-/// Deals with an unfinished transaction: `None` when there is none. The caller holds the lock. One that cannot be
-/// dealt with, or whose journal cannot be believed, is stuck: the others are put back nevertheless.
+/// Deals with an unfinished transaction: `None` when there is none. One that waits for confirmation is left alone
+/// until its time is up. The caller holds the lock. One that cannot be dealt with, or whose journal cannot be
+/// believed, is stuck: the others are put back nevertheless.
 pub fn recover(node: &dyn Node, stage: Stage, watch: &mut dyn Watch) -> Result<Option<Outcome>> {
+    put_all_back(node, stage, watch, None)
+}
+
+/// Like [`recover`], and a transaction that waits for confirmation is put back now: the operator wants that.
+pub fn withdraw(node: &dyn Node, force: bool, watch: &mut dyn Watch) -> Result<Option<Outcome>> {
+    put_all_back(node, Stage::Late, watch, Some(force))
+}
+
+fn put_all_back(
+    node: &dyn Node,
+    stage: Stage,
+    watch: &mut dyn Watch,
+    withdrawn: Option<bool>,
+) -> Result<Option<Outcome>> {
     let mut outcome = None;
     let mut stuck = None;
     for id in state::transactions(node)?.into_iter().rev() {
-        match put_back(node, id, stage, watch) {
+        match put_back(node, id, stage, watch, withdrawn) {
             Ok(None) => {}
             Ok(Some(ended @ Outcome::Stuck(..))) => {
                 stuck.get_or_insert(ended);
@@ -47,13 +62,19 @@ fn put_back(
     id: TransactionId,
     stage: Stage,
     watch: &mut dyn Watch,
+    withdrawn: Option<bool>,
 ) -> Result<Option<Outcome>> {
     let (journal, records) = Journal::open(node, id.journal())?;
     let story = Story::of(&records);
     if story.phase() != Phase::Unfinished {
         return Ok(None);
     }
-    let failure = failure_of(&story);
+    if withdrawn.is_none()
+        && let Some(minutes) = confirm::minutes_left(node, &story)
+    {
+        return Ok(Some(Outcome::Waiting(id, minutes)));
+    }
+    let failure = failure_of(node, &story);
     if story.made.is_empty() {
         if stage == Stage::Early {
             return Ok(None);
@@ -63,15 +84,29 @@ fn put_back(
     }
     watch.say(Importance::Warning, &format!("transaction {id} was not finished: putting it back"));
     let objects = Objects::new(node, Path::new(OBJECTS_DIR));
-    let reason = story.revert.clone().unwrap_or_else(|| failure.what.clone());
+    let reason = match (&story.revert, &story.waiting) {
+        (Some(reason), _) => reason.clone(),
+        (None, Some(_)) if withdrawn.is_some() => "taken back before it was confirmed".to_owned(),
+        (None, Some(_)) => failure.message.clone(),
+        (None, None) => failure.what.clone(),
+    };
+    let force = withdrawn.filter(|_| story.waiting.is_some()).unwrap_or(story.force);
     let way = Way { node, id, journal: &journal, objects: &objects, watch };
-    way.back(failure, &reason, stage, story.force).map(Some)
+    way.back(failure, &reason, stage, force).map(Some)
 }
 
-fn failure_of(story: &Story) -> Failure {
-    match &story.failed {
-        Some((what, message)) => Failure { what: what.clone(), message: message.clone() },
-        None => Failure {
+fn failure_of(node: &dyn Node, story: &Story) -> Failure {
+    match (&story.failed, &story.waiting) {
+        (Some((what, message)), _) => Failure { what: what.clone(), message: message.clone() },
+        (None, Some(waiting)) => {
+            let message = if waiting.boot == state::boot_id(node) {
+                "nobody confirmed in time that they still get in"
+            } else {
+                "the node was restarted before anybody confirmed that they still get in"
+            };
+            Failure { what: "confirmation".to_owned(), message: message.to_owned() }
+        }
+        (None, None) => Failure {
             what: "interrupted".to_owned(),
             message: match story.made.last() {
                 Some(made) => format!("the run ended during or after: {}", story.title(made.step)),

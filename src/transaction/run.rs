@@ -1,10 +1,12 @@
 //! The way forward: snapshot, gates, steps, probes, commit.
 
+mod reach;
+
 use super::journal::Journal;
 use super::record::{Closing, Event, FORMAT, Inverse};
 use super::revert::Way;
 use super::state::{self, INDEX_PATH, OBJECTS_DIR, RUN_DIR, STATE_DIR, TRANSACTIONS_DIR, TransactionId};
-use super::{Failure, Order, Outcome, Stage};
+use super::{Failure, Order, Outcome, Stage, confirm, deadline};
 use crate::control::{Control, Gate};
 use crate::error::{Error, Result};
 use crate::facts;
@@ -44,7 +46,8 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
     // Without it the next run reads everything once more.
     let _ = objects.save_index();
     match outcome {
-        Ok(()) => {
+        Ok(Some(minutes)) => Ok(Outcome::Waiting(id, minutes)),
+        Ok(None) => {
             // Committed is committed: whatever command comes next finishes what fails here.
             if let Err(error) = state::finish_commit(node).and_then(|()| super::prune::tidy(node)) {
                 watch.say(Importance::Warning, &error.to_string());
@@ -125,8 +128,10 @@ fn named(what: &str) -> impl Fn(Error) -> Failure + '_ {
 }
 
 impl Run<'_> {
-    fn forward(&mut self, id: TransactionId, order: &Order<'_>) -> std::result::Result<(), Failure> {
+    /// Up to the commit, or up to the minutes that it waits for somebody to confirm.
+    fn forward(&mut self, id: TransactionId, order: &Order<'_>) -> std::result::Result<Option<u64>, Failure> {
         self.snapshot(id).map_err(named("snapshot"))?;
+        deadline::arm(self.node, self.journal, order.limits.minutes).map_err(named("dead-man timer"))?;
         self.gates(false)?;
         let total = self.plan.steps.len();
         let plan = self.plan;
@@ -148,8 +153,9 @@ impl Run<'_> {
         }
         self.gates(true)?;
         self.probes()?;
+        self.reach(id)?;
         state::write_atomically(self.node, &state::record_path(id), order.record.as_bytes())
-            .and_then(|()| self.journal.write(Event::Commit))
+            .and_then(|()| confirm::commit_or_wait(self.node, self.journal, order.limits))
             .map_err(named("commit"))
     }
 

@@ -1,6 +1,6 @@
 //! What a journal says so far: a fold over its records, for recovery and rollback.
 
-use super::record::{Closing, Event, Inverse, Record};
+use super::record::{Armed, Closing, Event, Inverse, Record, Waiting};
 use crate::manifest::Scope;
 use crate::objects::ObjectId;
 use std::path::PathBuf;
@@ -32,6 +32,10 @@ pub struct Story {
     pub made: Vec<Made>,
     /// What failed first.
     pub failed: Option<(String, String)>,
+    /// Who must be done by when.
+    pub armed: Option<Armed>,
+    /// Whose login the commit waits for, and until when.
+    pub waiting: Option<Waiting>,
     /// The commit record is there.
     pub committed: bool,
     /// The way back began, and why.
@@ -85,6 +89,8 @@ impl Story {
             Event::Failed { what, message } if self.failed.is_none() => {
                 self.failed = Some((what.clone(), message.clone()));
             }
+            Event::Armed(armed) => self.armed = Some(armed.clone()),
+            Event::Waiting(waiting) => self.waiting = Some(waiting.clone()),
             Event::Commit => self.committed = true,
             Event::Revert { reason, force } => {
                 self.revert.get_or_insert_with(|| reason.clone());
@@ -115,6 +121,6 @@ impl Story {
 
     /// Title of a step, for people.
     pub fn title(&self, step: usize) -> &str {
-        self.titles.get(step).map_or("a step", String::as_str)
+        self.titles.get(step).map_or("the probe of reachability", String::as_str)
     }
 }

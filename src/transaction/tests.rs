@@ -2,17 +2,19 @@
 
 mod crash;
 mod damage;
+mod deadline;
 pub mod debian;
 mod explore;
 mod faults;
 mod peers;
+mod reach;
 mod tool;
 mod undo;
 mod world;
 
 use super::record::Event;
 use super::state::{self, TransactionId};
-use super::{Order, Outcome, Stage, apply, recover, rollback};
+use super::{Limits, Order, Outcome, Stage, apply, recover, rollback};
 use crate::change::{
     AccountChange, Change, DirectoryChange, FileChange, PackagesChange, ReloadChange, UfwChange, UnitChange,
 };
@@ -26,8 +28,12 @@ use crate::progress::Silent;
 use debian::debian;
 use std::path::PathBuf;
 
-const ORDER: Order<'static> =
-    Order { door: "command", source: "answer.toml", record: "[firstlight]\nschema = 1\n" };
+const ORDER: Order<'static> = Order {
+    door: "command",
+    source: "answer.toml",
+    record: "[firstlight]\nschema = 1\n",
+    limits: &Limits::DEFAULT,
+};
 
 fn file(path: &str, content: &str, mode: u32, owner: &str) -> Change {
     let owner = owner.to_owned();

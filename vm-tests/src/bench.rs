@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use crate::image::Release;
+use crate::accelerator::Pace;
+use crate::image::{Image, Release};
 use crate::kit::{Kit, State};
 use crate::manifest::Manifest;
 use crate::node::{Kept, Node};
@@ -61,6 +62,11 @@ impl Bench {
     /// The project.
     pub fn workspace(&self) -> &Workspace {
         &self.kit.workspace
+    }
+
+    /// The image of a release, and how its guests are started.
+    pub fn image(&self, release: Release) -> Result<(Image, Pace)> {
+        self.kit.image(release)
     }
 
     /// The product, built and baked on first use.

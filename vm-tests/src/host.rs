@@ -80,6 +80,17 @@ pub fn prepare_toolchain(root: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Installs the package of a program that only few scenarios need.
+pub fn install_for(program: &str) -> Result<()> {
+    let package = match program {
+        "mkfs.xfs" => "xfsprogs",
+        "mkfs.btrfs" => "btrfs-progs",
+        other => bail!("no package is known for {other}"),
+    };
+    say(format_args!("installing a Debian package that this scenario needs: {package}"));
+    install(&[package.to_owned()])
+}
+
 fn missing_packages() -> Vec<String> {
     let mut missing: Vec<String> = PROGRAMS
         .iter()

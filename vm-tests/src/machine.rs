@@ -26,6 +26,10 @@ pub struct Hardware {
     pub initrd: PathBuf,
     /// Writable qcow2 disks, the root disk first.
     pub disks: Vec<PathBuf>,
+    /// Where QEMU writes down every write and flush of the root disk, if it does; such a machine has no snapshots.
+    pub writes: Option<PathBuf>,
+    /// Words added to the kernel's command line.
+    pub kernel_words: String,
     /// Where the serial log of all boots is kept.
     pub serial: PathBuf,
     /// Short paths: a socket's name holds 108 bytes at most.
@@ -59,6 +63,8 @@ impl Hardware {
             kernel: image.kernel.clone(),
             initrd: image.initrd.clone(),
             disks: vec![disk],
+            writes: None,
+            kernel_words: String::new(),
             serial: directory.join("serial.log"),
             sockets: tempfile::tempdir().context("making a directory for sockets")?,
         })
@@ -147,6 +153,19 @@ impl Drop for Machine {
     }
 }
 
+const KERNEL_WORDS: &str = "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=yes panic=5";
+
+/// A disk above which QEMU writes a log in the format of the kernel's dm-log-writes.
+fn recorded(disk: &Path, writes: &Path) -> String {
+    serde_json::json!({
+        "driver": "blklogwrites",
+        "node-name": "disk0",
+        "file": { "driver": "qcow2", "file": { "driver": "file", "filename": disk } },
+        "log": { "driver": "file", "filename": writes },
+    })
+    .to_string()
+}
+
 fn arguments(hardware: &Hardware) -> Vec<String> {
     let text = |path: &Path| path.display().to_string();
     let mut arguments: Vec<String> = hardware.pace.accelerator.options().map(str::to_owned).to_vec();
@@ -155,16 +174,19 @@ fn arguments(hardware: &Hardware) -> Vec<String> {
     add(&["-m", "1024", "-nodefaults", "-no-user-config", "-display", "none"]);
     add(&["-rtc", "base=utc,clock=host"]);
     add(&["-kernel", &text(&hardware.kernel), "-initrd", &text(&hardware.initrd)]);
-    add(&["-append", "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=yes panic=5"]);
+    add(&["-append", &format!("{KERNEL_WORDS} {}", hardware.kernel_words)]);
     add(&["-chardev", &format!("file,id=serial,path={},append=on", text(&hardware.serial))]);
     add(&["-serial", "chardev:serial"]);
     add(&["-qmp", &format!("unix:{},server=on,wait=off", text(&hardware.control_socket()))]);
     for (number, disk) in hardware.disks.iter().enumerate() {
         // writeback: what the guest has flushed survives a power cut, what it has not may be lost.
-        add(&[
-            "-drive",
-            &format!("file={},if=none,id=disk{number},format=qcow2,cache=writeback", text(disk)),
-        ]);
+        match &hardware.writes {
+            Some(writes) if number == 0 => add(&["-blockdev", &recorded(disk, writes)]),
+            _ => add(&[
+                "-drive",
+                &format!("file={},if=none,id=disk{number},format=qcow2,cache=writeback", text(disk)),
+            ]),
+        }
         add(&["-device", &format!("virtio-blk-pci,drive=disk{number},addr=0x{:x}", 0x8 + number)]);
     }
     // Slots 18 and 19: ens18 and ens19 in the guest, as on PVE under PVE.

@@ -18,6 +18,7 @@ mod manifest;
 mod network;
 mod node;
 mod payload;
+mod power;
 mod progress;
 mod qmp;
 mod scenario;

@@ -17,17 +17,28 @@ pub struct Manifest {
 /// Reads the manifest with the guest's own tools, in one call.
 pub fn read(node: &mut Node) -> Result<Manifest> {
     let since = Instant::now();
-    let text = node.ok(COMMAND).context("reading /etc")?;
+    let text = node.ok(&command("etc", &[])).context("reading /etc")?;
     took("reading all of /etc", since);
     parse(&text)
 }
 
-/// Three sections: names with their state, digests, extended attributes (ACLs are among them).
-const COMMAND: &str = "cd / && find etc -xdev -printf '%y %m %U:%G %n %s %i %p -> %l\\n' | LC_ALL=C sort -k7 \
-    && echo '# digests' && find etc -xdev -type f -print0 | xargs -0 sha256sum \
-    && echo '# attributes' && getfattr -h -R -d -m - -e hex etc 2>/dev/null";
+/// The command that tells what lies below some paths: three sections: names with their state, digests, extended
+/// attributes (ACLs are among them). The paths, and those that are left out, are relative to the root.
+pub fn command(paths: &str, left_out: &[&str]) -> String {
+    let mut prune = String::new();
+    for path in left_out {
+        prune.push_str(&format!("-path '{path}' -prune -o "));
+    }
+    format!(
+        "cd / && find {paths} -xdev {prune}-printf '%y %m %U:%G %n %s %i %p -> %l\\n' | LC_ALL=C sort -k7 \
+         && echo '# digests' && find {paths} -xdev {prune}-type f -print0 | xargs -0 sha256sum \
+         && echo '# attributes' && find {paths} -xdev {prune}-print0 \
+         | xargs -0 getfattr -h -d -m - -e hex 2>/dev/null"
+    )
+}
 
-fn parse(text: &str) -> Result<Manifest> {
+/// Reads what the command printed.
+pub fn parse(text: &str) -> Result<Manifest> {
     let mut manifest = Manifest::default();
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut section = 0;
@@ -80,12 +91,17 @@ fn state(line: &str) -> Result<(String, String, Option<String>)> {
         other => format!("type {other} {mode} {owner}"),
     };
     let shared = (kind != "d" && links != "1").then(|| inode.to_owned());
-    Ok((format!("/{path}"), state, shared))
+    Ok((absolute(path), state, shared))
+}
+
+/// `etc/x`, `./etc/x` and `/etc/x` are the same path of the node.
+fn absolute(path: &str) -> String {
+    format!("/{}", path.strip_prefix('.').unwrap_or(path).trim_start_matches('/'))
 }
 
 impl Manifest {
     fn append(&mut self, path: &str, more: &str) {
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        let path = absolute(path);
         if let Some(entry) = self.entries.get_mut(&path) {
             entry.push_str(more);
         }
@@ -94,6 +110,15 @@ impl Manifest {
     /// Whether a path is in it.
     pub fn has(&self, path: &str) -> bool {
         self.entries.contains_key(path)
+    }
+
+    /// Whether a file has the digest that `sha256sum` printed.
+    pub fn holds_digest(&self, path: &str, printed: &str) -> bool {
+        let wanted = self
+            .entries
+            .get(path)
+            .and_then(|entry| entry.split(' ').find_map(|word| word.strip_prefix("sha256=")));
+        wanted.is_none_or(|wanted| printed.contains(wanted))
     }
 
     /// Every difference to a later manifest, apart from paths that are allowed to differ.

@@ -74,6 +74,24 @@ impl Node {
         Ok(node)
     }
 
+    /// A node on a base disk of the caller's, with every write to it logged.
+    pub fn boot_recorded(
+        workspace: &Workspace,
+        image: &Image,
+        pace: Pace,
+        name: &str,
+        base: &Path,
+        writes: &Path,
+    ) -> Result<Self> {
+        let directory = workspace.run_directory().join(name);
+        let mut hardware = Hardware::new(image, base, pace, &directory)?;
+        std::fs::write(writes, []).with_context(|| format!("creating {}", writes.display()))?;
+        hardware.writes = Some(writes.to_owned());
+        let mut node = Self::new(workspace, hardware, name)?;
+        node.start(None)?;
+        Ok(node)
+    }
+
     fn new(workspace: &Workspace, hardware: Hardware, name: &str) -> Result<Self> {
         Ok(Self {
             name: name.to_owned(),
@@ -240,6 +258,17 @@ impl Node {
         Ok(())
     }
 
+    /// Starts the machine again with more words on its kernel's command line, which stay for later starts.
+    pub fn power_on_with(&mut self, kernel_words: &str) -> Result<()> {
+        kernel_words.clone_into(&mut self.hardware.kernel_words);
+        self.start(None)
+    }
+
+    /// Takes those words away again, for the next start.
+    pub fn forget_kernel_words(&mut self) {
+        self.hardware.kernel_words.clear();
+    }
+
     /// Adds an empty disk (a size as qemu-img reads it); it appears at the next `power_on`.
     pub fn add_disk(&mut self, size: &str) -> Result<()> {
         self.hardware.add_disk(size)
@@ -304,18 +333,30 @@ impl Node {
         key: Option<&KeyPair>,
         remote: &str,
     ) -> Result<Output> {
+        let done = self.ssh_command(side, user, options, key, remote).output().context("running ssh")?;
+        Ok(Output {
+            status: i64::from(done.status.code().unwrap_or(-1)),
+            stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
+        })
+    }
+
+    /// The same, not yet started.
+    pub fn ssh_command(
+        &self,
+        side: Side,
+        user: &str,
+        options: &[&str],
+        key: Option<&KeyPair>,
+        remote: &str,
+    ) -> std::process::Command {
         let mut ssh = self.network.command(side, "ssh");
         ssh.args(SSH_OPTIONS).args(options);
         if let Some(key) = key {
             ssh.arg("-i").arg(&key.private);
         }
         ssh.arg(format!("{user}@{}", side.node_address())).arg(remote);
-        let done = ssh.output().context("running ssh")?;
-        Ok(Output {
-            status: i64::from(done.status.code().unwrap_or(-1)),
-            stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
-        })
+        ssh
     }
 
     /// The command line that logs in from the management host.

@@ -1,15 +1,20 @@
 //! The scenarios: what a node must be after each of them, and the order they run in.
 
 pub mod hook;
+pub mod kept;
 
 mod again;
 mod answers;
 mod cut;
+mod deadline;
+mod fault;
 mod first;
 mod gate;
 mod ground;
-mod kept;
+mod kills;
 mod older;
+mod power;
+mod reach;
 mod rollback;
 mod source;
 mod undo;
@@ -119,6 +124,27 @@ pub const ALL: &[Scenario] = &[
         cut::three_times,
     ),
     short(
+        "power-cuts",
+        "the power goes at ten flushes that matter, and between flushes: wholly old or wholly new (J1 J3)",
+        power::few,
+    )
+    .own(),
+    short(
+        "deadline-killed",
+        "SIGKILL in the middle of dpkg: the timer puts the node back without a reboot (J3 J5)",
+        deadline::killed,
+    ),
+    short(
+        "confirm",
+        "apply over SSH: only a new login of the admin commits; expiry and a power cut put back (J3 J5)",
+        deadline::confirmed,
+    ),
+    long(
+        "deadline-hanging",
+        "a run that hangs is killed at its deadline with its children, and put back (J3)",
+        deadline::hanging,
+    ),
+    short(
         "unauthorised-source",
         "8: a package source answers 401, the run goes on and says so (H1 H2)",
         source::unauthorised,
@@ -128,6 +154,53 @@ pub const ALL: &[Scenario] = &[
         "damaged-payload",
         "9: a damaged first-boot executable gives up and touches nothing (J1)",
         answers::damaged,
+    ),
+    long(
+        "power-flushes",
+        "the power goes at 200 flushes of a first boot, and between flushes: wholly old or wholly new (J1 J3)",
+        power::many,
+    ).own(),
+    long(
+        "power-xfs",
+        "the power goes at flushes of a first boot on XFS: wholly old or wholly new (J1 J3)",
+        power::xfs,
+    ).own(),
+    long(
+        "power-btrfs",
+        "the power goes at flushes of a first boot on btrfs: wholly old or wholly new (J1 J3)",
+        power::btrfs,
+    ).own(),
+    short(
+        "fault-processes",
+        "signals, killed tools and a second instance in the middle of a run (J1 J3)",
+        fault::processes,
+    ).own(),
+    short("fault-disk", "a disk that is full or turns read-only in the middle of a run (J1 J3)", fault::disk).own(),
+    short(
+        "fault-state",
+        "state that is torn, gone, damaged or newer at the boot after a crash (J1 J3)",
+        fault::state,
+    ).own(),
+    long(
+        "power-kills",
+        "6: QEMU killed at 20 moments of a run: wholly old or wholly new (J1 J3)",
+        kills::spread,
+    ),
+    short(
+        "reach",
+        "a commit is proved by new connections, and nothing of them is left (D1 E3)",
+        reach::proved,
+    )
+    .committed(),
+    short(
+        "reach-refused",
+        "a foreign rule shuts the admin out: put back, and said why (E3 J3 J5)",
+        reach::refused,
+    ),
+    short(
+        "reach-live",
+        "the only management address of its network is lent while its owner works: undisturbed (E3 J3)",
+        reach::live,
     ),
     long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended).own(),
 ];

@@ -9,6 +9,7 @@ use crate::facts::networks::{covers, short};
 use crate::facts::ufw::{COMMENT_PREFIX, is_ours};
 use crate::gate::UFW_PROGRAM;
 use crate::profile::{Network, Outgoing, Ping, Profile, Rule, Service};
+use crate::reach::Reach;
 
 const PACKAGE: &str = "ufw";
 const UNIT: &str = "ufw.service";
@@ -79,6 +80,7 @@ pub(super) fn propose(profile: &Profile, facts: &Facts, management: &[Network]) 
         control.changes.push(0);
     }
     proposal.controls.extend(nothing_wider(profile, facts, management));
+    proposal.reach = Some(Box::new(reach(profile, facts, management)));
     proposal.changes.push((Phase::Exposure, Change::Ufw(change)));
     proposal.controls.push(Control {
         changes: vec![1],
@@ -102,6 +104,18 @@ fn rule_control(rule: &[String]) -> Control {
         wanted: format!("the kernel does what `ufw {}` says", words.join(" ")),
         check: Check::UfwRule(rule.to_vec()),
         changes: Vec::new(),
+    }
+}
+
+/// The management networks get in. Where a foreign rule opens more, or all may come, nobody is shut out.
+fn reach(profile: &Profile, facts: &Facts, management: &[Network]) -> Reach {
+    let open = known_networks(profile, management);
+    let shut = !management.is_empty() && wide_rules(profile, facts, &open).is_empty();
+    Reach {
+        ports: vec![API_PORT],
+        management: management.to_vec(),
+        open: shut.then_some(open),
+        ..crate::areas::reach(profile, facts)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Taking packages out again: what somebody installed since and needs one of them keeps it.
 
 use super::{
-    APT_GET, INSTALL_SECONDS, PATIENCE_SECONDS, SIMULATE_SECONDS, hold_services, release_services, states,
+    APT_GET, INSTALL_SECONDS, PATIENCE_SECONDS, SIMULATE_SECONDS, apt, hold_services, release_services,
+    states,
 };
 use crate::error::{Error, Result};
 use crate::node::{Invocation, Node, Output};
@@ -26,8 +27,10 @@ pub fn undo(node: &dyn Node, names: &[String]) -> Result<Vec<Stays>> {
     // configured goes anyway. Stopping what runs needs the policy gone.
     hold_services(node)?;
     let configured = dpkg(node, &["--force-confdef", "--force-confold", "--configure", "-a"]);
+    let finished = finish_unpacking(node, names);
     release_services(node)?;
     configured?;
+    finished?;
     let (stay, go) = needed(node, names)?;
     if go.is_empty() {
         return Ok(stay);
@@ -40,6 +43,19 @@ pub fn undo(node: &dyn Node, names: &[String]) -> Result<Vec<Stays>> {
     }
     Err(Error::new("removing the new packages", output.complaint())
         .hint(format!("dpkg --purge {}", go.join(" "))))
+}
+
+/// dpkg knows the files of a package only once all are unpacked: what it leaves when it is killed before that, no
+/// purge takes away. The call that was cut off is made again to its end, from what it had fetched; where that fails,
+/// the purge does what it can.
+fn finish_unpacking(node: &dyn Node, names: &[String]) -> Result<()> {
+    let cut_off = |(name, state): &(String, String)| {
+        names.contains(name) && (state.contains(" reinstreq ") || state.ends_with(" half-installed"))
+    };
+    if states(node)?.iter().any(cut_off) {
+        node.run(&apt(&["-f"], names))?;
+    }
+    Ok(())
 }
 
 /// Which of the packages must stay, since others need them, and which ones can go. Changes nothing.
@@ -85,7 +101,8 @@ fn dpkg(node: &dyn Node, arguments: &[&str]) -> Result<Output> {
     let mut waited = 0;
     loop {
         let output = node.run(&invocation)?;
-        let locked = !output.success() && output.stderr.contains("was locked by another process");
+        // "… was locked by another process", or the name of it.
+        let locked = !output.success() && output.stderr.contains("lock was locked by ");
         if !locked || waited >= PATIENCE_SECONDS {
             return Ok(output);
         }
@@ -142,6 +159,21 @@ mod tests {
         assert!(undo(&node, &ours()).unwrap().is_empty());
         assert_eq!(purged(&node), ["sudo ufw libours"]);
         assert_eq!(node.ran().iter().filter(|line| line.contains("--simulate")).count(), 1);
+    }
+
+    #[test]
+    fn j3_a_package_whose_unpacking_was_cut_off_is_unpacked_whole_before_it_goes() {
+        let node = node();
+        node.says(
+            "/usr/bin/dpkg-query",
+            "sudo\tinstall ok installed\nufw\tinstall reinstreq half-installed\n",
+        );
+        node.says("/usr/bin/apt-get", "");
+        undo(&node, &ours()).unwrap();
+        let ran = node.ran();
+        let place = |part: &str| ran.iter().position(|line| line.contains(part));
+        assert!(place(" -f install libours sudo ufw").is_some(), "{ran:?}");
+        assert!(place(" -f install ") < place(" --purge "), "{ran:?}");
     }
 
     #[test]

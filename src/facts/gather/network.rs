@@ -1,7 +1,7 @@
 //! Addresses, gateways, forwarding and live SSH peers. The formats of `/proc/net` are those of proc_net(5).
 
 use super::{output, text};
-use crate::facts::Facts;
+use crate::facts::{Facts, Socket};
 use crate::node::Node;
 use crate::profile::Network;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,6 +15,8 @@ const FORWARD_PATHS: [&str; 2] = ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/ne
 const SSH_PORT: u16 = 22;
 /// `TCP_ESTABLISHED` of the kernel's `include/net/tcp_states.h`.
 const ESTABLISHED: &str = "01";
+/// `TCP_LISTEN`, there too.
+const LISTENING: &str = "0A";
 /// `RTF_GATEWAY` of the kernel's `linux/route.h`.
 const GATEWAY_FLAG: u32 = 2;
 
@@ -27,8 +29,7 @@ pub(super) fn gather(node: &dyn Node, facts: &mut Facts) {
     if ports.is_empty() {
         ports.push(SSH_PORT);
     }
-    let mut peers = peers(&text(node, TCP4_PATH), &ports);
-    peers.extend(self::peers(&text(node, TCP6_PATH), &ports));
+    let mut peers = peers(&sockets(node), &ports);
     peers.retain(|peer| !facts.addresses.iter().any(|(own, _)| own == peer));
     peers.sort();
     peers.dedup();
@@ -91,19 +92,35 @@ fn is_zero(hex: &str) -> bool {
     hex.bytes().all(|digit| digit == b'0')
 }
 
-/// Remote ends of established connections to one of `ports`.
-fn peers(table: &str, ports: &[u16]) -> Vec<IpAddr> {
-    let mut peers = Vec::new();
+/// Every TCP socket of the node.
+pub(crate) fn sockets(node: &dyn Node) -> Vec<Socket> {
+    let mut sockets = parse(&text(node, TCP4_PATH));
+    sockets.extend(parse(&text(node, TCP6_PATH)));
+    sockets
+}
+
+fn parse(table: &str) -> Vec<Socket> {
+    let mut sockets = Vec::new();
     for line in table.lines().skip(1) {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let &[_, local, remote, state, ..] = fields.as_slice() else { continue };
-        let port = local.rsplit_once(':').and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
-        if state == ESTABLISHED && port.is_some_and(|port| ports.contains(&port)) {
-            let peer = remote.split_once(':').and_then(|(address, _)| hex_address(address));
-            peers.extend(peer.filter(|peer| !peer.is_loopback()));
+        if let (Some(local), Some(remote)) = (end(local), end(remote)) {
+            sockets.push(Socket { local, remote, listens: state == LISTENING, live: state == ESTABLISHED });
         }
     }
-    peers
+    sockets
+}
+
+fn end(text: &str) -> Option<(IpAddr, u16)> {
+    let (address, port) = text.split_once(':')?;
+    Some((hex_address(address)?, u16::from_str_radix(port, 16).ok()?))
+}
+
+/// Remote ends of established connections to one of `ports`.
+fn peers(sockets: &[Socket], ports: &[u16]) -> Vec<IpAddr> {
+    let to_us =
+        |socket: &&Socket| socket.live && ports.contains(&socket.local.1) && !socket.remote.0.is_loopback();
+    sockets.iter().filter(to_us).map(|socket| socket.remote.0).collect()
 }
 
 /// The kernel prints each 32-bit word of an address in host order, which is little endian on amd64 and arm64.
@@ -154,9 +171,9 @@ mod tests {
             1: 00000000:0016 00000000:0000 0A 0:0 00:0 0 0 0 1\n\
             2: 0514000A:C002 0900000A:0016 01 0:0 00:0 0 0 0 1\n\
             3: 0100007F:0016 0100007F:C001 01 0:0 00:0 0 0 0 1\n";
-        assert_eq!(peers(table, &[22]), ["10.0.20.77".parse::<IpAddr>().unwrap()]);
+        assert_eq!(peers(&parse(table), &[22]), ["10.0.20.77".parse::<IpAddr>().unwrap()]);
         let mapped =
             "h\n0: 0000000000000000FFFF00000514000A:0016 0000000000000000FFFF00004D14000A:C001 01 0:0\n";
-        assert_eq!(peers(mapped, &[22]), ["10.0.20.77".parse::<IpAddr>().unwrap()]);
+        assert_eq!(peers(&parse(mapped), &[22]), ["10.0.20.77".parse::<IpAddr>().unwrap()]);
     }
 }

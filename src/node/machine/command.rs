@@ -5,7 +5,7 @@
 
 use super::signals::Signals;
 use crate::error::{Error, Result};
-use crate::node::{Invocation, Output};
+use crate::node::{Invocation, Output, RUN_VARIABLE};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -52,12 +52,28 @@ fn finish(invocation: &Invocation, signals: &Signals) -> io::Result<Option<Outpu
     Ok(Some(Output { status, stdout: text(&stdout)?, stderr: text(&stderr)? }))
 }
 
+/// Asks a process to stop, or kills it.
+pub(super) fn stop(process: u32, kill: bool) -> Result<()> {
+    let signal = if kill { Signal::SIGKILL } else { Signal::SIGTERM };
+    let stopped = match i32::try_from(process) {
+        // 0 and 1 are no processes that anybody may stop.
+        Ok(process) if process > 1 => nix::sys::signal::kill(Pid::from_raw(process), signal),
+        _ => Err(nix::errno::Errno::EINVAL),
+    };
+    match stopped {
+        Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(Error::new(format!("stopping process {process}"), errno)),
+    }
+}
+
 fn start(invocation: &Invocation, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<duct::Handle> {
     let mut arguments = invocation.arguments.iter();
     let program = arguments.next().ok_or_else(|| io::Error::other("no program"))?;
     let mut environment: Vec<(String, String)> = [("PATH", PATH), ("LC_ALL", "C.UTF-8"), ("HOME", "/root")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
+    // Tells a dead run's children from everybody else's.
+    environment.push((RUN_VARIABLE.to_owned(), std::process::id().to_string()));
     environment.extend_from_slice(&invocation.environment);
     let expression = duct::cmd(program, arguments)
         .full_env(environment)

@@ -36,14 +36,13 @@ pub(super) fn write_all(file: &OwnedFd, mut content: &[u8]) -> Result<()> {
 
 /// A run of zeros of this length, at a multiple of it, becomes a hole.
 const HOLE: usize = 64 * 1024;
-static ZEROS: [u8; HOLE] = [0; HOLE];
 
 /// Writes all of it into a new file; long runs of zeros take no room.
 pub(super) fn write_sparse(file: &OwnedFd, content: &[u8]) -> Result<()> {
     let mut start = 0;
     for (number, piece) in content.chunks(HOLE).enumerate() {
         let at = number * HOLE;
-        if piece == ZEROS {
+        if piece.len() == HOLE && piece.iter().all(|byte| *byte == 0) {
             write_all(file, content.get(start..at).unwrap_or_default())?;
             start = at + HOLE;
             rustix::fs::seek(file, rustix::fs::SeekFrom::Start(start as u64))?;

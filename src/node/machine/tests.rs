@@ -196,7 +196,11 @@ fn a_command_has_a_clean_environment() {
     let mut lines: Vec<&str> = output.stdout.lines().collect();
     lines.sort_unstable();
     let path = format!("PATH={}", super::command::PATH);
-    assert_eq!(lines, ["DEBIAN_FRONTEND=noninteractive", "HOME=/root", "LC_ALL=C.UTF-8", path.as_str()]);
+    let run = format!("FIRSTLIGHT_RUN={}", std::process::id());
+    assert_eq!(
+        lines,
+        ["DEBIAN_FRONTEND=noninteractive", &run, "HOME=/root", "LC_ALL=C.UTF-8", path.as_str()]
+    );
 }
 
 #[test]

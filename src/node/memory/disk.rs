@@ -2,6 +2,7 @@
 
 use super::tree::{Ino, Inode, Op, Part, Tree};
 use crate::node::Kind;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -58,12 +59,14 @@ pub struct Disk {
     pub free: Option<usize>,
     /// Nothing on the disk can be changed any more.
     pub read_only: bool,
+    /// Locks of pmxcfs that somebody has waited for, and since when: what a node knows of them since its start.
+    pub locks: BTreeMap<Ino, u64>,
     /// So many changes a tool may still make before it is killed.
     pub tool_limit: Option<usize>,
 }
 
 /// 2026-01-01 00:00:00 UTC, in milliseconds.
-const START: u64 = 1_767_225_600_000;
+pub const START: u64 = 1_767_225_600_000;
 
 impl Disk {
     pub fn new(tree: Tree) -> Self {
@@ -74,6 +77,7 @@ impl Disk {
             clock: START,
             free: None,
             read_only: false,
+            locks: BTreeMap::new(),
             tool_limit: None,
         }
     }

@@ -31,6 +31,10 @@ fn lost(verb: &str, path: &Path, lost: Lost) -> Error {
 const NO_SPACE: &str = "No space left on device (os error 28)";
 const READ_ONLY: &str = "Read-only file system (os error 30)";
 
+/// Directories here are locks of the whole cluster.
+const LOCKS: &str = "/etc/pve/priv/lock";
+const LOCK_MILLISECONDS: u64 = 120_000;
+
 impl Memory {
     fn reading(&self, verb: &str, path: &Path, opens: bool) -> Result<()> {
         let what = line(verb, path);
@@ -113,9 +117,24 @@ impl Memory {
         self.disk.borrow().tree.inode(ino).device
     }
 
+    /// pmxcfs lets go of a lock when somebody sets its time, two minutes after it saw it first.
+    fn expire(&self, path: &Path, ino: Ino) -> Result<()> {
+        let (directory, name) = self.place("setting the time of", path)?;
+        let mut disk = self.disk.borrow_mut();
+        let clock = disk.clock;
+        let since = *disk.locks.entry(ino).or_insert(clock);
+        if clock - since >= LOCK_MILLISECONDS {
+            disk.put_name(directory, name, None, line("expire", path));
+        }
+        Ok(())
+    }
+
     fn label(&self, verb: &str, path: &Path, change: impl FnOnce(&mut super::Label)) -> Result<()> {
         self.writing(verb, path, false)?;
         let ino = self.inode(verb, path, false)?;
+        if self.device(ino) == CLUSTER_DEVICE && path.starts_with(LOCKS) {
+            return self.expire(path, ino);
+        }
         if self.device(ino) == CLUSTER_DEVICE {
             return Err(refused(verb, path, "Operation not permitted (os error 1)"));
         }
@@ -372,6 +391,14 @@ impl Node for Memory {
 
     fn now(&self) -> u64 {
         self.disk.borrow().clock
+    }
+
+    fn boottime(&self) -> u64 {
+        self.now() - super::disk::START
+    }
+
+    fn stop_process(&self, _: u32, _: bool) -> Result<()> {
+        Ok(())
     }
 
     fn sleep(&self, duration: Duration) {

@@ -19,6 +19,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         steps,
         controls: Vec::new(),
         gates: Vec::new(),
+        reach: None,
         warnings: vec!["guest firewalls are now\x1b[2J inactive".into()],
         notes: Vec::new(),
         hash: "abc123".into(),

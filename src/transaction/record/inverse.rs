@@ -1,6 +1,7 @@
 //! What takes a step back, and its words in the journal.
 
 use super::fields::{Fields, flag};
+use std::path::PathBuf;
 
 /// What takes a step back, beside restoring the paths of its scope.
 #[derive(Clone)]
@@ -40,12 +41,14 @@ pub enum Inverse {
         /// Whether it filtered before.
         active: bool,
     },
+    /// Take away what the probe of reachability made: its wires, its key, and its line in this file.
+    Reach(PathBuf),
 }
 
 impl Inverse {
-    /// Whether restoring the paths is all there is to do.
+    /// Whether restoring the paths is all there is to do, after a boot.
     pub fn is_paths_alone(&self) -> bool {
-        matches!(self, Self::Paths)
+        matches!(self, Self::Paths | Self::Reach(_))
     }
 
     /// Adds what [`parse`](Self::parse) needs.
@@ -80,6 +83,10 @@ impl Inverse {
                 fields.push(("inverse", "ufw".to_owned()));
                 fields.push(("active", flag(*active)));
             }
+            Self::Reach(keys) => {
+                fields.push(("inverse", "reach".to_owned()));
+                fields.push(("keys", keys.to_string_lossy().into_owned()));
+            }
         }
     }
 
@@ -94,6 +101,7 @@ impl Inverse {
             "kernel" => Self::Kernel { name: fields.text("name")?, value: fields.text("value")? },
             "host-key" => Self::HostKey,
             "ufw" => Self::Ufw { active: fields.flag("active")? },
+            "reach" => Self::Reach(fields.text("keys")?.into()),
             _ => return None,
         })
     }

@@ -7,7 +7,7 @@ use crate::node::scripted::Scripted;
 use crate::progress::Silent;
 
 /// Recovery as the next boot does it: files before the network, the rest after it.
-fn boot(node: &Scripted) {
+pub(super) fn boot(node: &Scripted) {
     if node.files.has("/run/ufw") {
         node.files.remove("/run/ufw");
     }
@@ -24,7 +24,7 @@ fn boot(node: &Scripted) {
     recover(node, Stage::Late, &mut Silent).unwrap();
 }
 
-fn old_or_new(node: &Scripted, before: &Manifest, after: &Manifest, when: &str) {
+pub(super) fn old_or_new(node: &Scripted, before: &Manifest, after: &Manifest, when: &str) {
     if state::standing(node).unwrap().is_empty() {
         assert_same(before, &whole(node), when);
         assert!(!node.files.has(state::PROFILE_PATH), "{when}");

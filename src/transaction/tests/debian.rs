@@ -136,6 +136,9 @@ fn systemd(node: &Scripted) {
     for quiet in ["daemon-reload", "reset-failed", "reload"] {
         node.says(&format!("/usr/bin/systemctl {quiet}"), "");
     }
+    for verb in ["restart", "stop"] {
+        node.says(&format!("/usr/bin/systemctl {verb} firstlight-deadline"), "");
+    }
     node.on("/usr/bin/systemctl is-active", |files, invocation| {
         let active = files.has(&format!("/run/active/{}", last(invocation)));
         ok(if active { "active\n" } else { "inactive\n" })

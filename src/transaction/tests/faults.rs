@@ -2,7 +2,7 @@
 //! read-only file system, a killed and a hanging tool, a clock that jumps. Each ends old, new, or stuck with the
 //! reason; once the cause is gone, recovery makes it old or new.
 
-use super::super::{Outcome, state};
+use super::super::{Limits, Outcome, state};
 use super::explore::runs::committed;
 use super::explore::{End, Look, Reference, boot};
 use super::world;
@@ -23,7 +23,7 @@ fn run(fault: Fault) -> (Memory, String) {
     let plan = world::planned(&node, &answer);
     install::install(&node, Path::new(world::EXECUTABLE)).unwrap();
     node.break_with(fault);
-    let said = match provision::apply(&node, &plan, &answer, "command", &mut Silent) {
+    let said = match provision::apply(&node, &plan, &answer, "command", &Limits::DEFAULT, &mut Silent) {
         Ok(outcome @ Outcome::Stuck(..)) => {
             let report = Report { occasion: Occasion::Apply, outcome: &outcome, warnings: &[], login: None };
             assert_eq!(report.exit_code(), 5);

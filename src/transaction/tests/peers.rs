@@ -1,6 +1,6 @@
 //! Bugs that were reported against others, each as a test here (`anchors.md`, section C).
 
-use super::super::{Outcome, Stage, recover, rollback, state};
+use super::super::{Limits, Outcome, Stage, recover, rollback, state};
 use super::explore::runs::{apply, back, committed, never_holds};
 use super::explore::{BOUNDED, Look, boot};
 use super::world;
@@ -51,7 +51,7 @@ fn rpm_ostree_3823_a_transaction_that_was_begun_is_never_forgotten() {
     let node = world::node(&world::fresh());
     node.break_with(Fault::Since(Class::Write, 200, "Input/output error (os error 5)"));
     let plan = world::planned(&node, &world::answer());
-    let _ = crate::provision::apply(&node, &plan, &world::answer(), "command", &mut Silent);
+    let _ = crate::provision::apply(&node, &plan, &world::answer(), "command", &Limits::DEFAULT, &mut Silent);
     let node = world::node(&node.tree());
     boot(&node).unwrap();
     let ids = state::transactions(&node).unwrap();
@@ -97,7 +97,7 @@ fn netplan_try_a_power_cut_before_the_commit_never_keeps_the_new_node() {
     let node = world::node(&world::fresh());
     let plan = world::planned(&node, &world::answer());
     node.break_with(Fault::Since(Class::Write, 250, "the power is gone"));
-    let _ = crate::provision::apply(&node, &plan, &world::answer(), "command", &mut Silent);
+    let _ = crate::provision::apply(&node, &plan, &world::answer(), "command", &Limits::DEFAULT, &mut Silent);
     assert!(node.is_broken() && node.shell(|shell| shell.has("/etc/ssh/sshd_config.d/00-firstlight.conf")));
     let node = world::node(&node.tree());
     boot(&node).unwrap();

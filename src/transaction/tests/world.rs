@@ -7,6 +7,7 @@ mod firewall;
 mod packages;
 mod ssh;
 mod units;
+mod wires;
 
 use crate::answer::{self, Answer};
 use crate::node::memory::{CLUSTER_DEVICE, KERNEL_DEVICE, Memory, RUN_DEVICE, Shell, Tree};
@@ -61,9 +62,8 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/sbin/sysctl" => kernel(shell, &words),
         "/usr/sbin/sshd" => ssh::sshd(shell, &words),
         "/usr/bin/ssh" => ok("curve25519-sha256\nsntrup761x25519-sha512\nmlkem768x25519-sha256\n"),
-        "/usr/sbin/ip" => {
-            ok(r#"[{"ifname":"vmbr0","addr_info":[{"family":"inet","local":"10.0.20.11","prefixlen":24}]}]"#)
-        }
+        "/usr/bin/ssh-keygen" => wires::keygen(shell),
+        "/usr/sbin/ip" => wires::ip(shell, &words[1..]),
         _ => refused(127, format!("not simulated: {}", invocation.line())),
     }
 }
@@ -97,6 +97,8 @@ fn furnish(shell: &mut Shell<'_>) {
         "dpkg-query",
         "systemctl",
         "ssh",
+        "ssh-keygen",
+        "bash",
         "pmxcfs",
         "../sbin/useradd",
         "../sbin/usermod",
@@ -168,13 +170,16 @@ pub fn counts(path: &Path) -> bool {
         "/usr/local/sbin/firstlight",
         "/run/firstlight",
     ];
+    // A lock that its holder left behind is let go by pmxcfs, two minutes after somebody has asked for it.
+    let left_locked = path.parent() == Some(Path::new("/etc/pve/priv/lock"));
     // What an installation that died left beside them is replaced by the next one.
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let ours = name.starts_with("firstlight-recover")
-        || name.starts_with(".firstlight-recover")
+    let units = ["firstlight-recover", ".firstlight-recover", "firstlight-deadline", ".firstlight-deadline"];
+    let ours = units.iter().any(|unit| name.starts_with(unit))
         || path == Path::new("/usr/local/sbin/.firstlight.firstlight-new");
     let wants = ["/etc/systemd/system/sysinit.target.wants", "/etc/systemd/system/multi-user.target.wants"];
     !OUTSIDE.iter().any(|outside| path.starts_with(outside))
         && !ours
+        && !left_locked
         && !wants.iter().any(|wants| path == Path::new(wants))
 }

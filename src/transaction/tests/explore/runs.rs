@@ -9,7 +9,7 @@ use crate::node::memory::{Memory, Tree};
 use crate::plan::Plan;
 use crate::progress::Silent;
 use crate::provision;
-use crate::transaction::{Outcome, rollback};
+use crate::transaction::{Limits, Outcome, rollback};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ pub fn apply(node: &Memory, answer: &Answer, change: impl FnOnce(&mut Plan)) -> 
     let mut plan = world::planned(node, answer);
     change(&mut plan);
     install::install(node, Path::new(world::EXECUTABLE)).unwrap();
-    provision::apply(node, &plan, answer, "command", &mut Silent).unwrap()
+    provision::apply(node, &plan, answer, "command", &Limits::DEFAULT, &mut Silent).unwrap()
 }
 
 /// The node after a run that was committed.

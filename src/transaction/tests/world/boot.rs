@@ -1,6 +1,6 @@
 //! What a boot does with the files it finds, as far as a recovery meets it.
 
-use super::{CLUSTER_DEVICE, firewall, ssh, units};
+use super::{CLUSTER_DEVICE, firewall, ssh, units, wires};
 use crate::node::Kind;
 use crate::node::memory::{DISK_DEVICE, Ino, Inode, Memory, Shell, Tree};
 use std::ffi::OsStr;
@@ -34,6 +34,7 @@ fn kernel(shell: &mut Shell<'_>, boot: &str) {
     let routes = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
         vmbr0\t00000000\t0114000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
     shell.put("/proc/net/route", routes);
+    wires::boot(shell);
 }
 
 /// Services of what is enabled are started, once the files are there.

@@ -1,0 +1,117 @@
+//! Confirmation: what is applied is committed once somebody has proved that they still get in, by a *new* login.
+//!
+//! What counts is a login of the admin over SSH with one of their keys, as sshd itself tells the system's journal, after
+//! the place that the journal had reached when the apply ended, and from another machine; or `firstlight confirm`. A
+//! session that was there before writes no such line.
+
+use super::Outcome;
+use super::journal::Journal;
+use super::record::{Event, Waiting};
+use super::state::{self, LOCK_PATH, TransactionId};
+use super::story::{Phase, Story};
+use crate::error::{Error, Result};
+use crate::node::{Invocation, Node, run_checked};
+use std::net::IpAddr;
+use std::path::Path;
+
+mod login;
+
+pub use login::seen;
+
+const MINUTE: u64 = 60_000;
+const JOURNALCTL: &str = "/usr/bin/journalctl";
+
+/// By when a run must be over, and who confirms it.
+pub struct Limits {
+    /// Minutes for everything from the snapshot to the last probe.
+    pub minutes: u32,
+    /// `None`: committed as soon as the probes pass.
+    pub confirm: Option<Confirmation>,
+}
+
+/// Who confirms, and by when.
+pub struct Confirmation {
+    /// Minutes, counted from the end of the apply.
+    pub minutes: u32,
+    /// Login name.
+    pub admin: String,
+    /// Fingerprints of the admin's keys.
+    pub keys: Vec<String>,
+    /// Addresses of the node itself: a login from there proves nothing.
+    pub not_from: Vec<IpAddr>,
+}
+
+impl Limits {
+    /// An hour, and nobody has to confirm.
+    pub const DEFAULT: Self = Self { minutes: 60, confirm: None };
+}
+
+/// The end of the way forward: the commit record, or the minutes that it waits for.
+pub fn commit_or_wait(node: &dyn Node, journal: &Journal<'_>, limits: &Limits) -> Result<Option<u64>> {
+    let Some(confirmation) = &limits.confirm else {
+        journal.write(Event::Commit)?;
+        return Ok(None);
+    };
+    let minutes = u64::from(confirmation.minutes);
+    let waiting = Waiting {
+        boot: state::boot_id(node),
+        until: node.boottime().saturating_add(minutes * MINUTE),
+        admin: confirmation.admin.clone(),
+        keys: confirmation.keys.clone(),
+        not_from: confirmation.not_from.iter().map(IpAddr::to_string).collect(),
+        cursor: match cursor(node) {
+            Ok(cursor) => cursor,
+            Err(error) => {
+                let text = format!("a new login cannot be seen, only `firstlight confirm` counts: {error}");
+                journal.note(Event::Warning { text })?;
+                String::new()
+            }
+        },
+    };
+    journal.write(Event::Waiting(waiting))?;
+    Ok(Some(minutes))
+}
+
+/// The place that the system's journal has reached: what comes after it is new, whatever the clock says.
+fn cursor(node: &dyn Node) -> Result<String> {
+    let arguments = ["--quiet", "--no-pager", "--lines=1", "--output=cat", "--show-cursor"];
+    let output = run_checked(node, &Invocation::new(JOURNALCTL, &arguments))?;
+    let last = output.stdout.lines().last().and_then(|line| line.strip_prefix("-- cursor: "));
+    last.map(str::to_owned)
+        .ok_or_else(|| Error::new("asking the system's journal for its end", "it has none"))
+}
+
+/// Whole minutes, the begun one included, that a transaction still waits for confirmation; `None` when it does not, or
+/// not any more.
+pub fn minutes_left(node: &dyn Node, story: &Story) -> Option<u64> {
+    let waiting = story.waiting.as_ref()?;
+    let up = node.boottime();
+    let open = !story.committed && story.revert.is_none() && story.closed.is_none();
+    let boot = state::boot_id(node);
+    let here = open && !boot.is_empty() && waiting.boot == boot && up < waiting.until;
+    here.then(|| waiting.until.saturating_sub(up).div_ceil(MINUTE))
+}
+
+/// The transaction that waits for confirmation now.
+pub fn waiting(node: &dyn Node) -> Result<Option<TransactionId>> {
+    for id in state::transactions(node)?.into_iter().rev() {
+        let story = Story::of(&state::records(node, id)?);
+        if story.phase() == Phase::Unfinished && minutes_left(node, &story).is_some() {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// Commits the transaction that waits for confirmation; `by` tells who confirmed. `None` when there is none, or when
+/// somebody else holds the lock and decides.
+pub fn confirm(node: &dyn Node, by: &str) -> Result<Option<Outcome>> {
+    let Some(_lock) = node.lock(Path::new(LOCK_PATH))? else { return Ok(None) };
+    // Looked for under the lock: the time may be up by now.
+    let Some(id) = waiting(node)? else { return Ok(None) };
+    let (journal, _) = Journal::open(node, id.journal())?;
+    journal.note(Event::Note { text: format!("confirmed by {by}") })?;
+    journal.write(Event::Commit)?;
+    state::finish_commit(node)?;
+    Ok(Some(Outcome::Committed(id)))
+}

@@ -1,0 +1,120 @@
+//! Mounting a replayed disk on the host, and running the guest's own programs in it.
+//!
+//! Everything happens in a mount namespace of one thread: whatever ends us, mounts and loop devices go with it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use nix::sched::{CloneFlags, unshare};
+
+use super::record::FileSystem;
+use crate::command::{command, output};
+
+/// Room for the pristine disk, one copy, and what recovery writes; memory that is not used costs nothing.
+const ROOM: &str = "size=6g,mode=0700";
+
+/// The place where disks are mounted.
+pub struct Lab {
+    directory: PathBuf,
+    kind: FileSystem,
+}
+
+/// What a program of the guest returned.
+pub struct Ran {
+    pub status: i32,
+    pub output: String,
+}
+
+impl Lab {
+    /// Runs `act` in a lab on a thread of its own.
+    pub fn enter<T: Send>(
+        directory: &Path,
+        kind: FileSystem,
+        act: impl FnOnce(&Self) -> Result<T> + Send,
+    ) -> Result<T> {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| act(&Self::open(directory, kind)?));
+            thread.join().unwrap_or_else(|_| bail!("a thread of the harness has panicked"))
+        })
+    }
+
+    fn open(directory: &Path, kind: FileSystem) -> Result<Self> {
+        fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+        unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace")?;
+        output(&mut command("mount", ["--make-rprivate", "/"]))?;
+        output(command("mount", ["-t", "tmpfs", "-o", ROOM, "tmpfs"]).arg(directory))?;
+        let lab = Self { directory: directory.to_owned(), kind };
+        fs::create_dir(lab.root()).context("making a mount point")?;
+        Ok(lab)
+    }
+
+    /// A file in the lab's memory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Where the disk is mounted.
+    pub fn root(&self) -> PathBuf {
+        self.directory.join("root")
+    }
+
+    /// Mounts a disk, acts, and unmounts it whatever came of it.
+    pub fn mounted<T>(&self, disk: &Path, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        // Copies of one disk have one identity, which XFS and btrfs want to see once.
+        let options = if self.kind == FileSystem::Xfs { "loop,nouuid" } else { "loop" };
+        output(command("mount", ["-o", options]).arg(disk).arg(self.root()))
+            .context("mounting a replayed disk (the host's kernel needs loop devices and its file system)")?;
+        let outcome = act();
+        let ended = output(command("umount", ["--recursive"]).arg(self.root()));
+        if self.kind == FileSystem::Btrfs {
+            // Nothing to forget is a failure to it.
+            let _ = output(&mut command("btrfs", ["device", "scan", "--forget"]));
+        }
+        let value = outcome?;
+        ended.context("unmounting a replayed disk")?;
+        Ok(value)
+    }
+
+    /// Runs shell commands one after the other in the mounted tree, in namespaces of their own, as on a booted node
+    /// whose services run only in the memory of a stand-in for systemctl.
+    pub fn run_all(&self, lines: &[&str]) -> Result<Vec<Ran>> {
+        let script: Vec<String> =
+            lines.iter().map(|line| format!("({line}\n) 2>&1; printf '\\036%s\\036' $?\n")).collect();
+        // pdeathsig: what runs in there ends with us.
+        let mut unshare = command("setpriv", ["--pdeathsig", "KILL", "unshare", "--kill-child", "--fork"]);
+        unshare.args(["--mount", "--pid", "--net", "--uts", "--ipc", "sh", "-ec", PROLOGUE, "sh"]);
+        unshare.arg(self.root()).arg(script.concat()).env_clear();
+        unshare.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        unshare.env("HOME", "/root").env("LC_ALL", "C.UTF-8");
+        let done = unshare.output().context("running unshare")?;
+        let text = String::from_utf8_lossy(&done.stdout).into_owned();
+        let mut parts = text.split('\x1e');
+        let mut ran = Vec::new();
+        while let (Some(output), Some(status)) = (parts.next(), parts.next()) {
+            ran.push(Ran { status: status.parse().unwrap_or(-1), output: output.to_owned() });
+        }
+        if ran.len() != lines.len() {
+            let complaint = String::from_utf8_lossy(&done.stderr);
+            bail!("only {} of {} commands ended in the node: {text}{complaint}", ran.len(), lines.len());
+        }
+        Ok(ran)
+    }
+
+    /// The same for one command.
+    pub fn run(&self, line: &str) -> Result<Ran> {
+        self.run_all(&[line])?.pop().context("a command did not run")
+    }
+
+    /// The same for a command that must succeed.
+    pub fn ok(&self, line: &str) -> Result<String> {
+        let ran = self.run(line)?;
+        if ran.status != 0 {
+            bail!("in the replayed node: `{line}` ended with {}: {}", ran.status, ran.output.trim());
+        }
+        Ok(ran.output)
+    }
+}
+
+/// What a boot mounts and starts, as far as it matters here.
+const PROLOGUE: &str = include_str!("booted.sh");

@@ -1,0 +1,160 @@
+//! Runs that die, hang, or wait for somebody who proves that they still get in.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::first::hardened;
+use super::hook::{self, INSTALLED_PATH};
+use super::kept;
+use crate::bench::{BINARY_PATH, Bench};
+use crate::network::Side;
+use crate::node::Node;
+use crate::payload::ADMIN;
+use crate::workspace::KeyPair;
+
+const ANSWER_PATH: &str = "/root/vm-tests/ufw.toml";
+const LOCK_PATH: &str = "/var/lib/firstlight/lock";
+/// dpkg has unpacked one of the packages and has more to do.
+const IN_PACKAGES: &str = "test -e /var/lib/dpkg/info/fail2ban.list";
+/// Seconds a run, and a way back, may take natively.
+const RUN: u64 = 300;
+
+/// SIGKILL in the middle of dpkg: put back without a reboot, and without anybody's doing.
+pub fn killed(bench: &mut Bench) -> Result<()> {
+    let before = bench.original()?;
+    let node = bench.armed()?;
+    let boot = boot_id(node)?;
+    hook::install(node)?;
+    hook::start(node)?;
+    at(node, IN_PACKAGES)?;
+    node.ok(&format!("kill -KILL $(cat {LOCK_PATH})"))?;
+    expect_put_back(node, "reverted")?;
+    ensure!(boot_id(node)? == boot, "the node was restarted");
+    ensure!(hook::pending(node)?, "PVE's flag is gone: the try was one of three");
+    kept::expect_etc(node, &before)?;
+    kept::expect_no_trace(node)
+}
+
+/// Stopped for good while dpkg works, in no unit that would end its children: killed at its deadline, and put back.
+pub fn hanging(bench: &mut Bench) -> Result<()> {
+    let before = bench.original()?;
+    let node = bench.armed()?;
+    with_key(node, "deadline-minutes = 1")?;
+    node.ok(&format!(
+        "setsid {BINARY_PATH} apply --confirm none {ANSWER_PATH} > /run/apply.log 2>&1 < /dev/null &"
+    ))?;
+    at(node, IN_PACKAGES)?;
+    node.ok(&format!("kill -STOP $(cat {LOCK_PATH})"))?;
+    expect_put_back(node, "reverted")?;
+    let said = node.ok("journalctl --boot --no-pager --unit=firstlight-deadline.service --output=cat")?;
+    ensure!(said.contains("is past its deadline"), "nobody says why: {said}");
+    kept::expect_etc(node, &before)?;
+    kept::expect_no_trace(node)
+}
+
+/// `apply` over SSH waits for a new login of the admin: what does not count, what does, and what happens without.
+pub fn confirmed(bench: &mut Bench) -> Result<()> {
+    let before = bench.original()?;
+    let admin = bench.payload()?.admin_key.clone();
+    let node = bench.armed()?;
+    with_key(node, "confirm-minutes = 6")?;
+    let root = node.root_key().clone();
+    let applied = node.ssh(Side::Management, "root", &root, &format!("{BINARY_PATH} apply {ANSWER_PATH}"))?;
+    ensure!(
+        applied.status == 4,
+        "apply over SSH ended with {}: {}{}",
+        applied.status,
+        applied.stdout,
+        applied.stderr
+    );
+    node.snapshot("waiting")?;
+    not_counted(node, &admin)?;
+    let login = node.ssh(Side::Management, ADMIN, &admin, "id -un")?;
+    ensure!(login.stdout == format!("{ADMIN}\n"), "the admin does not log in: {}", login.stderr);
+    let ended = node.run_within(&format!("{INSTALLED_PATH} status --wait=120"), 150)?;
+    ensure!(matches!(ended.status, 0 | 3), "after the admin's login: {}{}", ended.stdout, ended.stderr);
+    let status = hook::expect_outcome(node, "committed")?;
+    ensure!(status.to_string().contains("confirmed by a login of ops from 10.0.20.5"), "{status}");
+    let again = node.run(&format!("{INSTALLED_PATH} confirm"))?;
+    ensure!(again.status == 0 && again.stdout.contains("nothing waits"), "confirm: {}", again.stdout);
+    hardened(node, &admin)?;
+
+    node.restore("waiting")?;
+    node.ok("date --set='+3 hours'; sleep 5; date --set='-9 hours'")?;
+    let since = Instant::now();
+    expect_waiting(node)?;
+    expect_put_back(node, "reverted")?;
+    ensure!(since.elapsed() > Duration::from_secs(120), "it was put back before its time");
+    kept::expect_etc(node, &before)?;
+    kept::expect_no_trace(node)?;
+
+    node.restore("waiting")?;
+    node.power_cut()?;
+    node.power_on()?;
+    node.wait_until_up()?;
+    expect_put_back(node, "reverted")?;
+    kept::expect_etc(node, &before)?;
+    kept::expect_no_trace(node)
+}
+
+/// Logins from the node itself, another user's, and lines that only claim to come from sshd.
+fn not_counted(node: &mut Node, admin: &KeyPair) -> Result<()> {
+    expect_waiting(node)?;
+    let told = node.run(&format!("{INSTALLED_PATH} status"))?;
+    ensure!(told.status == 4 && told.stdout.contains("minutes left"), "{}: {}", told.status, told.stdout);
+    let second = node.run(&format!("{INSTALLED_PATH} apply {ANSWER_PATH}"))?;
+    ensure!(second.status == 2, "a second apply ended with {}: {}", second.status, second.stderr);
+    let key = std::fs::read(&admin.private).context("reading the admin's key")?;
+    node.put("/run/admin-key", &key, 0o600)?;
+    for address in ["127.0.0.1", Side::Management.node_address()] {
+        let local = format!(
+            "ssh -i /run/admin-key -o BatchMode=yes -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no \
+             {ADMIN}@{address} true"
+        );
+        node.ok(&local)?;
+    }
+    node.ok("rm /run/admin-key")?;
+    let root = node.root_key().clone();
+    let other = node.ssh(Side::Management, "root", &root, "true")?;
+    ensure!(other.status == 0, "root does not log in: {}", other.stderr);
+    node.ok(&format!(
+        "line=$(journalctl --no-pager --output=cat _COMM=sshd-session | grep 'Accepted publickey for {ADMIN}' | tail -n 1 \
+         | sed 's/from [^ ]*/from 10.0.20.5/'); test -n \"$line\" && logger -t sshd-session -p auth.info \"$line\""
+    ))?;
+    std::thread::sleep(Duration::from_secs(15));
+    expect_waiting(node)
+}
+
+fn expect_waiting(node: &mut Node) -> Result<()> {
+    let status = hook::expect_outcome(node, "waiting")?;
+    let left = status["confirmation"]["seconds_left"].as_i64().unwrap_or_default();
+    ensure!(left > 0 && left <= 360, "{left} seconds are left: {status}");
+    Ok(())
+}
+
+/// Waits for the end, which must be this one, with the timer off.
+fn expect_put_back(node: &mut Node, outcome: &str) -> Result<()> {
+    node.run_within(&format!("{INSTALLED_PATH} status --wait=1500"), RUN)?;
+    let status = hook::expect_outcome(node, outcome)?;
+    ensure!(status["exit_code"].as_i64() == Some(1), "the status keeps another exit code: {status}");
+    node.wait_for("the timer is off", 30, "! systemctl -q is-active firstlight-deadline.timer")
+}
+
+/// Waits in the guest for a moment of the run.
+fn at(node: &mut Node, moment: &str) -> Result<()> {
+    let watch = format!("until {moment}; do sleep 0.02; done");
+    let seen = node.run_within(&watch, RUN).with_context(|| format!("waiting for `{moment}`"))?;
+    ensure!(seen.status == 0, "waiting for `{moment}` ended with {}", seen.status);
+    Ok(())
+}
+
+/// Gives the answer in the guest one more key.
+fn with_key(node: &mut Node, line: &str) -> Result<()> {
+    node.ok(&format!("sed -i 's/^schema = 1.*/&\\n{line}/' {ANSWER_PATH} && grep -q '^{line}' {ANSWER_PATH}"))
+        .map(drop)
+}
+
+fn boot_id(node: &mut Node) -> Result<String> {
+    node.ok("cat /proc/sys/kernel/random/boot_id")
+}

@@ -1,0 +1,162 @@
+//! Faults in the middle of a first boot: signals, killed tools, full and failing disks, damaged state.
+
+use anyhow::Result;
+
+use crate::bench::Bench;
+use crate::power::fault::{self, End, Fault, PLAIN};
+
+/// dpkg has unpacked fail2ban and has more to do.
+const UNPACKED: &str = "test -e /var/lib/dpkg/info/fail2ban.list";
+/// dpkg configures.
+const CONFIGURING: &str = "grep -qs ' status half-configured [^l]' /var/log/dpkg.log";
+/// The intent for the sshd drop-in is on disk.
+const IN_FILES: &str =
+    "grep -aqs entry=/etc/ssh/sshd_config.d/00-firstlight.conf /var/lib/firstlight/tx/*/journal";
+/// The last step of the way but one fails, so that the packages are purged.
+const REFUSE: &str = ": > /run/refuse-unattended-upgrades.service";
+/// dpkg is removing.
+const PURGING: &str = "grep -qs ' remove fail2ban' /var/log/dpkg.log";
+
+/// Signals, killed tools, a second instance.
+pub fn processes(bench: &mut Bench) -> Result<()> {
+    fault::all(
+        bench,
+        "fault-processes",
+        &[
+            Fault {
+                name: "SIGTERM to the hook among its files",
+                moment: IN_FILES,
+                act: "kill $hook",
+                ..PLAIN
+            },
+            Fault {
+                name: "SIGTERM to the hook among its packages",
+                moment: UNPACKED,
+                act: "kill $hook",
+                ..PLAIN
+            },
+            Fault {
+                name: "SIGKILL to the hook among its files, then a boot",
+                moment: IN_FILES,
+                act: "kill -9 $hook",
+                codes: &[137],
+                ..PLAIN
+            },
+            Fault {
+                name: "SIGKILL to the hook while dpkg goes on, and recovery at once",
+                moment: UNPACKED,
+                act: "kill -9 $hook; /usr/local/sbin/firstlight recover; echo \"recovered=$?\"",
+                codes: &[137],
+                ..PLAIN
+            },
+            Fault {
+                name: "dpkg killed with half of a package written",
+                moment: "ls /usr/lib/python3/dist-packages/fail2ban/server/*.dpkg-new > /dev/null 2>&1",
+                act: "kill_dpkg",
+                ..PLAIN
+            },
+            Fault { name: "dpkg killed while it unpacks", moment: UNPACKED, act: "kill_dpkg", ..PLAIN },
+            Fault { name: "dpkg killed while it configures", moment: CONFIGURING, act: "kill_dpkg", ..PLAIN },
+            Fault {
+                name: "dpkg killed while it purges",
+                before: REFUSE,
+                moment: PURGING,
+                act: "kill_dpkg",
+                codes: &[5],
+                ..PLAIN
+            },
+            Fault {
+                name: "a second instance",
+                moment: UNPACKED,
+                act: SECOND,
+                codes: &[0],
+                end: End::New,
+                ..PLAIN
+            },
+        ],
+    )
+}
+
+/// What changes something refuses while another one does, and says so; what only looks does not mind.
+const SECOND: &str = "for words in 'apply /root/ufw.toml' recover rollback; do \
+    said=$(/usr/local/sbin/firstlight $words 2>&1); \
+    [ $? = 2 ] && echo \"$said\" | grep -q 'is at work' || { echo \"$words: $said\"; kill -9 $hook; }; done; \
+    /usr/local/sbin/firstlight status > /dev/null || [ $? -lt 5 ] || kill -9 $hook";
+
+/// A disk that is full, fails, or turns read-only.
+pub fn disk(bench: &mut Bench) -> Result<()> {
+    fault::all(
+        bench,
+        "fault-disk",
+        &[
+            full("a disk without any room", "fill 0", "true"),
+            full("a disk with 64 KiB left", "fill 64", "true"),
+            full("a disk with 1 MiB left", "fill 1024", "true"),
+            full("a disk with 8 MiB left", "fill 8192", "true"),
+            full("a disk that is full once dpkg unpacks", "true", UNPACKED),
+            full("a disk that is full among the files", "true", IN_FILES),
+            Fault {
+                name: "the disk turns read-only among the packages",
+                moment: UNPACKED,
+                act: "mount -o remount,abort /",
+                codes: &[1, 5],
+                ..PLAIN
+            },
+            Fault {
+                name: "the disk turns read-only among the files",
+                moment: IN_FILES,
+                act: "mount -o remount,abort /",
+                codes: &[1, 5],
+                ..PLAIN
+            },
+        ],
+    )
+}
+
+/// A full disk, at the start or at a moment; the remedy is room.
+const fn full(name: &'static str, before: &'static str, moment: &'static str) -> Fault {
+    let act = if let b"true" = before.as_bytes() { "fill 0" } else { "true" };
+    Fault {
+        name,
+        before,
+        moment,
+        act,
+        codes: &[0, 1, 2, 5],
+        boot: "rm -f /var/tmp/filler",
+        end: End::Either,
+        ..PLAIN
+    }
+}
+
+/// The state directory at boot after a crash.
+pub fn state(bench: &mut Bench) -> Result<()> {
+    const CRASH: Fault = Fault { moment: IN_FILES, act: "kill -9 $hook", ends_there: true, ..PLAIN };
+    fault::all(
+        bench,
+        "fault-state",
+        &[
+            Fault { name: "a crash, and the state as it was", ..CRASH },
+            Fault { name: "the last record is torn", boot: "truncate -s -9 $journal", ..CRASH },
+            Fault { name: "the snapshot is gone", boot: "rm /var/lib/firstlight/tx/0001/snapshot", ..CRASH },
+            Fault { name: "all state is gone", boot: "rm -r /var/lib/firstlight", end: End::Again, ..CRASH },
+            Fault {
+                name: "a record in the middle is damaged",
+                boot: "printf x | dd of=$journal bs=1 seek=900 conv=notrunc status=none",
+                end: End::Refused,
+                ..CRASH
+            },
+            Fault {
+                name: "a newer version wrote the journal",
+                boot: "first_record s/format=1/format=2/",
+                end: End::Refused,
+                ..CRASH
+            },
+            Fault {
+                name: "the contents are gone",
+                boot: "rm -r /var/lib/firstlight/objects",
+                end: End::Refused,
+                ..CRASH
+            },
+        ],
+    )
+}
