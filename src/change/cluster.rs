@@ -131,7 +131,12 @@ mod tests {
     fn e1_a_failure_under_the_lock_lets_go_of_it() {
         let node = node();
         let failing = &mut || Err(Error::new("working", "no"));
-        assert!(locked(&node, Path::new(FILE), PATIENCE_SECONDS, failing).unwrap_err().to_string().contains("working: no"));
+        assert!(
+            locked(&node, Path::new(FILE), PATIENCE_SECONDS, failing)
+                .unwrap_err()
+                .to_string()
+                .contains("working: no")
+        );
         assert!(!node.files.has(LOCK));
     }
 }

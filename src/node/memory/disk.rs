@@ -48,6 +48,21 @@ pub enum Event {
     Promise,
 }
 
+impl Event {
+    /// Whether both are the same step of the same run; texts that are written may differ.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Change(one), Self::Change(other)) => one.text == other.text && one.keys == other.keys,
+            (Self::Sync(one, text), Self::Sync(other, words)) => one == other && text == words,
+            (Self::SyncAll(text), Self::SyncAll(words)) | (Self::Call(text), Self::Call(words)) => {
+                text == words
+            }
+            (Self::Promise, Self::Promise) => true,
+            _ => false,
+        }
+    }
+}
+
 /// Files, clock and record.
 pub struct Disk {
     pub tree: Tree,
@@ -55,6 +70,8 @@ pub struct Disk {
     pub recording: bool,
     /// Milliseconds since 1970.
     pub clock: u64,
+    /// Milliseconds since the boot: no jump of the clock changes them.
+    pub up: u64,
     /// Bytes that are left, where that is limited.
     pub free: Option<usize>,
     /// Nothing on the disk can be changed any more.
@@ -66,7 +83,7 @@ pub struct Disk {
 }
 
 /// 2026-01-01 00:00:00 UTC, in milliseconds.
-pub const START: u64 = 1_767_225_600_000;
+const START: u64 = 1_767_225_600_000;
 
 impl Disk {
     pub fn new(tree: Tree) -> Self {
@@ -75,6 +92,7 @@ impl Disk {
             log: Vec::new(),
             recording: false,
             clock: START,
+            up: 60_000,
             free: None,
             read_only: false,
             locks: BTreeMap::new(),
@@ -84,8 +102,14 @@ impl Disk {
 
     /// Now, as files know it; every change has a time of its own.
     pub fn time(&mut self) -> (i64, u32) {
-        self.clock += 1;
+        self.pass(1);
         ((self.clock / 1000) as i64, (self.clock % 1000) as u32 * 1_000_000)
+    }
+
+    /// Time goes by.
+    pub fn pass(&mut self, milliseconds: u64) {
+        self.clock += milliseconds;
+        self.up += milliseconds;
     }
 
     pub fn note(&mut self, event: Event) {

@@ -121,9 +121,9 @@ impl Memory {
     fn expire(&self, path: &Path, ino: Ino) -> Result<()> {
         let (directory, name) = self.place("setting the time of", path)?;
         let mut disk = self.disk.borrow_mut();
-        let clock = disk.clock;
-        let since = *disk.locks.entry(ino).or_insert(clock);
-        if clock - since >= LOCK_MILLISECONDS {
+        let up = disk.up;
+        let since = *disk.locks.entry(ino).or_insert(up);
+        if up - since >= LOCK_MILLISECONDS {
             disk.put_name(directory, name, None, line("expire", path));
         }
         Ok(())
@@ -382,7 +382,7 @@ impl Node for Memory {
             if matches!(fault, Fault::Killed(..)) {
                 return Ok(Output { status: 137, stdout: String::new(), stderr: String::new() });
             }
-            disk.clock += u64::try_from(invocation.limit.as_millis()).unwrap();
+            disk.pass(u64::try_from(invocation.limit.as_millis()).unwrap());
             let because = format!("not done after {} ms, stopped", invocation.limit.as_millis());
             return Err(Error::new(what, because));
         }
@@ -394,7 +394,7 @@ impl Node for Memory {
     }
 
     fn boottime(&self) -> u64 {
-        self.now() - super::disk::START
+        self.disk.borrow().up
     }
 
     fn stop_process(&self, _: u32, _: bool) -> Result<()> {
@@ -402,7 +402,7 @@ impl Node for Memory {
     }
 
     fn sleep(&self, duration: Duration) {
-        self.disk.borrow_mut().clock += u64::try_from(duration.as_millis()).unwrap();
+        self.disk.borrow_mut().pass(u64::try_from(duration.as_millis()).unwrap());
     }
 
     fn lock(&self, _: &Path) -> Result<Option<Box<dyn Lock>>> {

@@ -241,8 +241,31 @@ pub fn explore(run: &Run, without: Option<usize>, depth: Depth, known: &HashSet<
 
 /// Nothing may be wrong, and no less may have been looked at than this.
 pub fn explore_all(name: &str, run: &Run, depth: Depth, crash_points: usize, disk_states: usize) {
+    explore_rest(name, run, depth, &HashSet::new(), crash_points, disk_states);
+}
+
+/// Every state that this recording can leave.
+pub fn states(run: &Run, depth: Depth) -> HashSet<u64> {
+    let mut known = HashSet::new();
+    let mut wants = |key| {
+        known.insert(key);
+        false
+    };
+    moments(&run.base, &run.events, None, depth, &mut wants, &mut |_| {});
+    known
+}
+
+/// The same, without what is known already.
+pub fn explore_rest(
+    name: &str,
+    run: &Run,
+    depth: Depth,
+    known: &HashSet<u64>,
+    crash_points: usize,
+    disk_states: usize,
+) {
     let started = std::time::Instant::now();
-    let found = explore(run, None, depth, &HashSet::new(), false);
+    let found = explore(run, None, depth, known, false);
     println!(
         "{name}: {} crash points, {} disk states after a power cut, {} violations, {:.1} s",
         found.crash_points,

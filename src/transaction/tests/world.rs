@@ -70,6 +70,10 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
 
 fn kernel(shell: &mut Shell<'_>, words: &[&str]) -> Output {
     let (name, value) = words.last().unwrap().split_once('=').unwrap();
+    if name.contains("firstlight0") {
+        // Comes and goes with the device.
+        return ok("");
+    }
     shell.show(&format!("/proc/sys/{}", name.replace('.', "/")), &format!("{value}\n"));
     ok("")
 }

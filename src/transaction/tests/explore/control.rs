@@ -3,8 +3,8 @@
 
 use super::super::world;
 use super::runs::{apply, back, failing, forward};
-use super::{BOUNDED, End, Reference, Run, explore};
-use crate::node::memory::{Event, moments};
+use super::{BOUNDED, End, Reference, Run, explore, states};
+use crate::node::memory::Event;
 use crate::transaction::Outcome;
 use std::collections::HashSet;
 
@@ -64,12 +64,7 @@ fn j3_without_the_intent_records_the_exploration_goes_red() {
 
 /// Takes out every sync of our own, one at a time; names those that nobody misses.
 fn missed_by_nobody(name: &str, run: &Run) -> Vec<String> {
-    let mut known = HashSet::new();
-    let mut wants = |key| {
-        known.insert(key);
-        false
-    };
-    moments(&run.base, &run.events, None, BOUNDED, &mut wants, &mut |_| {});
+    let mut known = states(run, BOUNDED);
     let syncs = syncs(run);
     let mut superfluous = Vec::new();
     for (number, call) in &syncs {

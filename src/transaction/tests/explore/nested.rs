@@ -58,5 +58,5 @@ fn j3_a_crash_of_recovery_and_of_its_recovery_ends_old() {
         }
     }
     println!("nested: {second} crashes of a recovery, {third} of the recovery of one");
-    assert!(second > 20 && third > 10, "{second} and {third}");
+    assert!(second > 100 && third > 300, "{second} and {third}");
 }

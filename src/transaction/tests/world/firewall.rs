@@ -67,7 +67,7 @@ fn load(shell: &mut Shell<'_>) {
             text.push_str(&shell.text(path));
         }
     }
-    shell.put(LOADED, &text);
+    shell.show(LOADED, &text);
 }
 
 pub fn unload(shell: &mut Shell<'_>) {

@@ -66,5 +66,5 @@ pub fn sshd(shell: &mut Shell<'_>, words: &[&str]) -> Output {
 /// The server reads its configuration.
 pub fn load(shell: &mut Shell<'_>) {
     let text = effective(shell, CONFIG);
-    shell.put("/run/loaded-ssh", &text);
+    shell.show("/run/loaded-ssh", &text);
 }

@@ -70,7 +70,7 @@ pub fn start(shell: &mut Shell<'_>, unit: &str) {
         // What it reads when it starts.
         let name = unit.trim_end_matches(".service");
         let configuration = shell.text(&format!("/etc/{name}/jail.d/defaults.conf"));
-        shell.put(&format!("/run/active/{unit}"), &configuration);
+        shell.show(&format!("/run/active/{unit}"), &configuration);
     }
 }
 

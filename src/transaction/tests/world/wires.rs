@@ -15,8 +15,11 @@ const KEY: &str = "/run/firstlight/reach/key";
 
 /// What the kernel has after a boot, and what iproute2 leaves behind.
 pub fn boot(shell: &mut Shell<'_>) {
-    shell.put(DEVICES, NO_WIRES);
-    shell.put("/proc/net/tcp", "h\n0: 00000000:0016 00000000:0000 0A 0:0\n1: 00000000:1F46 00000000:0000 0A 0:0\n");
+    shell.show(DEVICES, NO_WIRES);
+    shell.put(
+        "/proc/net/tcp",
+        "h\n0: 00000000:0016 00000000:0000 0A 0:0\n1: 00000000:1F46 00000000:0000 0A 0:0\n",
+    );
     shell.directory("/run/netns");
 }
 
@@ -38,17 +41,17 @@ pub fn ip(shell: &mut Shell<'_>, words: &[&str]) -> Output {
         ["netns", "exec", _, "/usr/bin/ssh", ..] => return login(shell),
         ["netns", "exec", _, "/usr/bin/timeout", ..] => return ports(shell),
         ["netns", "add", _] if shell.has(NAMESPACE) => return refused(1, "File exists"),
-        ["netns", "add", _] => shell.put(NAMESPACE, ""),
+        ["netns", "add", _] => shell.show(NAMESPACE, ""),
         ["netns", "delete", _] if !shell.has(NAMESPACE) => return refused(1, "No such file or directory"),
         ["netns", "delete", _] => {
             shell.remove(NAMESPACE);
             gone(shell, SOURCE);
         }
-        ["-batch", "-"] => shell.put(DEVICES, &format!("{NO_WIRES}firstlight0: 0\n")),
-        ["link", "delete", "dev", _] => shell.put(DEVICES, NO_WIRES),
-        ["-4", "-batch", "-"] => shell.put(RULES, ""),
+        ["-batch", "-"] => shell.show(DEVICES, &format!("{NO_WIRES}firstlight0: 0\n")),
+        ["link", "delete", "dev", _] => shell.show(DEVICES, NO_WIRES),
+        ["-4", "-batch", "-"] => shell.show(RULES, ""),
         ["-4", "rule", "flush", ..] => gone(shell, RULES),
-        ["-n", _, "route", "replace", .., source] => shell.put(SOURCE, source),
+        ["-n", _, "route", "replace", .., source] => shell.show(SOURCE, source),
         ["-4", "-n", ..] | ["-n", ..] => {}
         _ => return refused(255, format!("not simulated: ip {}", words.join(" "))),
     }
