@@ -4,6 +4,7 @@ use super::super::{Limits, Outcome, Stage, recover, rollback, state};
 use super::explore::runs::{apply, back, committed, never_holds};
 use super::explore::{BOUNDED, Look, boot};
 use super::world;
+use crate::install;
 use crate::node::Node;
 use crate::node::memory::{Class, Fault, moments};
 use crate::progress::Silent;
@@ -49,8 +50,9 @@ fn deploy_rs_214_a_way_back_that_failed_is_called_stuck_until_it_has_succeeded()
 #[test]
 fn rpm_ostree_3823_a_transaction_that_was_begun_is_never_forgotten() {
     let node = world::node(&world::fresh());
-    node.break_with(Fault::Since(Class::Write, 200, "Input/output error (os error 5)"));
     let plan = world::planned(&node, &world::answer());
+    install::install(&node, Path::new(world::EXECUTABLE)).unwrap();
+    node.break_with(Fault::Since(Class::Write, 200, "Input/output error (os error 5)"));
     let _ = crate::provision::apply(&node, &plan, &world::answer(), "command", &Limits::DEFAULT, &mut Silent);
     let node = world::node(&node.tree());
     boot(&node).unwrap();
@@ -98,6 +100,7 @@ fn netplan_try_a_power_cut_before_the_commit_never_keeps_the_new_node() {
     let run = |fault| {
         let node = world::node(&world::fresh());
         let plan = world::planned(&node, &world::answer());
+        install::install(&node, Path::new(world::EXECUTABLE)).unwrap();
         node.break_with(fault);
         let limits = &Limits::DEFAULT;
         let _ = crate::provision::apply(&node, &plan, &world::answer(), "command", limits, &mut Silent);
