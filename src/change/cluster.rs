@@ -77,6 +77,8 @@ pub fn locked(
 mod tests {
     use super::*;
     use crate::change::Change;
+    use crate::node::Output;
+    use crate::node::memory::{CLUSTER_DEVICE, DISK_DEVICE, Memory, Tree};
     use crate::node::scripted::Scripted;
 
     const FILE: &str = "/etc/pve/firewall/cluster.fw";
@@ -125,6 +127,27 @@ mod tests {
         assert_eq!(node.now() - before, 10_000);
         assert_eq!(node.files.text(FILE), ON);
         assert!(node.files.has(LOCK), "not ours to take away");
+    }
+
+    #[test]
+    fn e1_the_way_back_outlives_the_lock_of_a_run_that_died() {
+        let tree = Tree::new(DISK_DEVICE);
+        let node =
+            Memory::new(tree, |_, _| Output { status: 127, stdout: String::new(), stderr: String::new() });
+        node.shell(|shell| {
+            shell.put("/proc/self/mounts", "/dev/fuse /etc/pve fuse rw 0 0\n");
+            shell.mount("/etc/pve", CLUSTER_DEVICE);
+            shell.directory(LOCK);
+        });
+        let mut worked = 0;
+        let mut work = || {
+            worked += 1;
+            Ok(())
+        };
+        assert!(locked(&node, Path::new(FILE), PATIENCE_SECONDS, &mut work).is_err());
+        locked(&node, Path::new(FILE), PATIENCE_BACK_SECONDS, &mut work).unwrap();
+        assert_eq!(worked, 1);
+        assert!(!exists(&node, Path::new(LOCK)).unwrap());
     }
 
     #[test]

@@ -82,6 +82,7 @@ pub struct Disk {
     pub tool_limit: Option<usize>,
 }
 
+const LOCK_MILLISECONDS: u64 = 120_000;
 /// 2026-01-01 00:00:00 UTC, in milliseconds.
 const START: u64 = 1_767_225_600_000;
 
@@ -210,6 +211,14 @@ impl Disk {
         change(&mut label);
         let on = if self.tree.inode(ino).kind == Kind::Link { parent } else { ino };
         self.perform(Op::Label { ino, label: Box::new(label) }, None, on, text);
+    }
+
+    /// pmxcfs lets go of a lock that somebody asks for two minutes after it was asked for first.
+    pub fn ask_for_lock(&mut self, directory: Ino, name: &OsStr, ino: Ino) {
+        let since = *self.locks.entry(ino).or_insert(self.up);
+        if self.up - since >= LOCK_MILLISECONDS {
+            self.put_name(directory, name, None, format!("expire {}", name.display()));
+        }
     }
 
     fn freed(&mut self, ino: Option<Ino>) {

@@ -33,7 +33,6 @@ const READ_ONLY: &str = "Read-only file system (os error 30)";
 
 /// Directories here are locks of the whole cluster.
 const LOCKS: &str = "/etc/pve/priv/lock";
-const LOCK_MILLISECONDS: u64 = 120_000;
 
 impl Memory {
     fn reading(&self, verb: &str, path: &Path, opens: bool) -> Result<()> {
@@ -117,23 +116,13 @@ impl Memory {
         self.disk.borrow().tree.inode(ino).device
     }
 
-    /// pmxcfs lets go of a lock when somebody sets its time, two minutes after it saw it first.
-    fn expire(&self, path: &Path, ino: Ino) -> Result<()> {
-        let (directory, name) = self.place("setting the time of", path)?;
-        let mut disk = self.disk.borrow_mut();
-        let up = disk.up;
-        let since = *disk.locks.entry(ino).or_insert(up);
-        if up - since >= LOCK_MILLISECONDS {
-            disk.put_name(directory, name, None, line("expire", path));
-        }
-        Ok(())
-    }
-
     fn label(&self, verb: &str, path: &Path, change: impl FnOnce(&mut super::Label)) -> Result<()> {
         self.writing(verb, path, false)?;
         let ino = self.inode(verb, path, false)?;
         if self.device(ino) == CLUSTER_DEVICE && path.starts_with(LOCKS) {
-            return self.expire(path, ino);
+            let (directory, name) = self.place(verb, path)?;
+            self.disk.borrow_mut().ask_for_lock(directory, name, ino);
+            return Ok(());
         }
         if self.device(ino) == CLUSTER_DEVICE {
             return Err(refused(verb, path, "Operation not permitted (os error 1)"));

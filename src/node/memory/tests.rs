@@ -74,3 +74,23 @@ fn a_hole_in_a_file_is_zeros() {
     let found: Vec<String> = contents(&node, &base).into_iter().collect();
     assert_eq!(found, ["old", "old\x00", "old\x002", "old1", "old1\x00", "old12"]);
 }
+
+#[test]
+fn pmxcfs_lets_go_of_a_lock_two_minutes_after_it_was_asked_for() {
+    let node = Memory::new(Tree::new(DISK_DEVICE), no_tools);
+    let lock = Path::new("/etc/pve/priv/lock/firewall-cluster");
+    node.shell(|shell| {
+        shell.mount("/etc/pve", CLUSTER_DEVICE);
+        shell.directory("/etc/pve/priv/lock");
+    });
+    node.make_directory(lock, 0o700).unwrap();
+    node.sleep(std::time::Duration::from_secs(3600));
+    for second in 0..119 {
+        node.set_modified(lock, (0, 0)).unwrap();
+        assert!(node.lookup(lock).unwrap().is_some(), "{second}");
+        node.sleep(std::time::Duration::from_secs(1));
+    }
+    node.sleep(std::time::Duration::from_secs(2));
+    node.set_modified(lock, (0, 0)).unwrap();
+    assert!(node.lookup(lock).unwrap().is_none());
+}
