@@ -28,11 +28,13 @@ const LOCK_OPTION: &str = "DPkg::Lock::Timeout=600";
 const SIMULATE_SECONDS: u64 = 300;
 const INSTALL_SECONDS: u64 = 3600;
 
-/// `/etc` as a whole, since maintainer scripts write where they like, and the policy file.
+/// `/etc` as a whole, since maintainer scripts write where they like, what ucf remembers, and the policy file.
 pub fn scopes() -> Vec<Scope> {
     let entries =
         ["/usr/sbin".into(), POLICY_PATH.into(), aside_path(), waiting_path(Path::new(POLICY_PATH))];
-    std::iter::once(Scope::Tree("/etc".into())).chain(entries.map(Scope::Entry)).collect()
+    // ucf writes what it knows of configuration files without fsync: a power cut can leave it empty.
+    let trees = ["/etc".into(), "/var/lib/ucf".into()];
+    trees.map(Scope::Tree).into_iter().chain(entries.map(Scope::Entry)).collect()
 }
 
 /// Names and states: `install ok installed`. Asked of dpkg, which knows what a power cut left in its `updates/`.

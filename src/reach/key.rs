@@ -131,8 +131,12 @@ pub(super) fn make(node: &dyn Node, keys: &Keys) -> Result<()> {
     change::replace(node, &keys.path, &content, keys.mode, keys.owner)
 }
 
+/// The very file that stands there: its owner could put a link to somebody else's in its place.
 fn content(node: &dyn Node, path: &Path) -> Result<Vec<u8>> {
-    if exists(node, path)? { node.read(path) } else { Ok(Vec::new()) }
+    match node.lookup(path)? {
+        Some(seen) => node.read_seen(path, &seen),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The content without any line of ours.
