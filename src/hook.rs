@@ -62,8 +62,10 @@ pub fn run(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Result<
         // PVE's unit removes its flag itself after success, and fails when it is gone by then.
         scrub(node, executable)?;
         clear_notes(node)?;
-        recover(node, Stage::Late, watch)?;
-        return Ok(End::AlreadyCommitted);
+        return Ok(match recover(node, Stage::Late, watch)? {
+            Some(outcome @ Outcome::Stuck(..)) => End::Ran(outcome, None),
+            _ => End::AlreadyCommitted,
+        });
     }
     if left_to_confirm(&story) {
         return unconfirmed(node, executable, watch);

@@ -7,6 +7,8 @@
 
 mod machine;
 #[cfg(test)]
+pub(crate) mod memory;
+#[cfg(test)]
 pub mod scripted;
 
 use crate::error::Result;

@@ -10,7 +10,9 @@ const CLUSTER_DIR: &str = "/etc/pve";
 /// pmxcfs keeps `/etc/pve` here; the write-ahead log first.
 const DATABASE: [&str; 2] = ["/var/lib/pve-cluster/config.db-wal", "/var/lib/pve-cluster/config.db"];
 /// PVE itself waits so long for a lock.
-const WAIT_SECONDS: u32 = 10;
+pub const PATIENCE_SECONDS: u32 = 10;
+/// Longer than the two minutes that pmxcfs keeps the lock of somebody who died: ourselves, it may be.
+pub const PATIENCE_BACK_SECONDS: u32 = 150;
 
 /// Whether modes and owners are pmxcfs's own (pve-observed 3.8).
 pub fn fixed_by_place(path: &Path) -> bool {
@@ -40,8 +42,13 @@ fn lock_path(path: &Path) -> PathBuf {
 }
 
 /// Does the work while nobody else on the cluster changes `path`. One that dies meanwhile leaves a lock that pmxcfs
-/// lets go after two minutes.
-pub fn locked(node: &dyn Node, path: &Path, work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+/// lets go after two minutes; a lock is waited for as long as `patience` says, in seconds.
+pub fn locked(
+    node: &dyn Node,
+    path: &Path,
+    patience: u32,
+    work: &mut dyn FnMut() -> Result<()>,
+) -> Result<()> {
     if !manifest::cluster_mounted(node)? {
         return work();
     }
@@ -51,7 +58,7 @@ pub fn locked(node: &dyn Node, path: &Path, work: &mut dyn FnMut() -> Result<()>
         if !exists(node, &lock)? {
             return Err(error.hint("pvecm status; without quorum /etc/pve can only be read"));
         }
-        if waited >= WAIT_SECONDS {
+        if waited >= patience {
             let because = format!("{} is held by another node or a PVE service", lock.display());
             return Err(Error::new(format!("changing {}", path.display()), because)
                 .hint("try again; PVE lets a lock that was left behind go after two minutes"));
@@ -70,6 +77,8 @@ pub fn locked(node: &dyn Node, path: &Path, work: &mut dyn FnMut() -> Result<()>
 mod tests {
     use super::*;
     use crate::change::Change;
+    use crate::node::Output;
+    use crate::node::memory::{CLUSTER_DEVICE, DISK_DEVICE, Memory, Tree};
     use crate::node::scripted::Scripted;
 
     const FILE: &str = "/etc/pve/firewall/cluster.fw";
@@ -121,10 +130,36 @@ mod tests {
     }
 
     #[test]
+    fn e1_the_way_back_outlives_the_lock_of_a_run_that_died() {
+        let tree = Tree::new(DISK_DEVICE);
+        let node =
+            Memory::new(tree, |_, _| Output { status: 127, stdout: String::new(), stderr: String::new() });
+        node.shell(|shell| {
+            shell.put("/proc/self/mounts", "/dev/fuse /etc/pve fuse rw 0 0\n");
+            shell.mount("/etc/pve", CLUSTER_DEVICE);
+            shell.directory(LOCK);
+        });
+        let mut worked = 0;
+        let mut work = || {
+            worked += 1;
+            Ok(())
+        };
+        assert!(locked(&node, Path::new(FILE), PATIENCE_SECONDS, &mut work).is_err());
+        locked(&node, Path::new(FILE), PATIENCE_BACK_SECONDS, &mut work).unwrap();
+        assert_eq!(worked, 1);
+        assert!(!exists(&node, Path::new(LOCK)).unwrap());
+    }
+
+    #[test]
     fn e1_a_failure_under_the_lock_lets_go_of_it() {
         let node = node();
         let failing = &mut || Err(Error::new("working", "no"));
-        assert!(locked(&node, Path::new(FILE), failing).unwrap_err().to_string().contains("working: no"));
+        assert!(
+            locked(&node, Path::new(FILE), PATIENCE_SECONDS, failing)
+                .unwrap_err()
+                .to_string()
+                .contains("working: no")
+        );
         assert!(!node.files.has(LOCK));
     }
 }

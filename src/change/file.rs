@@ -125,7 +125,7 @@ pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
 /// the plan was made stays.
 pub fn switch_pve_firewall_off(node: &dyn Node) -> Result<()> {
     let path = Path::new(cluster_firewall::PATH);
-    cluster::locked(node, path, &mut || {
+    cluster::locked(node, path, cluster::PATIENCE_SECONDS, &mut || {
         let Some(text) = read_text(node, path)?.filter(|text| cluster_firewall::is_enabled(text)) else {
             return Ok(());
         };

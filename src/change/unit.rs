@@ -24,7 +24,13 @@ pub fn scopes() -> Vec<Scope> {
 }
 
 fn says(node: &dyn Node, verb: &str, name: &str) -> Result<String> {
-    Ok(node.run(&Invocation::new(SYSTEMCTL, &[verb, "--", name]))?.stdout.trim().to_owned())
+    let invocation = Invocation::new(SYSTEMCTL, &[verb, "--", name]);
+    let output = node.run(&invocation)?;
+    // The status says what the word says; but one that was killed has said nothing, and nothing is no "inactive".
+    if output.status > 128 {
+        return Err(Error::new(format!("running {}", invocation.line()), output.complaint()));
+    }
+    Ok(output.stdout.trim().to_owned())
 }
 
 /// Whether the unit runs.

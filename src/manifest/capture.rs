@@ -28,6 +28,19 @@ impl Scope {
             Self::Entry(path) | Self::Children(path) | Self::Tree(path) => path,
         }
     }
+
+    /// Whether there is a path that both look at.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.holds(other.path()) || other.holds(self.path())
+    }
+
+    fn holds(&self, path: &Path) -> bool {
+        match self {
+            Self::Entry(own) => path == own,
+            Self::Children(own) => path == own || path.parent() == Some(own),
+            Self::Tree(own) => path.starts_with(own),
+        }
+    }
 }
 
 /// The state of everything in `scopes`, without the subtrees in `skip`. Contents go into `store` if there is one.

@@ -13,59 +13,86 @@ use crate::progress::{Importance, Watch};
 use std::path::Path;
 
 /// Deals with an unfinished transaction: `None` when there is none. One that waits for confirmation is left alone
-/// until its time is up. The caller holds the lock.
+/// until its time is up. The caller holds the lock. One that cannot be dealt with, or whose journal cannot be
+/// believed, is stuck: the others are put back nevertheless.
 pub fn recover(node: &dyn Node, stage: Stage, watch: &mut dyn Watch) -> Result<Option<Outcome>> {
-    put_back(node, stage, watch, None)
+    put_all_back(node, stage, watch, None)
 }
 
 /// Like [`recover`], and a transaction that waits for confirmation is put back now: the operator wants that.
 pub fn withdraw(node: &dyn Node, force: bool, watch: &mut dyn Watch) -> Result<Option<Outcome>> {
-    put_back(node, Stage::Late, watch, Some(force))
+    put_all_back(node, Stage::Late, watch, Some(force))
 }
 
-fn put_back(
+fn put_all_back(
     node: &dyn Node,
     stage: Stage,
     watch: &mut dyn Watch,
     withdrawn: Option<bool>,
 ) -> Result<Option<Outcome>> {
     let mut outcome = None;
+    let mut stuck = None;
     for id in state::transactions(node)?.into_iter().rev() {
-        let (journal, records) = Journal::open(node, id.journal())?;
-        let story = Story::of(&records);
-        if story.phase() != Phase::Unfinished {
-            continue;
-        }
-        if withdrawn.is_none()
-            && let Some(minutes) = confirm::minutes_left(node, &story)
-        {
-            outcome = Some(Outcome::Waiting(id, minutes));
-            continue;
-        }
-        let failure = failure_of(node, &story);
-        if story.made.is_empty() {
-            if stage == Stage::Late {
-                journal.write(Event::Closed { outcome: Closing::Untouched, message: String::new() })?;
-                outcome = Some(Outcome::Untouched(id, failure));
+        match put_back(node, id, stage, watch, withdrawn) {
+            Ok(None) => {}
+            Ok(Some(ended @ Outcome::Stuck(..))) => {
+                stuck.get_or_insert(ended);
             }
-            continue;
+            Ok(ended) => outcome = ended,
+            Err(error) => {
+                let message = error.to_string();
+                watch.say(Importance::Error, &message);
+                let failure = Failure { what: "recovery".to_owned(), message: message.clone() };
+                stuck.get_or_insert(Outcome::Stuck(id, failure, message));
+            }
         }
-        watch.say(Importance::Warning, &format!("transaction {id} was not finished: putting it back"));
-        let objects = Objects::new(node, Path::new(OBJECTS_DIR));
-        let reason = match (&story.revert, &story.waiting) {
-            (Some(reason), _) => reason.clone(),
-            (None, Some(_)) if withdrawn.is_some() => "taken back before it was confirmed".to_owned(),
-            (None, Some(_)) => failure.message.clone(),
-            (None, None) => failure.what.clone(),
-        };
-        let force = withdrawn.filter(|_| story.waiting.is_some()).unwrap_or(story.force);
-        let way = Way { node, id, journal: &journal, objects: &objects, watch };
-        outcome = Some(way.back(failure, &reason, stage, force)?);
+    }
+    if stuck.is_some() {
+        return Ok(stuck);
     }
     if stage == Stage::Late {
         state::finish_commit(node)?;
     }
     Ok(outcome)
+}
+
+/// Puts one transaction back, if it is not over.
+fn put_back(
+    node: &dyn Node,
+    id: TransactionId,
+    stage: Stage,
+    watch: &mut dyn Watch,
+    withdrawn: Option<bool>,
+) -> Result<Option<Outcome>> {
+    let (journal, records) = Journal::open(node, id.journal())?;
+    let story = Story::of(&records);
+    if story.phase() != Phase::Unfinished {
+        return Ok(None);
+    }
+    if withdrawn.is_none()
+        && let Some(minutes) = confirm::minutes_left(node, &story)
+    {
+        return Ok(Some(Outcome::Waiting(id, minutes)));
+    }
+    let failure = failure_of(node, &story);
+    if story.made.is_empty() {
+        if stage == Stage::Early {
+            return Ok(None);
+        }
+        journal.write(Event::Closed { outcome: Closing::Untouched, message: String::new() })?;
+        return Ok(Some(Outcome::Untouched(id, failure)));
+    }
+    watch.say(Importance::Warning, &format!("transaction {id} was not finished: putting it back"));
+    let objects = Objects::new(node, Path::new(OBJECTS_DIR));
+    let reason = match (&story.revert, &story.waiting) {
+        (Some(reason), _) => reason.clone(),
+        (None, Some(_)) if withdrawn.is_some() => "taken back before it was confirmed".to_owned(),
+        (None, Some(_)) => failure.message.clone(),
+        (None, None) => failure.what.clone(),
+    };
+    let force = withdrawn.filter(|_| story.waiting.is_some()).unwrap_or(story.force);
+    let way = Way { node, id, journal: &journal, objects: &objects, watch };
+    way.back(failure, &reason, stage, force).map(Some)
 }
 
 fn failure_of(node: &dyn Node, story: &Story) -> Failure {

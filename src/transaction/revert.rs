@@ -43,16 +43,26 @@ impl Way<'_> {
         self.journal.write(Event::Revert { reason: reason.to_owned(), force })?;
         let mut left = Vec::new();
         let mut kept = Vec::new();
+        // Paths of steps that a later stage or recovery takes back once more.
+        let mut open: Vec<&Scope> = Vec::new();
         for made in story.made.iter().rev() {
             if stage == Stage::Early && in_cluster(made) {
                 // pmxcfs is not up yet: what would be seen and written there is the root file system.
+                open.extend(&made.scopes);
                 continue;
             }
             if stage == Stage::Early && matches!(made.inverse, Inverse::Packages(_)) {
                 self.observe(made)?;
                 break;
             }
-            match self.step(made, stage, force, &story.cluster) {
+            // What a newer step puts there then is undone here once more: this one is not over before that one is.
+            let covered = open.iter().any(|newer| made.scopes.iter().any(|scope| scope.overlaps(newer)));
+            let last = !covered && (stage == Stage::Late || made.inverse.is_paths_alone());
+            let result = self.step(made, stage, force, &story.cluster, last);
+            if !last || result.is_err() {
+                open.extend(&made.scopes);
+            }
+            match result {
                 Ok(mut paths) => kept.append(&mut paths),
                 // One step that cannot be taken back must not keep the others from it.
                 Err(error) => {
@@ -119,13 +129,14 @@ impl Way<'_> {
         manifest::capture(self.node, &made.scopes, &run::skipped(), None)
     }
 
-    /// Takes one step back; returns the paths of it that belong to somebody else by now.
+    /// Takes one step back, for the `last` time or not; returns the paths of it that belong to somebody else by now.
     pub(super) fn step(
         &mut self,
         made: &Made,
         stage: Stage,
         force: bool,
         cluster: &str,
+        last: bool,
     ) -> Result<Vec<PathBuf>> {
         if let Some(kept) = &made.reverted {
             return Ok(kept.clone());
@@ -137,14 +148,20 @@ impl Way<'_> {
         }
         let joined = in_cluster(made) && facts::cluster_name(self.node).unwrap_or_default() != cluster;
         // Nothing of a cluster that was joined since is changed, so nothing is locked either.
-        let Some(file) = cluster_file(made).filter(|_| !joined) else {
-            return self.take_back(made, stage, force, joined);
+        let kept = match cluster_file(made).filter(|_| !joined) {
+            None => self.take_back(made, stage, force, joined)?,
+            Some(file) => {
+                let (node, mut kept) = (self.node, Vec::new());
+                change::cluster_locked(node, file, change::PATIENCE_BACK_SECONDS, &mut || {
+                    kept = self.take_back(made, stage, force, joined)?;
+                    Ok(())
+                })?;
+                kept
+            }
         };
-        let (node, mut kept) = (self.node, Vec::new());
-        change::cluster_locked(node, file, &mut || {
-            kept = self.take_back(made, stage, force, joined)?;
-            Ok(())
-        })?;
+        if last {
+            self.journal.write(Event::Reverted { step: made.step, kept: kept.clone() })?;
+        }
         Ok(kept)
     }
 
@@ -195,9 +212,6 @@ impl Way<'_> {
             let text = format!("{} is kept: {}", unrestored.path.display(), unrestored.because);
             self.watch.say(Importance::Warning, &text);
             kept.push(unrestored.path);
-        }
-        if stage == Stage::Late || made.inverse.is_paths_alone() {
-            self.journal.write(Event::Reverted { step: made.step, kept: kept.clone() })?;
         }
         Ok(kept)
     }

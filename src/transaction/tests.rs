@@ -1,11 +1,16 @@
 //! The whole transaction on a small Debian: forward, back, and a crash at every call through the seam.
 
 mod crash;
+mod damage;
 mod deadline;
 pub mod debian;
+mod explore;
+mod faults;
+mod peers;
 mod reach;
 mod tool;
 mod undo;
+mod world;
 
 use super::record::Event;
 use super::state::{self, TransactionId};
@@ -263,8 +268,9 @@ fn j3_a_damaged_journal_stops_recovery_instead_of_guessing() {
     let mut journal = node.files.machine.read(&path).unwrap();
     journal[100] ^= 1;
     std::fs::write(node.files.host(path.to_str().unwrap()), journal).unwrap();
-    let error = recover(&node, Stage::Late, &mut Silent).unwrap_err();
-    assert!(error.to_string().contains("is damaged, and not by a power cut"), "{error}");
+    let outcome = recover(&node, Stage::Late, &mut Silent).unwrap();
+    let Some(Outcome::Stuck(TransactionId(1), _, left)) = outcome else { panic!("{outcome:?}") };
+    assert!(left.contains("line 1 is damaged, and not by a power cut"), "{left}");
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub const ALL: &[Check] = &[
         title: "cargo test (unit tests)",
         run: |workspace, _| cargo(workspace, &["test", "--workspace", "--locked"]),
     },
+    Check { name: "crash", title: "every crash and power cut of whole runs", run: crash },
     Check { name: "fuzz", title: "fuzzing of everything that is read", run: fuzz::run },
     Check { name: "size", title: "the size of the release binary", run: |workspace, _| size(workspace) },
 ];
@@ -56,6 +57,13 @@ pub fn run(check: &Check, workspace: &Workspace, full: bool) -> Result<()> {
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     show(workspace.cargo().args(arguments))
+}
+
+/// `cargo test` explores with bounds and is a check of its own; this one shows its figures, or goes deep with `full`.
+fn crash(workspace: &Workspace, full: bool) -> Result<()> {
+    let which: &[&str] = if full { &["deep_", "--", "--ignored"] } else { &["tests::explore::", "--"] };
+    let test = ["test", "--package", "firstlight", "--lib", "--locked"];
+    cargo(workspace, &[&test[..], which, &["--nocapture", "--test-threads", "1"]].concat())
 }
 
 /// Builds the binary as it is shipped, says where it is, and refuses one that is too large.

@@ -2,7 +2,6 @@
 
 use crate::manifest::Scope;
 use crate::objects::ObjectId;
-use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
 /// Keys and values of one line; a key may stand there more than once.
@@ -55,8 +54,9 @@ pub fn flag(value: bool) -> String {
 
 /// The first 16 hexadecimal digits of the SHA-256.
 pub fn checksum(body: &str) -> String {
-    let digest = Sha256::digest(body.as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let mut digits = ObjectId::of(body.as_bytes()).to_string();
+    digits.truncate(16);
+    digits
 }
 
 /// Escapes what would break a line or a field: `%`, tab, newline and other control characters.

@@ -60,7 +60,7 @@ impl Run<'_> {
         let made =
             Made { step, inverse, scopes, before, after: Some(after), reverting: None, reverted: None };
         Way { node: self.node, id, journal: self.journal, objects: self.objects, watch: &mut *self.watch }
-            .step(&made, Stage::Late, false, "")?;
+            .step(&made, Stage::Late, false, "", true)?;
         Ok(findings)
     }
 }

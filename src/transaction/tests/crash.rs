@@ -1,9 +1,12 @@
 //! A crash at every call through the seam, of a run, of its way back, and of recovery itself.
 
 use super::super::{Stage, apply, recover, state};
-use super::{ORDER, assert_same, committed, debian::debian, planned, whole};
+use super::{ORDER, assert_same, committed, debian::debian, file, planned, whole};
+use crate::change::{Change, UnitChange};
+use crate::control::{Phase, Proposal};
 use crate::manifest::Manifest;
 use crate::node::scripted::Scripted;
+use crate::plan;
 use crate::progress::Silent;
 
 /// Recovery as the next boot does it: files before the network, the rest after it.
@@ -139,4 +142,27 @@ fn j3_a_new_process_in_the_same_boot_recovers_without_the_early_stage() {
     recover(&node, Stage::Late, &mut Silent).unwrap();
     assert_same(&before, &whole(&node), "recovered");
     assert!(!node.files.has("/run/ufw"));
+}
+
+#[test]
+fn j3_a_file_below_the_paths_of_a_newer_step_goes_back_over_both_stages() {
+    let path = "/etc/systemd/system/ours.service";
+    let unit = UnitChange { name: "ours.service".into(), enabled: Some(true), active: Some(true) };
+    let changes = vec![
+        (Phase::Accounts, file(path, "[Service]\nExecStart=/bin/new\n", 0o644, "root")),
+        (Phase::Services, Change::Unit(unit)),
+    ];
+    let node = debian();
+    node.files.put(path, "[Service]\nExecStart=/bin/old\n");
+    let before = whole(&node);
+    let plan = plan::make(&node, Proposal { changes, ..Proposal::default() }).unwrap();
+    node.revive();
+    // Both steps are made; the run dies in the second one.
+    node.on("/usr/bin/systemctl start", |_, _| panic!("the run ends here"));
+    let run = std::panic::AssertUnwindSafe(|| apply(&node, &plan, &ORDER, &mut Silent).map(drop));
+    assert!(std::panic::catch_unwind(run).is_err());
+    assert!(node.files.text(path).contains("/bin/new"));
+    node.revive();
+    boot(&node);
+    assert_same(&before, &whole(&node), "after both stages");
 }

@@ -1,0 +1,120 @@
+//! Negative controls: with a sync or a record missing, the exploration must go red. If it does not, either it is
+//! blind or the sync is superfluous; what is superfluous is listed here, with the reason.
+
+use super::super::world;
+use super::runs::{apply, back, failing, forward};
+use super::{BOUNDED, End, Reference, Run, explore, states};
+use crate::node::memory::Event;
+use crate::transaction::Outcome;
+use std::collections::HashSet;
+
+/// Every sync of our own, by its number in the recording.
+fn syncs(run: &Run) -> Vec<(usize, String)> {
+    let own = |(number, event): (usize, &Event)| match event {
+        Event::Sync(_, text) | Event::SyncAll(text) if !text.is_empty() => Some((number, text.clone())),
+        _ => None,
+    };
+    run.events.iter().enumerate().filter_map(own).collect()
+}
+
+/// The run as it would be without every sync that `which` names.
+fn without(mut run: Run, which: impl Fn(&str) -> bool) -> Run {
+    let before = run.events.len();
+    run.events.retain(|event| match event {
+        Event::Sync(_, text) | Event::SyncAll(text) => text.is_empty() || !which(text),
+        _ => true,
+    });
+    assert!(run.events.len() < before, "nothing was taken out");
+    run
+}
+
+fn goes_red(what: &str, run: &Run) {
+    let found = explore(run, None, BOUNDED, &HashSet::new(), true);
+    println!("without {what}: {}", found.violations.first().map_or("green", String::as_str));
+    assert!(!found.violations.is_empty(), "nobody notices that {what} is missing");
+}
+
+#[test]
+fn j3_without_the_fsync_of_the_journal_the_exploration_goes_red() {
+    goes_red(
+        "fsync of the journal",
+        &without(forward(), |call| call.starts_with("sync-file") && call.ends_with("/journal")),
+    );
+}
+
+#[test]
+fn j3_without_the_fsync_of_a_directory_the_exploration_goes_red() {
+    let store = "sync-directory /var/lib/firstlight/objects";
+    goes_red("fsync of the object store's directory", &without(forward(), |call| call == store));
+}
+
+#[test]
+fn j3_without_the_intent_records_the_exploration_goes_red() {
+    let base = world::fresh();
+    let node = world::node(&base);
+    node.record();
+    node.swallow(|line| line.contains("\tintent\t"));
+    let outcome = apply(&node, &world::answer(), |_| {});
+    assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
+    node.promise();
+    let new = Reference::of(&node.tree());
+    let run = Run { old: Reference::of(&base), base, events: node.record(), new, promised: End::New };
+    goes_red("intent records", &run);
+}
+
+/// Takes out every sync of our own, one at a time; names those that nobody misses.
+fn missed_by_nobody(name: &str, run: &Run) -> Vec<String> {
+    let mut known = states(run, BOUNDED);
+    let syncs = syncs(run);
+    let mut superfluous = Vec::new();
+    for (number, call) in &syncs {
+        let found = explore(run, Some(*number), BOUNDED, &known, true);
+        if found.violations.is_empty() {
+            superfluous.push(format!("{number}: {call}"));
+            known.extend(found.seen);
+        }
+    }
+    println!(
+        "{name}: {} syncs, taken out one at a time; {} are missed by nobody:",
+        syncs.len(),
+        superfluous.len()
+    );
+    superfluous.iter().for_each(|call| println!("  {call}"));
+    superfluous
+}
+
+/// Syncs that another one stands in for in these runs, and why each stays all the same.
+const STOOD_IN_FOR: [(&str, &str); 12] = [
+    ("/run", "a file system in memory: the helper that makes directories does not ask where"),
+    ("/ballast", "room alone"),
+    (
+        "/journal",
+        "records that recovery makes up for: what a step left is looked at again, a done one is put back",
+    ),
+    ("profile", "a copy: recovery makes it anew; the original is made durable with the store"),
+    ("/var/lib", "the installation and the store sync everything before the first intent"),
+    ("firstlight-recover", "the installation ends with a sync of everything"),
+    ("/usr/local/sbin", "the same"),
+    ("/etc/systemd/system", "the same; and the next"),
+    (
+        ".firstlight-new",
+        "the store syncs everything for the manifest of what the step left, unless it knows it",
+    ),
+    ("/etc", "the same"),
+    ("/home", "the same"),
+    ("/usr/sbin", "the same"),
+];
+
+#[test]
+#[ignore = "many minutes: cargo test --lib deep_ -- --ignored --nocapture"]
+fn j3_deep_every_single_sync_is_missed_or_stood_in_for() {
+    for (name, run) in [("apply", forward()), ("rollback", back()), ("failed apply", failing())] {
+        let superfluous = missed_by_nobody(name, &run);
+        for call in &superfluous {
+            let reason = STOOD_IN_FOR.iter().find(|(place, _)| call.contains(place));
+            assert!(reason.is_some(), "{name}: nobody misses {call}, and no reason is known");
+        }
+        let indispensable = syncs(&run).len() - superfluous.len();
+        assert!(indispensable > 20, "{name}: {indispensable}");
+    }
+}

@@ -1,0 +1,135 @@
+//! Things that go wrong at a call through the seam: a full disk, an error of the disk, no more descriptors, a
+//! read-only file system, a killed and a hanging tool, a clock that jumps. Each ends old, new, or stuck with the
+//! reason; once the cause is gone, recovery makes it old or new.
+
+use super::super::{Limits, Outcome, state};
+use super::explore::runs::committed;
+use super::explore::{End, Look, Reference, boot};
+use super::world;
+use crate::install;
+use crate::node::memory::{Class, Fault, Memory};
+use crate::progress::Silent;
+use crate::provision;
+use crate::report::{Occasion, Report, terminal::Paint};
+use std::path::Path;
+
+const IO: &str = "Input/output error (os error 5)";
+const FILES: &str = "Too many open files (os error 24)";
+
+/// A node on which the plan is made and the program installed; the fault counts from here.
+fn run(fault: Fault) -> (Memory, String) {
+    let node = world::node(&world::fresh());
+    let answer = world::answer();
+    let plan = world::planned(&node, &answer);
+    install::install(&node, Path::new(world::EXECUTABLE)).unwrap();
+    node.break_with(fault);
+    let said = match provision::apply(&node, &plan, &answer, "command", &Limits::DEFAULT, &mut Silent) {
+        Ok(outcome @ Outcome::Stuck(..)) => {
+            let report = Report { occasion: Occasion::Apply, outcome: &outcome, warnings: &[], login: None };
+            assert_eq!(report.exit_code(), 5);
+            let text = report.render(Paint::PLAIN);
+            for command in ["firstlight recover", "ufw disable", "dpkg --configure -a"] {
+                assert!(text.contains(command), "{fault:?}: the break-glass text lacks {command}: {text}");
+            }
+            "stuck".to_owned()
+        }
+        Ok(Outcome::Committed(_)) => "committed".to_owned(),
+        Ok(Outcome::Reverted(_, _, kept)) => {
+            assert!(kept.is_empty(), "{fault:?}: kept {kept:?}");
+            "reverted".to_owned()
+        }
+        Ok(_) => "untouched".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    (node, said)
+}
+
+/// How many calls of each class a good run has.
+fn calls(class: Class) -> usize {
+    let (node, said) = run(Fault::None);
+    assert_eq!(said, "committed");
+    node.count(class)
+}
+
+fn check(fault: Fault, references: &(Reference, Reference)) -> bool {
+    let (node, said) = run(fault);
+    if !node.is_broken() {
+        return false;
+    }
+    let now = |reference: &Reference, times| reference.now.differences(&Look::at(&node.tree()), times);
+    let differences = match said.as_str() {
+        "committed" => now(&references.1, false),
+        "reverted" | "untouched" => now(&references.0, true),
+        _ => Vec::new(),
+    };
+    assert!(differences.is_empty(), "{fault:?}, {said}: {differences:?}");
+    // The cause is gone; the node boots.
+    let tree = node.tree();
+    let node = world::node(&tree);
+    boot(&node).unwrap_or_else(|problem| panic!("{fault:?}, {said}: {problem}"));
+    let end = if state::standing(&node).unwrap().is_empty() { End::Old } else { End::New };
+    let reference = if end == End::Old { &references.0 } else { &references.1 };
+    let differences = reference.booted.differences(&Look::at(&node.tree()), end == End::Old);
+    assert!(differences.is_empty(), "{fault:?}, {said}, booted, as {end:?}: {differences:?}");
+    if said == "committed" {
+        assert_eq!(end, End::New, "{fault:?}");
+    }
+    true
+}
+
+fn every(name: &str, class: Class, stride: usize, fault: impl Fn(usize) -> Fault) {
+    let references = (Reference::of(&world::fresh()), Reference::of(&committed()));
+    let happened =
+        (0..calls(class)).step_by(stride).filter(|number| check(fault(*number), &references)).count();
+    println!("{name}: {happened} faults");
+    assert!(happened > 8, "{name}: {happened}");
+}
+
+#[test]
+fn j3_no_space_from_any_write_on() {
+    every("no space left", Class::Write, 3, Fault::Full);
+}
+
+#[test]
+fn j3_no_space_at_one_write() {
+    every("no space left, once", Class::Write, 3, |number| {
+        Fault::Once(Class::Write, number, "No space left on device (os error 28)")
+    });
+}
+
+#[test]
+fn j3_an_error_of_the_disk_at_a_read() {
+    every("EIO at a read", Class::Read, 23, |number| Fault::Once(Class::Read, number, IO));
+}
+
+#[test]
+fn j3_an_error_of_the_disk_at_a_sync() {
+    every("EIO at a sync", Class::Sync, 2, |number| Fault::Once(Class::Sync, number, IO));
+}
+
+#[test]
+fn j3_no_more_descriptors() {
+    every("EMFILE", Class::Open, 17, |number| Fault::Once(Class::Open, number, FILES));
+}
+
+#[test]
+fn j3_a_file_system_that_becomes_read_only() {
+    every("read-only", Class::Write, 5, Fault::ReadOnly);
+}
+
+#[test]
+fn j3_a_tool_that_is_killed_in_its_middle() {
+    every("killed tool", Class::Run, 1, |number| Fault::Killed(number, 5));
+}
+
+#[test]
+fn j3_a_tool_that_hangs_until_its_time_is_up() {
+    every("hanging tool", Class::Run, 1, |number| Fault::Hangs(number, 3));
+}
+
+#[test]
+fn j3_a_clock_that_jumps_back_and_forth() {
+    every("clock", Class::Write, 19, |number| {
+        Fault::Clock(number, if number / 19 % 2 == 0 { -90_000_000_000 } else { 90_000_000_000 })
+    });
+}

@@ -1,0 +1,189 @@
+//! A whole node of PVE on Debian 13, in memory: its files, and models of every tool that a run calls. A tool makes
+//! its changes one by one, so that a crash finds it not begun, anywhere in the middle, or done.
+
+mod accounts;
+mod boot;
+mod firewall;
+mod packages;
+mod ssh;
+mod units;
+mod wires;
+
+use crate::answer::{self, Answer};
+use crate::node::memory::{CLUSTER_DEVICE, KERNEL_DEVICE, Memory, RUN_DEVICE, Shell, Tree};
+use crate::node::{Invocation, Output};
+use crate::plan::Plan;
+use crate::provision::{self, Planned};
+use std::path::Path;
+use std::sync::LazyLock;
+
+pub use boot::{early_ground, late_ground, power_up};
+
+/// The program as it lies before it is installed.
+pub const EXECUTABLE: &str = "/var/lib/proxmox-first-boot/proxmox-first-boot";
+
+/// The answer file that the demo uses.
+pub fn answer() -> Answer {
+    answer::read("ufw.toml", include_bytes!("../../../answer-files/ufw.toml")).unwrap()
+}
+
+fn ok(stdout: impl Into<String>) -> Output {
+    Output { status: 0, stdout: stdout.into(), stderr: String::new() }
+}
+
+fn refused(status: i32, stderr: impl Into<String>) -> Output {
+    Output { status, stdout: String::new(), stderr: stderr.into() }
+}
+
+/// How a tool ends that may have run out of room.
+fn ended(shell: &Shell<'_>) -> Output {
+    if shell.failed { refused(1, "No space left on device") } else { ok("") }
+}
+
+/// All tools.
+pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
+    let words: Vec<&str> = invocation.arguments.iter().map(String::as_str).collect();
+    let program = words[0];
+    if !shell.has(program) {
+        return refused(127, format!("{program}: not found"));
+    }
+    match program {
+        "/usr/bin/apt-get" => packages::apt(shell, &words),
+        "/usr/bin/dpkg" => packages::dpkg(shell, &words),
+        "/usr/bin/dpkg-query" => packages::query(shell, &words),
+        "/usr/sbin/useradd" | "/usr/sbin/usermod" | "/usr/sbin/userdel" => accounts::change(shell, &words),
+        "/usr/sbin/chpasswd" => accounts::password(shell, invocation.input.as_deref().unwrap_or_default()),
+        "/usr/bin/sudo" => accounts::sudo(shell, &words),
+        "/usr/sbin/visudo" => accounts::visudo(shell, &words),
+        "/usr/bin/systemctl" => units::systemctl(shell, &words),
+        "/usr/sbin/ufw" => firewall::ufw(shell, &words[1..]),
+        "/usr/sbin/iptables-save" => firewall::save(shell, false),
+        "/usr/sbin/ip6tables-save" => firewall::save(shell, true),
+        "/usr/sbin/sysctl" => kernel(shell, &words),
+        "/usr/sbin/sshd" => ssh::sshd(shell, &words),
+        "/usr/bin/ssh" => ok("curve25519-sha256\nsntrup761x25519-sha512\nmlkem768x25519-sha256\n"),
+        "/usr/bin/ssh-keygen" => wires::keygen(shell),
+        "/usr/sbin/ip" => wires::ip(shell, &words[1..]),
+        _ => refused(127, format!("not simulated: {}", invocation.line())),
+    }
+}
+
+fn kernel(shell: &mut Shell<'_>, words: &[&str]) -> Output {
+    let (name, value) = words.last().unwrap().split_once('=').unwrap();
+    if name.contains("firstlight0") {
+        // Comes and goes with the device.
+        return ok("");
+    }
+    shell.show(&format!("/proc/sys/{}", name.replace('.', "/")), &format!("{value}\n"));
+    ok("")
+}
+
+const CLUSTER_FIREWALL: &str = "[OPTIONS]\n\nenable: 1\n\n[RULES]\n\nIN ACCEPT -p tcp -dport 8006 # web\n";
+
+fn furnish(shell: &mut Shell<'_>) {
+    shell.mount("/run", RUN_DEVICE);
+    shell.mount("/proc", KERNEL_DEVICE);
+    for directory in
+        ["/home", "/root", "/var/lib", "/usr/lib", "/etc/motd.d", "/etc/issue.d", "/usr/local/sbin", "/lib"]
+    {
+        shell.directory(directory);
+    }
+    for level in "0123456S".chars() {
+        shell.directory(&format!("/etc/rc{level}.d"));
+    }
+    accounts::furnish(shell);
+    packages::furnish(shell);
+    ssh::furnish(shell);
+    firewall::furnish(shell);
+    for program in [
+        "apt-get",
+        "dpkg",
+        "dpkg-query",
+        "systemctl",
+        "ssh",
+        "ssh-keygen",
+        "bash",
+        "pmxcfs",
+        "../sbin/useradd",
+        "../sbin/usermod",
+        "../sbin/userdel",
+        "../sbin/chpasswd",
+        "../sbin/sysctl",
+        "../sbin/sshd",
+        "../sbin/ip",
+        "../sbin/iptables-save",
+        "../sbin/ip6tables-save",
+    ] {
+        let path = format!("/usr/bin/{program}").replace("/bin/../", "/");
+        shell.put_as(&path, "ELF", (0o755, 0), false);
+    }
+    shell.put("/etc/hostname", "pve1\n");
+    shell.put("/etc/os-release", "VERSION_ID=\"13\"\n");
+    shell.put("/etc/shells", "/bin/sh\n/bin/bash\n");
+    shell.put("/etc/hosts", "127.0.0.1 localhost\n10.0.20.11 pve1.example.com pve1\n");
+    shell.put("/etc/fstab", "/dev/pve/root / ext4 errors=remount-ro 0 1\n");
+    shell.put("/etc/ld.so.cache", "cache 1");
+    shell.put_as("/etc/secret", "0600", (0o600, 0), false);
+    shell.mark("/etc/hosts", "user.note", b"ours");
+    shell.put("/etc/one", "two names");
+    shell.name("/etc/two", "/etc/one");
+    shell.link("/etc/localtime", "/usr/share/zoneinfo/UTC");
+    shell.put_as(EXECUTABLE, &"ELF ".repeat(64), (0o700, 0), false);
+    shell.put("/var/lib/pve-cluster/config.db", "db");
+    shell.put("/var/lib/pve-cluster/config.db-wal", "wal");
+    shell.mount("/etc/pve", CLUSTER_DEVICE);
+    shell.directory("/etc/pve/nodes/pve1");
+    shell.directory("/etc/pve/priv/lock");
+    shell.link("/etc/pve/local", "nodes/pve1");
+    shell.put_as("/etc/pve/firewall/cluster.fw", CLUSTER_FIREWALL, (0o640, 0), false);
+    units::furnish(shell);
+    power_up(shell);
+}
+
+/// The files of a fresh node that has been booted.
+pub fn fresh() -> Tree {
+    static FRESH: LazyLock<Tree> = LazyLock::new(|| {
+        let node = Memory::new(boot::ground(), tools);
+        node.shell(furnish);
+        node.tree()
+    });
+    FRESH.clone()
+}
+
+/// The node with these files.
+pub fn node(tree: &Tree) -> Memory {
+    Memory::new(tree.clone(), tools)
+}
+
+/// The plan of the answer on this node.
+pub fn planned(node: &Memory, answer: &Answer) -> Plan {
+    match provision::plan(node, answer).unwrap() {
+        Planned::Plan(_, plan) => plan,
+        Planned::Refused(problems) => panic!("{problems}"),
+    }
+}
+
+/// What is not part of "wholly the old one": our own state and program, dpkg's and apt's state, caches and logs.
+pub fn counts(path: &Path) -> bool {
+    const OUTSIDE: [&str; 7] = [
+        "/var/lib/firstlight",
+        "/var/lib/dpkg",
+        "/var/lib/apt",
+        "/var/cache",
+        "/var/log",
+        "/usr/local/sbin/firstlight",
+        "/run/firstlight",
+    ];
+    // A lock that its holder left behind is let go by pmxcfs, two minutes after somebody has asked for it.
+    let left_locked = path.parent() == Some(Path::new("/etc/pve/priv/lock"));
+    // What an installation that died left beside them is replaced by the next one.
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let units = ["firstlight-recover", ".firstlight-recover", "firstlight-deadline", ".firstlight-deadline"];
+    let ours = units.iter().any(|unit| name.starts_with(unit))
+        || path == Path::new("/usr/local/sbin/.firstlight.firstlight-new");
+    let wants = ["/etc/systemd/system/sysinit.target.wants", "/etc/systemd/system/multi-user.target.wants"];
+    !OUTSIDE.iter().any(|outside| path.starts_with(outside))
+        && !ours
+        && !left_locked
+        && !wants.iter().any(|wants| path == Path::new(wants))
+}
