@@ -12,6 +12,9 @@ use crate::workspace::{TARGET, Workspace};
 /// The release binary must stay below this, so that the answer fits beside it (design 11).
 const SIZE_LIMIT: u64 = 983_040;
 
+/// Tests that stop whole runs at every point.
+const EXPLORATION: &str = "tests::explore::";
+
 /// One check: what a filter matches, and what it does.
 pub struct Check {
     pub name: &'static str,
@@ -40,7 +43,10 @@ pub const ALL: &[Check] = &[
     Check {
         name: "unit",
         title: "cargo test (unit tests)",
-        run: |workspace, _| cargo(workspace, &["test", "--workspace", "--locked"]),
+        run: |workspace, _| {
+            // The exploration is the next check, which shows its figures.
+            cargo(workspace, &["test", "--workspace", "--locked", "--", "--skip", EXPLORATION])
+        },
     },
     Check { name: "crash", title: "every crash and power cut of whole runs", run: crash },
     Check { name: "fuzz", title: "fuzzing of everything that is read", run: fuzz::run },
@@ -59,11 +65,14 @@ fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     show(workspace.cargo().args(arguments))
 }
 
-/// `cargo test` explores with bounds and is a check of its own; this one shows its figures, or goes deep with `full`.
+/// Explores with bounds and shows its figures; with `full` goes deep, too.
 fn crash(workspace: &Workspace, full: bool) -> Result<()> {
-    let which: &[&str] = if full { &["deep_", "--", "--ignored"] } else { &["tests::explore::", "--"] };
-    let test = ["test", "--package", "firstlight", "--lib", "--locked"];
-    cargo(workspace, &[&test[..], which, &["--nocapture", "--test-threads", "1"]].concat())
+    let test = |which: &[&str]| {
+        let common = ["test", "--package", "firstlight", "--lib", "--locked"];
+        cargo(workspace, &[&common[..], which, &["--nocapture"]].concat())
+    };
+    test(&[EXPLORATION, "--"])?;
+    if full { test(&["deep_", "--", "--ignored", "--test-threads", "1"]) } else { Ok(()) }
 }
 
 /// Builds the binary as it is shipped, says where it is, and refuses one that is too large.
