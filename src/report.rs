@@ -9,6 +9,7 @@ pub mod terminal;
 pub use break_glass::break_glass;
 
 use crate::progress::{Importance, is_journal, prefixed};
+use crate::status::time;
 use crate::transaction::state::TransactionId;
 use crate::transaction::{Failure, Outcome};
 use std::net::IpAddr;
@@ -112,8 +113,9 @@ impl Report<'_> {
                 let name = paint.paint(Colour::Bold, "firstlight:");
                 let title = paint.paint(Colour::Yellow, "applied, waiting for confirmation");
                 let text = format!(
-                    "Transaction {id} is put back in {minutes} minutes, unless you log in anew over SSH, or run \
-                     `firstlight confirm`. Keep this session open; it does not count."
+                    "Transaction {id} is put back in {}, unless you log in anew over SSH, or run \
+                     `firstlight confirm`. Keep this session open; it does not count.",
+                    time::minutes(*minutes)
                 );
                 format!("{name} {title}\n{}", wrapped(&text, "  ", WIDTH))
             }

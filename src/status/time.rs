@@ -35,6 +35,11 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// `1 minute`, `6 minutes`.
+pub fn minutes(count: u64) -> String {
+    format!("{count} minute{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
