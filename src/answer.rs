@@ -7,8 +7,6 @@ mod admin;
 mod areas;
 pub mod base64;
 mod bytes;
-#[cfg(test)]
-mod example_tests;
 mod firewall;
 mod firstlight;
 mod forms;
@@ -17,8 +15,6 @@ mod key;
 mod nearest;
 mod place;
 mod pve;
-#[cfg(test)]
-mod pve_tests;
 mod rules;
 mod table;
 #[cfg(test)]

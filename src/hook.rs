@@ -8,7 +8,7 @@ use crate::answer::{self, Answer};
 use crate::error::{Error, Result};
 use crate::facts::Facts;
 use crate::install;
-use crate::node::{Node, exists};
+use crate::node::{Node, boot_id, exists};
 use crate::payload::{self, Sealed};
 use crate::profile::Confirm;
 use crate::progress::{Importance, Watch};
@@ -73,7 +73,7 @@ pub fn run(node: &dyn Node, executable: &Path, watch: &mut dyn Watch) -> Result<
     let tries = tries(&story);
     // Counted before anything that can fail or be cut off, recovery included: PVE repeats without limit.
     if tries < TRIES {
-        note(node, Event::Try { number: tries + 1, boot: state::boot_id(node) })?;
+        note(node, Event::Try { number: tries + 1, boot: boot_id(node) })?;
     }
     let tried = match recover(node, Stage::Late, watch) {
         Ok(Some(outcome @ Outcome::Stuck(..))) => return last_try(node, executable, tries, outcome),

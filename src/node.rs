@@ -256,3 +256,12 @@ pub fn run_checked(node: &dyn Node, invocation: &Invocation) -> Result<Output> {
     }
     Err(crate::error::Error::new(format!("running {}", invocation.line()), output.complaint()))
 }
+
+/// The kernel's boot id; empty where there is none.
+pub fn boot_id(node: &dyn Node) -> String {
+    read_text(node, Path::new("/proc/sys/kernel/random/boot_id"))
+        .ok()
+        .flatten()
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}

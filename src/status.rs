@@ -15,11 +15,11 @@ pub use fold::{Evidence, Outcome, Status, fold};
 pub use story::{Checked, Standing, StepOutcome, StepStory, Story};
 
 use crate::error::Result;
-use crate::node::{Node, exists};
+use crate::node::{Node, boot_id, exists};
 use crate::transaction::holder;
 use crate::transaction::journal::read_records;
 use crate::transaction::record::{Event, Record};
-use crate::transaction::state::{HOOK_PATH, STATUS_PATH, boot_id, records, transactions, write_atomically};
+use crate::transaction::state::{HOOK_PATH, STATUS_PATH, records, transactions, write_atomically};
 use std::path::Path;
 use std::time::Duration;
 

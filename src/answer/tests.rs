@@ -1,5 +1,8 @@
 //! What `read` promises, beyond the files under `answer-files/`.
 
+mod examples;
+mod pve;
+
 use super::{Answer, read};
 use crate::profile::{
     Confirm, FirewallMode, Handover, KeyPair, Management, Network, RootLogin, Secret, Service, Sudo,
@@ -9,21 +12,21 @@ const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICSRnhZczuItvkC4OIHjiTlZfkL7tay9kjZQKYGK4cdl ops@example";
 const OTHER: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBC+U4xVQcvc6KfYtl/Rxl/4jbjoALm1pj1Y9mqH7n+Vfbmne9c1NFrXoiw7eVgWmqKiitU4CpoCmslWrypnTSU4=";
 const HASH: &str = "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7";
-pub(super) const PVE: &str = "[global]\ncountry = \"at\"\nfqdn = \"pve1.example.com\"\nkeyboard = \"en-us\"\nmailto = \"a@b.at\"\n\
+const PVE: &str = "[global]\ncountry = \"at\"\nfqdn = \"pve1.example.com\"\nkeyboard = \"en-us\"\nmailto = \"a@b.at\"\n\
                    timezone = \"UTC\"\nroot_password = \"correct horse\"\n[network]\nsource = \"from-dhcp\"\n\
                    [disk-setup]\nfilesystem = \"ext4\"\ndisk_list = [\"sda\"]\n";
 
-pub(super) fn ours(admin: &str, rest: &str) -> String {
+fn ours(admin: &str, rest: &str) -> String {
     format!(
         "[firstlight]\nschema = 1\n[firstlight.admin]\nname = \"ops\"\nssh-keys = [\"{KEY}\"]\n{admin}\n{rest}\n"
     )
 }
 
-pub(super) fn right(text: &str) -> Answer {
+fn right(text: &str) -> Answer {
     read("a.toml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
-pub(super) fn wrong(text: &str) -> String {
+fn wrong(text: &str) -> String {
     match read("a.toml", text.as_bytes()) {
         Ok(_) => panic!("is right:\n{text}"),
         Err(problems) => problems.to_string(),

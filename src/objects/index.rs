@@ -13,7 +13,7 @@
 
 use super::ObjectId;
 use crate::error::Result;
-use crate::node::{Kind, Node, Sighting, exists, read_text};
+use crate::node::{Kind, Node, Sighting, boot_id, exists};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,8 @@ struct Record {
 pub(super) struct Index {
     /// Where they are kept; `None` remembers nothing.
     path: Option<PathBuf>,
-    loaded: bool,
+    /// The boot's id, once it was asked for; without one nothing can be told from another boot.
+    boot: Option<String>,
     /// Sorted by key.
     records: Vec<Record>,
     fresh: Vec<Record>,
@@ -58,18 +59,20 @@ impl Index {
     pub(super) fn begin(&mut self, node: &dyn Node) {
         let Some(path) = self.path.clone() else { return };
         let now = node.now();
-        let booted = uptime(node).and_then(|uptime| now.checked_sub(uptime));
-        self.settled = booted.map(|_| now.saturating_sub(MARGIN_MILLISECONDS));
-        let booted = booted.unwrap_or_default();
-        if !self.loaded {
-            self.loaded = true;
+        let since = now.checked_sub(node.boottime());
+        let booted = since.unwrap_or_default();
+        if self.boot.is_none() {
+            let boot = boot_id(node);
             // Whatever is wrong with it, the files are there to be read.
-            if let Some((then, records)) = read(node, &path) {
+            if let Some((then, records)) = read(node, &path, &boot) {
                 (self.booted, self.records) = (then, records);
             } else {
                 self.booted = booted;
             }
+            self.boot = Some(boot);
         }
+        let known = self.boot.as_ref().is_some_and(|boot| !boot.is_empty());
+        self.settled = since.filter(|_| known).map(|_| now.saturating_sub(MARGIN_MILLISECONDS));
         self.records.append(&mut self.fresh);
         self.records.sort_unstable_by_key(|record| record.key);
         if self.booted.abs_diff(booted) > STEP_MILLISECONDS {
@@ -103,14 +106,14 @@ impl Index {
 
     /// Keeps the records for the next process of this boot. Not durable: a boot forgets them anyway.
     pub(super) fn save(&mut self, node: &dyn Node) -> Result<()> {
-        let (Some(path), Some(_)) = (self.path.clone(), self.settled) else { return Ok(()) };
+        let (Some(path), Some(boot), Some(_)) = (&self.path, &self.boot, self.settled) else { return Ok(()) };
         if !self.grown && self.records.iter().all(|record| record.used) {
             return Ok(());
         }
         self.records.append(&mut self.fresh);
         self.records.retain(|record| record.used);
         self.records.sort_unstable_by_key(|record| record.key);
-        let mut bytes = head(node, self.booted);
+        let mut bytes = head(boot, self.booted);
         bytes.reserve_exact(self.records.len() * (KEY + ID) + ID);
         for record in &self.records {
             bytes.extend_from_slice(&record.key);
@@ -128,32 +131,30 @@ impl Index {
             node.remove_file(&waiting)?;
         }
         node.create(&waiting, &bytes, 0o600)?;
-        node.rename(&waiting, &path)
+        node.rename(&waiting, path)
     }
 }
 
 /// First line, boot, and when that was by the wall clock.
-fn head(node: &dyn Node, booted: u64) -> Vec<u8> {
-    let boot = read_text(node, Path::new("/proc/sys/kernel/random/boot_id"));
-    let boot = boot.ok().flatten().unwrap_or_default();
+fn head(boot: &str, booted: u64) -> Vec<u8> {
     let mut bytes = FIRST.to_vec();
-    bytes.extend_from_slice(format!("{}\n", boot.trim()).as_bytes());
+    bytes.extend_from_slice(format!("{boot}\n").as_bytes());
     bytes.extend_from_slice(&booted.to_be_bytes());
     bytes
 }
 
 /// The records of this boot, and when it was by the clock that they trust.
-fn read(node: &dyn Node, path: &Path) -> Option<(u64, Vec<Record>)> {
+fn read(node: &dyn Node, path: &Path, boot: &str) -> Option<(u64, Vec<Record>)> {
     exists(node, path).ok().filter(|there| *there)?;
     let bytes = node.read(path).ok()?;
     let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(ID)?)?;
     if ObjectId::of(body).0 != sum {
         return None;
     }
-    let length = head(node, 0).len();
+    let length = head(boot, 0).len();
     let (found, rest) = body.split_at_checked(length)?;
     let booted = u64::from_be_bytes(found.get(length.checked_sub(8)?..)?.try_into().ok()?);
-    if found != head(node, booted) || rest.len() % (KEY + ID) != 0 {
+    if found != head(boot, booted) || rest.len() % (KEY + ID) != 0 {
         return None;
     }
     let mut records = Vec::with_capacity(rest.len() / (KEY + ID));
@@ -183,12 +184,4 @@ fn key(seen: &Sighting) -> Option<[u8; KEY]> {
     }
     sum.update([kind]);
     ObjectId::from(sum).0.first_chunk().copied()
-}
-
-/// Milliseconds since boot, time asleep included.
-fn uptime(node: &dyn Node) -> Option<u64> {
-    let text = node.read(Path::new("/proc/uptime")).ok()?;
-    let text = std::str::from_utf8(&text).ok()?;
-    let (seconds, hundredths) = text.split(' ').next()?.split_once('.')?;
-    Some(seconds.parse::<u64>().ok()?.checked_mul(1000)? + hundredths.parse::<u64>().ok()?.checked_mul(10)?)
 }

@@ -10,7 +10,7 @@ use super::record::{Event, Waiting};
 use super::state::{self, LOCK_PATH, TransactionId};
 use super::story::{Phase, Story};
 use crate::error::{Error, Result};
-use crate::node::{Invocation, Node, run_checked};
+use crate::node::{Invocation, Node, boot_id, run_checked};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -54,7 +54,7 @@ pub fn commit_or_wait(node: &dyn Node, journal: &Journal<'_>, limits: &Limits) -
     };
     let minutes = u64::from(confirmation.minutes);
     let waiting = Waiting {
-        boot: state::boot_id(node),
+        boot: boot_id(node),
         until: node.boottime().saturating_add(minutes * MINUTE),
         admin: confirmation.admin.clone(),
         keys: confirmation.keys.clone(),
@@ -87,7 +87,7 @@ pub fn minutes_left(node: &dyn Node, story: &Story) -> Option<u64> {
     let waiting = story.waiting.as_ref()?;
     let up = node.boottime();
     let open = !story.committed && story.revert.is_none() && story.closed.is_none();
-    let boot = state::boot_id(node);
+    let boot = boot_id(node);
     let here = open && !boot.is_empty() && waiting.boot == boot && up < waiting.until;
     here.then(|| waiting.until.saturating_sub(up).div_ceil(MINUTE))
 }

@@ -11,7 +11,7 @@ use super::state::{self, LOCK_PATH, TransactionId};
 use super::story::{Phase, Story};
 use super::{Outcome, Stage, confirm, process, recover};
 use crate::error::{Error, Result};
-use crate::node::{Invocation, Lock, Node, read_text, run_checked};
+use crate::node::{Invocation, Lock, Node, boot_id, read_text, run_checked};
 use crate::progress::{Importance, Watch};
 use std::path::Path;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub fn arm(node: &dyn Node, journal: &Journal<'_>, minutes: u32) -> Result<()> {
         read_text(node, Path::new(LOCK_PATH))?.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     let until = node.boottime().saturating_add(u64::from(minutes) * MINUTE);
     let began = process::began(node, process);
-    journal.write(Event::Armed(Armed { boot: state::boot_id(node), until, process, began }))?;
+    journal.write(Event::Armed(Armed { boot: boot_id(node), until, process, began }))?;
     run_checked(node, &Invocation::new(SYSTEMCTL, &["restart", TIMER, SERVICE]))
         .map_err(|error| error.hint(format!("systemctl status {SERVICE}")))
         .map(drop)
@@ -80,7 +80,7 @@ fn disarm(node: &dyn Node) -> Result<()> {
 
 /// The transaction that was armed in this boot and is not over. One that is stuck waits for a person.
 fn find(node: &dyn Node) -> Result<Option<Open>> {
-    let boot = state::boot_id(node);
+    let boot = boot_id(node);
     for id in state::transactions(node)?.into_iter().rev() {
         let story = Story::of(&state::records(node, id)?);
         if story.phase() != Phase::Unfinished || story.closed == Some(Closing::Stuck) {

@@ -7,7 +7,7 @@ use super::state::{self, OBJECTS_DIR, TransactionId};
 use super::story::{Phase, Story};
 use super::{Failure, Outcome, Stage, confirm};
 use crate::error::{Error, Result};
-use crate::node::Node;
+use crate::node::{Node, boot_id};
 use crate::objects::Objects;
 use crate::progress::{Importance, Watch};
 use std::path::Path;
@@ -99,7 +99,7 @@ fn failure_of(node: &dyn Node, story: &Story) -> Failure {
     match (&story.failed, &story.waiting) {
         (Some((what, message)), _) => Failure { what: what.clone(), message: message.clone() },
         (None, Some(waiting)) => {
-            let message = if waiting.boot == state::boot_id(node) {
+            let message = if waiting.boot == boot_id(node) {
                 "nobody confirmed in time that they still get in"
             } else {
                 "the node was restarted before anybody confirmed that they still get in"

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::facts;
 use crate::gate::{self, Verdict};
 use crate::manifest::{self, Scope};
-use crate::node::{Node, exists};
+use crate::node::{Node, boot_id, exists};
 use crate::objects::Objects;
 use crate::observe::{self, Observer};
 use crate::plan::{Plan, Step};
@@ -92,7 +92,7 @@ fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(Tran
         door: order.door.to_owned(),
         plan: plan.hash.clone(),
         source: order.source.to_owned(),
-        boot: state::boot_id(node),
+        boot: boot_id(node),
         cluster: facts::cluster_name(node).unwrap_or_default(),
     };
     node.create(&state::ballast_path(id), &vec![0xff; BALLAST_BYTES], 0o600)?;

@@ -4,7 +4,7 @@ use super::record::Record;
 use super::story::{Phase, Story};
 use crate::change::waiting_path;
 use crate::error::Result;
-use crate::node::{Kind, Node, exists, read_text};
+use crate::node::{Kind, Node, exists};
 use std::path::{Path, PathBuf};
 
 /// Everything that has to survive a reboot.
@@ -171,13 +171,4 @@ pub fn ballast_path(id: TransactionId) -> PathBuf {
 /// Whether PVE is installed: pmxcfs belongs to it.
 pub fn has_pve(node: &dyn Node) -> Result<bool> {
     exists(node, Path::new("/usr/bin/pmxcfs"))
-}
-
-/// The kernel's boot id; empty where there is none.
-pub fn boot_id(node: &dyn Node) -> String {
-    read_text(node, Path::new("/proc/sys/kernel/random/boot_id"))
-        .ok()
-        .flatten()
-        .map(|text| text.trim().to_owned())
-        .unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use crate::node::scripted::Scripted;
 use crate::node::{Machine, Node};
 use crate::objects::{ObjectId, Objects};
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const INDEX: &str = "/run/firstlight/index";
@@ -78,10 +78,6 @@ fn machine() -> (tempfile::TempDir, Machine) {
     (directory, machine)
 }
 
-fn tell_uptime(root: &Path) {
-    std::fs::copy("/proc/uptime", root.join("proc/uptime")).unwrap();
-}
-
 fn content(manifest: &Manifest, name: &str) -> ObjectId {
     let Some(State::File { content, .. }) = manifest.get(path(name)).map(|entry| &entry.state) else {
         panic!()
@@ -94,7 +90,6 @@ fn what_is_as_it_was_is_not_read_again_and_what_changed_is() {
     let (directory, machine) = machine();
     let root = directory.path();
     std::thread::sleep(Duration::from_millis(2200));
-    tell_uptime(root);
     let scopes = [Scope::Tree("/etc".into())];
     let first = Objects::remembering(&machine, path(STORE), path(INDEX));
     let (before, ..) = recorded(&machine, &first, &scopes);
@@ -107,7 +102,6 @@ fn what_is_as_it_was_is_not_read_again_and_what_changed_is() {
         .set_modified(path("/etc/changed"), (old.mtime(), u32::try_from(old.mtime_nsec()).unwrap()))
         .unwrap();
     machine.set_attribute(path("/etc/inside/same"), "user.new", Some(b"new")).unwrap();
-    tell_uptime(root);
     let next = Objects::remembering(&machine, path(STORE), path(INDEX));
     let (after, _, fresh) = recorded(&machine, &next, &scopes);
     assert_eq!(fresh, 1);
@@ -118,7 +112,6 @@ fn what_is_as_it_was_is_not_read_again_and_what_changed_is() {
     // What is remembered is believed only while the store has it.
     let object = root.join("var/lib/objects").join(ObjectId::of(b"12345678").to_string());
     std::fs::remove_file(&object).unwrap();
-    tell_uptime(root);
     let again = Objects::remembering(&machine, path(STORE), path(INDEX));
     assert_eq!(recorded(&machine, &again, &scopes).2, 1, "what is remembered and not stored is stored");
     assert!(object.exists());

@@ -1,4 +1,5 @@
 use super::*;
+use crate::node::Node;
 
 #[test]
 fn the_longest_prefix_answers_and_unknown_commands_fail() {

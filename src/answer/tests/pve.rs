@@ -1,6 +1,6 @@
 //! PVE's tables: what its installer takes and refuses, and the form in which they leave.
 
-use super::tests::{PVE, ours, right, wrong};
+use super::{PVE, ours, right, wrong};
 
 #[test]
 fn old_spellings_of_pve_leave_in_the_canonical_one() {

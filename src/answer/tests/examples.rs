@@ -1,7 +1,7 @@
 //! The files under `answer-files/` against the reader: the right ones are right and complete, the wrong ones get
 //! the very message that their first line expects.
 
-use super::{Answer, Notes, Problems, collect, read};
+use crate::answer::{Answer, Notes, Problems, collect, read};
 use crate::areas::{self, example};
 use crate::facts::Facts;
 use crate::{bake::bake, payload};
