@@ -228,6 +228,10 @@ impl Node for Scripted {
         self.clock.get()
     }
 
+    fn interrupted(&self) -> bool {
+        self.stop.get()
+    }
+
     fn boottime(&self) -> u64 {
         self.up.get()
     }
