@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
+use sha1::{Digest, Sha1};
+
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -84,4 +86,9 @@ fn failed(action: &str, path: &str, error: &std::io::Error) -> Failure {
     let text = error.to_string();
     let reason = text.split(" (os error").next().unwrap_or_default();
     Failure::new(code, format!("unable to {action} file '{path}' - {reason}"))
+}
+
+/// The digest of a file's content that the API shows: SHA-1, in hexadecimal.
+pub fn digest(content: &[u8]) -> String {
+    Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,12 +4,14 @@
 //! the order of the rules, so that one can be held against the other.
 
 mod network;
+mod payload;
 mod reading;
 
 use network::Family;
 pub use network::Network;
+use payload::Matcher;
 pub use reading::Rules;
-use reading::{Action, Direction, Matcher, Rule};
+use reading::{Action, Direction, Rule};
 
 use std::net::IpAddr;
 

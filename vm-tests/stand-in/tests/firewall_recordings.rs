@@ -3,6 +3,8 @@
 //!
 //! Set `STAND_IN_TRANSCRIPTS` to their directory; without it they are looked for beside the checkout.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
+
 mod recording;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Two readings of the same files: for packets of all kinds the evaluator and the generated chains must agree.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
+
 mod interpreter;
 
 use std::net::IpAddr;

@@ -1,6 +1,7 @@
 //! The daemon: a round every ten seconds, and everything taken away when it ends (contract 3.7, transcript 35).
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -65,7 +66,8 @@ pub fn start(context: &Context) -> Result<(), Failure> {
     }
     let program = std::env::current_exe().map_err(|error| Failure::die(error.to_string()))?;
     let started = Command::new(program)
-        .args(["pve-firewall", "start", FOREGROUND])
+        .arg0("pve-firewall")
+        .args(["start", FOREGROUND])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
