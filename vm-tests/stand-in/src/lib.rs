@@ -8,6 +8,7 @@ pub mod api;
 pub mod cluster_files;
 pub mod command_line;
 pub mod context;
+pub mod evaluator;
 pub mod failure;
 pub mod firewall;
 pub mod locks;
