@@ -118,7 +118,7 @@ impl Totp {
 
     fn is_code(&self, counter: u64, code: &str) -> bool {
         code.len() == usize::from(self.digits)
-            && u32::from_str_radix(code, 10).is_ok_and(|given| given == self.number(counter))
+            && code.parse::<u32>().is_ok_and(|given| given == self.number(counter))
     }
 
     /// The code of the step at this time.
