@@ -151,16 +151,38 @@ fn lines_as_set(text: &str) -> Vec<String> {
 fn errors(text: &str) -> Vec<String> {
     let thread = Regex::new(r"^thread '<unnamed>' \(\d+\)").expect("an expression");
     let clock = Regex::new(r"^(?:real|user|sys)\t\d+m[\d.]+s$").expect("an expression");
+    // The recorder's machine had legacy tables beside nft, and lines of Perl behind a syntax tree that failed to load.
+    const MACHINE: [&str; 3] = [
+        "# Warning: iptables-legacy tables present",
+        "Compilation failed in require",
+        "BEGIN failed--compilation aborted",
+    ];
     let timed = text.lines().any(|line| clock.is_match(line));
-    let lines: Vec<String> = text
+    let mut lines: Vec<String> = text
         .lines()
+        .filter(|line| !MACHINE.iter().any(|start| line.starts_with(start)))
         .filter(|line| !timed || !(clock.is_match(line) || line.is_empty()))
         .map(|line| thread.replace(line, "thread").into_owned())
         .collect();
+    // Indented lines name the wrong fields of one rule, in any order.
+    for fields in lines.chunk_by_mut(|one, other| one.starts_with("  ") && other.starts_with("  ")) {
+        fields.sort_unstable();
+    }
     if text.contains("400 Parameter verification failed.") { lines_as_set(&lines.join("\n")) } else { lines }
 }
 
-/// A file: users in tfa.cfg, sections of domains.cfg and lines of the two secret files come in a random order.
+/// A firewall file with its options in alphabetical order.
+fn ordered_options(text: &str) -> String {
+    let mut lines: Vec<&str> = text.split('\n').collect();
+    if let Some(start) = lines.iter().position(|line| *line == "[OPTIONS]") {
+        let from = (start + 2).min(lines.len());
+        let end = lines[from..].iter().position(|line| line.is_empty()).map_or(lines.len(), |end| from + end);
+        lines[from..end].sort_unstable();
+    }
+    lines.join("\n")
+}
+
+/// A file: options of the firewall, users in tfa.cfg, sections of domains.cfg and lines of the two secret files come in a random order.
 fn file(path: &str, text: &str) -> Vec<String> {
     match path {
         "/etc/pve/priv/tfa.cfg" => factors(text).unwrap_or_else(|| vec![text.to_owned()]),
@@ -169,6 +191,7 @@ fn file(path: &str, text: &str) -> Vec<String> {
             sections.sort_unstable();
             sections
         }
+        "/etc/pve/firewall/cluster.fw" | "/etc/pve/nodes/pve1/host.fw" => vec![ordered_options(text)],
         "/etc/pve/priv/token.cfg" | "/etc/pve/priv/shadow.cfg" => lines_as_set(text),
         _ => vec![text.to_owned()],
     }

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use stand_in::access::ticket;
+use stand_in::api::{self, Verb};
+use stand_in::command_line::parameter::Parameters;
 use stand_in::context::{Captured, Context};
 
 use super::transcript::{File, Files, Item};
@@ -86,6 +88,23 @@ impl Node {
         if quorum { drop(fs::remove_file(cluster)) } else { put(&cluster, b"") }
     }
 
+    /// What one of the kernel's tools says.
+    pub fn set_kernel(&self, tool: &str, text: &str) {
+        put(&below(self.root.path(), &format!("/etc/pve-stand-in/kernel/{tool}")), text.as_bytes());
+    }
+
+    /// The `get` of the pvesh before the recorded one, which did not mind a schema without properties.
+    fn get_as_before(&self, path: &str) -> u8 {
+        let route = api::find(Verb::Get, path).expect("a method");
+        match route.method.call(&self.context, &Parameters::default()) {
+            Ok(value) => u8::from(!self.context.print(&format!("{value}\n"))),
+            Err(failure) => {
+                self.context.warn(&failure.text());
+                failure.status()
+            }
+        }
+    }
+
     /// Replays a command at this time. None if it is not one of ours.
     pub fn replay(&mut self, item: &Item, time: u64) -> Option<Outcome> {
         let command = Invocation::of(&item.argv)?;
@@ -94,9 +113,13 @@ impl Node {
         self.context.set_privileged(command.privileged);
         let mut arguments = command.arguments;
         self.answer_own_challenge(&mut arguments);
-        let status = stand_in::run(&command.program, &arguments, &self.context);
+        let status = match command.program.as_str() {
+            "pvesh-old" => self.get_as_before(&arguments[1]),
+            program => stand_in::run(program, &arguments, &self.context),
+        };
+        let (status, stdout) = (command.shell)(status, self.output.take());
         let files = item.after.keys().map(|path| (path.clone(), self.file(path))).collect();
-        Some(Outcome { status, stdout: self.output.take(), stderr: self.warnings.take(), files })
+        Some(Outcome { status, stdout, stderr: self.warnings.take(), files })
     }
 
     /// The recorded challenge came from a first step that was not recorded, and has PVE's signature: takes that step.
@@ -125,15 +148,34 @@ struct Invocation {
     program: String,
     arguments: Vec<String>,
     privileged: bool,
+    shell: Shell,
 }
 
+/// What a shell line made of status and output.
+type Shell = fn(u8, Vec<u8>) -> (u8, Vec<u8>);
+
+/// Shell lines around `pve-firewall compile`, and what they made of it.
+const AROUND_COMPILE: [(&str, Shell); 2] = [
+    ("pve-firewall compile >/dev/null; echo \"compile rc=$?\"", |status, _| {
+        (0, format!("compile rc={status}\n").into_bytes())
+    }),
+    ("pve-firewall compile | grep -E \"HOST-IN -p tcp\"", |_, output| {
+        let text = String::from_utf8_lossy(&output).into_owned();
+        let lines = text.split_inclusive('\n').filter(|line| line.contains("HOST-IN -p tcp"));
+        (0, lines.collect::<String>().into_bytes())
+    }),
+];
+
 impl Invocation {
+    fn new(program: &str, arguments: &[String]) -> Self {
+        let shell: Shell = |status, output| (status, output);
+        Self { program: program.to_owned(), arguments: arguments.to_vec(), privileged: true, shell }
+    }
+
     fn of(argv: &[String]) -> Option<Self> {
         let (program, arguments) = argv.split_first()?;
         match program.as_str() {
-            "pveum" | "pvesh" | "pve-firewall" => {
-                Some(Self { program: program.clone(), arguments: arguments.to_vec(), privileged: true })
-            }
+            "pveum" | "pvesh" | "pve-firewall" | "pvesh-old" => Some(Self::new(program, arguments)),
             "setpriv" => {
                 let command = arguments.iter().position(|argument| !argument.starts_with("--"))?;
                 Some(Self { privileged: false, ..Self::of(&arguments[command..])? })
@@ -141,6 +183,9 @@ impl Invocation {
             // `time` prints to stderr; the comparison leaves that out.
             "bash" => {
                 let [_, line] = arguments else { return None };
+                if let Some((_, shell)) = AROUND_COMPILE.into_iter().find(|(known, _)| known == line) {
+                    return Some(Self { shell, ..Self::new("pve-firewall", &["compile".to_owned()]) });
+                }
                 let words = line.strip_prefix("time ")?;
                 let plain = words.chars().all(|letter| letter.is_alphanumeric() || " -/@".contains(letter));
                 let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
