@@ -27,12 +27,14 @@ static INDEX: Method = Method::new(Verb::Get, "/cluster/firewall", |_, _| {
     Ok(index(&["aliases", "rules", "options", "groups", "ipset", "macros", "refs"]))
 })
 .returns(Returns::List(&[]))
+.children("name")
 .without_properties();
 
 static NODE_INDEX: Method =
     Method::new(Verb::Get, "/nodes/{node}/firewall", |_, _| Ok(index(&["rules", "options", "log"])))
         .parameters(&[NODE])
-        .returns(Returns::List(&[]));
+        .returns(Returns::List(&[]))
+        .children("name");
 
 static MACROS: Method = Method::new(Verb::Get, "/cluster/firewall/macros", |_, _| Ok(json!([])))
     .returns(Returns::List(&[]))
@@ -153,9 +155,4 @@ fn with_digest(list: Vec<Map<String, Value>>) -> (Value, String) {
         Value::Object(object)
     });
     (list.collect(), digest)
-}
-
-/// A check's message as the format of a parameter gives it: Perl's `die` left the line end.
-fn format(check: Result<(), String>) -> Result<(), String> {
-    check.map_err(|message| message + "\n")
 }

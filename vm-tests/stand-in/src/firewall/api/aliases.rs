@@ -17,7 +17,8 @@ const CIDR: Parameter = Parameter::text("cidr").format(network);
 /// All aliases.
 pub static LIST: Method =
     Method::new(Verb::Get, "/cluster/firewall/aliases", |context, _| Ok(listed(&load(context)?).0))
-        .returns(Returns::List(&[]));
+        .returns(Returns::List(&[]))
+        .children("name");
 /// A new alias.
 pub static CREATE: Method =
     Method::new(Verb::Create, "/cluster/firewall/aliases", create).parameters(&[ALIAS_NAME, CIDR, COMMENT]);
@@ -33,7 +34,7 @@ pub static DELETE: Method =
     Method::new(Verb::Delete, "/cluster/firewall/aliases/{name}", delete).parameters(&[ALIAS_NAME, DIGEST]);
 
 fn network(text: &str) -> Result<(), String> {
-    super::format(verify_network(text))
+    verify_network(text)
 }
 
 fn object(alias: &Alias) -> Map<String, Value> {

@@ -16,7 +16,8 @@ const RENAME: Parameter = Parameter::text("rename").pattern(NAME).min_length(2).
 /// All groups.
 pub static LIST: Method =
     Method::new(Verb::Get, "/cluster/firewall/groups", |context, _| Ok(listed(&load(context)?).0))
-        .returns(Returns::List(&[]));
+        .returns(Returns::List(&[]))
+        .children("group");
 
 /// A new group, or another name for one.
 pub static CREATE: Method = Method::new(Verb::Create, "/cluster/firewall/groups", create)

@@ -18,7 +18,8 @@ const NO_MATCH: Parameter = Parameter::boolean("nomatch").optional();
 /// All sets.
 pub static LIST: Method =
     Method::new(Verb::Get, "/cluster/firewall/ipset", |context, _| Ok(listed(&load(context)?).0))
-        .returns(Returns::List(&[]));
+        .returns(Returns::List(&[]))
+        .children("name");
 /// A new set, or another name for one.
 pub static CREATE: Method = Method::new(Verb::Create, "/cluster/firewall/ipset", create)
     .parameters(&[SET_NAME, COMMENT, DIGEST, RENAME]);
@@ -51,7 +52,7 @@ pub static REFERENCES: Method = Method::new(Verb::Get, "/cluster/firewall/refs",
     .returns(Returns::List(&[]));
 
 fn member(text: &str) -> Result<(), String> {
-    if is_alias(text) { Ok(()) } else { super::format(verify_network(text)) }
+    if is_alias(text) { Ok(()) } else { verify_network(text) }
 }
 
 fn listed(config: &Config) -> (Value, String) {

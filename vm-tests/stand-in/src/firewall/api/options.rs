@@ -84,18 +84,18 @@ pub static HOST_SET: Method =
 
 fn rate_limit(text: &str) -> Result<(), String> {
     let Err(errors) = options::rate_limit(text) else { return Ok(()) };
-    let mut message = "format error\n".to_owned();
+    let mut message = "format error".to_owned();
     for (property, fault) in errors {
         if property.is_empty() {
-            return Err(fault + "\n");
+            return Err(fault);
         }
-        message.push_str(&format!("log_ratelimit.{property}: {fault}\n"));
+        message.push_str(&format!("\nlog_ratelimit.{property}: {fault}"));
     }
     Err(message)
 }
 
 fn helpers(text: &str) -> Result<(), String> {
-    super::format(options::verify_helpers(text))
+    options::verify_helpers(text)
 }
 
 fn digest_of(config: &Config) -> String {

@@ -43,28 +43,28 @@ macro_rules! with_properties {
 }
 
 fn interface(name: &str) -> Result<(), String> {
-    let message = || format!("invalid network interface name '{name}'\n");
+    let message = || format!("invalid network interface name '{name}'");
     is_interface(name).then_some(()).ok_or_else(message)
 }
 
 fn address(text: &str) -> Result<(), String> {
-    super::format(address_list(text).map(drop))
+    address_list(text).map(drop)
 }
 
 fn protocol(text: &str) -> Result<(), String> {
-    super::format(Names::of_the_machine().verify_protocol(text))
+    Names::of_the_machine().verify_protocol(text)
 }
 
 fn ports(text: &str) -> Result<(), String> {
-    super::format(Names::of_the_machine().verify_ports(text, true).map(drop))
+    Names::of_the_machine().verify_ports(text, true).map(drop)
 }
 
 fn source_ports(text: &str) -> Result<(), String> {
-    super::format(Names::of_the_machine().verify_ports(text, false).map(drop))
+    Names::of_the_machine().verify_ports(text, false).map(drop)
 }
 
 fn icmp_type(text: &str) -> Result<(), String> {
-    super::format(verify_icmp_type(text))
+    verify_icmp_type(text)
 }
 
 /// The five methods of one place for rules.
@@ -74,7 +74,8 @@ macro_rules! methods {
         /// All rules.
         pub static $list: Method = Method::new(Verb::Get, $path, |context, parameters| list($place, context, parameters))
             .parameters(&[$($own),*])
-            .returns(Returns::List(&[]));
+            .returns(Returns::List(&[]))
+                .children("pos");
         /// A new rule: always the first, and disabled unless told otherwise.
         pub static $create: Method =
             Method::new(Verb::Create, $path, |context, parameters| create($place, context, parameters))
