@@ -25,6 +25,7 @@ const PACKAGES: &[&str] = &[
     "cron",
     "curl",
     "dbus",
+    "dmsetup",
     "e2fsprogs",
     "ebtables",
     "gdisk",
