@@ -66,6 +66,8 @@ pub struct Method {
     pub returns: Returns,
     /// True where the real schema has no `properties` at all: the recorded pvesh dies of it (pve-observed 3.2).
     pub without_properties: bool,
+    /// The key of its answers that names what lies below; `pvesh ls` lists it.
+    pub children: Option<&'static str>,
     /// The call itself.
     pub run: fn(&Context, &Parameters) -> Result<Value, Failure>,
 }
@@ -77,7 +79,15 @@ impl Method {
         path: &'static str,
         run: fn(&Context, &Parameters) -> Result<Value, Failure>,
     ) -> Self {
-        Self { verb, path, parameters: &[], returns: Returns::Nothing, without_properties: false, run }
+        Self {
+            verb,
+            path,
+            parameters: &[],
+            returns: Returns::Nothing,
+            without_properties: false,
+            children: None,
+            run,
+        }
     }
 
     /// Sets the parameters.
@@ -98,6 +108,13 @@ impl Method {
     #[must_use]
     pub const fn without_properties(mut self) -> Self {
         self.without_properties = true;
+        self
+    }
+
+    /// Says which key of its answers names what lies below.
+    #[must_use]
+    pub const fn children(mut self, key: &'static str) -> Self {
+        self.children = Some(key);
         self
     }
 

@@ -8,11 +8,14 @@ pub mod api;
 pub mod cluster_files;
 pub mod command_line;
 pub mod context;
+pub mod endpoint;
 pub mod failure;
 pub mod firewall;
 pub mod journal;
 pub mod locks;
 pub mod pmxcfs;
+pub mod pvecm;
+pub mod pveversion;
 pub mod version;
 
 use context::Context;
@@ -27,6 +30,10 @@ pub fn run(program: &str, arguments: &[String], context: &Context) -> u8 {
         "pveum" => command_line::program::run(&access::commands::PVEUM, context, arguments),
         "pve-firewall" => firewall::run(context, arguments),
         "pmxcfs" => pmxcfs::run(context, arguments),
+        "pvecm" => pvecm::run(context, arguments),
+        "pvedaemon" => endpoint::daemon(context, arguments),
+        "pveproxy" => endpoint::proxy(context, arguments),
+        "pveversion" => pveversion::run(context, arguments),
         _ => Err(Failure::new(127, format!("{program}: command not found"))),
     };
     match outcome {

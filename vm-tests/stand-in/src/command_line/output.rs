@@ -30,6 +30,11 @@ impl Wanted {
         }
     }
 
+    /// True for the format that people read.
+    pub fn is_text(&self) -> bool {
+        self.format == "text"
+    }
+
     /// Prints a value. A method that returns nothing prints nothing, whatever the format.
     pub fn print(&self, context: &Context, value: &Value, returns: Returns) -> Result<(), Failure> {
         if self.quiet || matches!(returns, Returns::Nothing) {
@@ -44,7 +49,7 @@ impl Wanted {
         if context.print(&text) {
             Ok(())
         } else {
-            Err(Failure::new(1, "write error: No space left on device"))
+            Err(Failure::new(1, "Unable to flush stdout: No space left on device"))
         }
     }
 

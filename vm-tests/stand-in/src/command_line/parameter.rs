@@ -146,7 +146,8 @@ impl Parameter {
     pub fn check(&self, value: &str) -> Result<(), String> {
         self.check_type(value)?;
         if let Some(format) = self.format {
-            format(value).map_err(|text| format!("invalid format - {text}"))?;
+            // The text is that of a Perl exception, and ends as one.
+            format(value).map_err(|text| format!("invalid format - {text}\n"))?;
         }
         if let Some(pattern) = self.pattern
             && !matches(pattern, value)

@@ -29,6 +29,8 @@ pub enum Print {
     Result(Option<Returns>),
     /// Text of its own.
     Text(fn(&Value) -> String),
+    /// What the method gave back, but text of its own in the format of text.
+    ResultOrText(fn(&Value) -> String),
 }
 
 /// One command of a tool.
@@ -64,7 +66,7 @@ impl Command {
     }
 
     fn has_format_options(&self) -> bool {
-        matches!(self.print, Print::Result(_))
+        matches!(self.print, Print::Result(_) | Print::ResultOrText(_))
     }
 
     fn parameters(&self) -> Vec<&'static Parameter> {
@@ -94,7 +96,8 @@ impl Command {
         match self.print {
             Print::Nothing => Ok(()),
             Print::Result(returns) => wanted.print(context, &value, returns.unwrap_or(self.method.returns)),
-            Print::Text(text) => {
+            Print::ResultOrText(_) if !wanted.is_text() => wanted.print(context, &value, self.method.returns),
+            Print::Text(text) | Print::ResultOrText(text) => {
                 context.print(&text(&value));
                 Ok(())
             }

@@ -113,7 +113,7 @@ fn serve_resolved(context: &Context, asked: &Asked, switches: Switches) -> Resul
     let critical = |text: String| say(context, Priority::Critical, &text);
     let directory = context.path(DATABASE);
     let _lock = lock(context, &directory).map_err(|error| {
-        critical(format!("unable to acquire pmxcfs lock: {}", error.desc()));
+        critical(format!("unable to acquire pmxcfs lock: {}", text(error)));
     })?;
     let database = Database::open(&directory).map_err(|error| {
         critical(format!("memdb_open failed - unable to open database '{}': {error}", directory.display()));
@@ -223,6 +223,12 @@ fn address(context: &Context) -> Option<String> {
         })
         .and_then(|line| line.split_whitespace().next())
         .map(str::to_owned)
+}
+
+/// What `strerror` says.
+fn text(error: Errno) -> String {
+    let text = io::Error::from(error).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// A line on stderr and in the journal, as libqb's log has them.
