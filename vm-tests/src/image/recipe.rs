@@ -31,6 +31,7 @@ const PACKAGES: &[&str] = &[
     "ifupdown2",
     "initramfs-tools",
     "iproute2",
+    "ipset",
     "iptables",
     "iputils-ping",
     "kmod",

@@ -16,6 +16,7 @@ pub mod locks;
 pub mod pmxcfs;
 pub mod pvecm;
 pub mod pveversion;
+pub mod setup;
 pub mod version;
 
 use context::Context;
@@ -34,6 +35,7 @@ pub fn run(program: &str, arguments: &[String], context: &Context) -> u8 {
         "pvedaemon" => endpoint::daemon(context, arguments),
         "pveproxy" => endpoint::proxy(context, arguments),
         "pveversion" => pveversion::run(context, arguments),
+        "setup" => setup::run(context, arguments),
         _ => Err(Failure::new(127, format!("{program}: command not found"))),
     };
     match outcome {
