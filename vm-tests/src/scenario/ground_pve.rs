@@ -28,6 +28,11 @@ fn mounted(node: &mut Node) -> Result<()> {
     ensure!(failed.is_empty(), "units failed: {failed}");
     let version = node.ok("pveversion; pvesh get /version --output-format json; pve-firewall status")?;
     ensure!(version.contains("pve-manager/9.2.11") && version.contains("\"release\":\"9.2\""), "{version}");
+    node.pve().slow(true)?;
+    let begun = std::time::Instant::now();
+    node.ok("pvesh get /version")?;
+    ensure!(begun.elapsed().as_millis() >= 1000, "a call that was asked to be slow took {:?}", begun.elapsed());
+    node.pve().slow(false)?;
     let users = node.ok("pveum user list --output-format json")?;
     ensure!(users.contains("root@pam"), "root@pam is not there: {users}");
     // Root's key lies in the cluster file system now, behind PVE's link.

@@ -9,6 +9,7 @@ pub mod cluster_files;
 pub mod command_line;
 pub mod context;
 pub mod endpoint;
+pub mod evaluator;
 pub mod failure;
 pub mod firewall;
 pub mod journal;
