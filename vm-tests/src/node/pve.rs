@@ -90,7 +90,9 @@ impl Pve<'_> {
 
     /// Starts pmxcfs again.
     pub fn up(&mut self) -> Result<()> {
-        self.node.ok("systemctl reset-failed pve-cluster.service; systemctl start pve-cluster.service").map(drop)
+        self.node
+            .ok("systemctl reset-failed pve-cluster.service; systemctl start pve-cluster.service")
+            .map(drop)
     }
 
     /// Kills pmxcfs: everything below `/etc/pve` is `ENOTCONN` until it starts again, which systemd does unless asked
@@ -133,9 +135,9 @@ impl Pve<'_> {
     pub fn request(&mut self, path: &str, form: &[(&str, &str)]) -> Result<(u16, serde_json::Value)> {
         let fields: String =
             form.iter().map(|(name, value)| format!(" --data-urlencode '{name}={value}'")).collect();
-        let said = self
-            .node
-            .ok(&format!("curl -s -w '\\n%{{http_code}}'{fields} 'http://127.0.0.1:8006/api2/json/{path}'"))?;
+        let said = self.node.ok(&format!(
+            "curl -s -w '\\n%{{http_code}}'{fields} 'http://127.0.0.1:8006/api2/json/{path}'"
+        ))?;
         let (body, code) = said.rsplit_once('\n').context("reading the answer of 8006")?;
         let body = serde_json::from_str(body).unwrap_or(serde_json::Value::Null);
         Ok((code.trim().parse().context("reading the status of 8006")?, body))
@@ -149,7 +151,9 @@ impl Pve<'_> {
         let data = first.get("data");
         let asked = data.and_then(|data| data.get("NeedTFA")).is_some();
         let challenge = data.and_then(|data| data.get("ticket")).and_then(|ticket| ticket.as_str());
-        let (Some(answer), Some(challenge), true) = (answer, challenge, asked) else { return Ok((status, asked)) };
+        let (Some(answer), Some(challenge), true) = (answer, challenge, asked) else {
+            return Ok((status, asked));
+        };
         let form = [("username", user), ("password", answer), ("tfa-challenge", challenge)];
         Ok((self.request(ticket, &form)?.0, asked))
     }

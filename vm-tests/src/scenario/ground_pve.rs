@@ -31,7 +31,11 @@ fn mounted(node: &mut Node) -> Result<()> {
     node.pve().slow(true)?;
     let begun = std::time::Instant::now();
     node.ok("pvesh get /version")?;
-    ensure!(begun.elapsed().as_millis() >= 1000, "a call that was asked to be slow took {:?}", begun.elapsed());
+    ensure!(
+        begun.elapsed().as_millis() >= 1000,
+        "a call that was asked to be slow took {:?}",
+        begun.elapsed()
+    );
     node.pve().slow(false)?;
     let users = node.ok("pveum user list --output-format json")?;
     ensure!(users.contains("root@pam"), "root@pam is not there: {users}");
@@ -62,7 +66,11 @@ fn quorum(node: &mut Node) -> Result<()> {
     node.ok("pvecm status | grep -q '^Quorate: *Yes' && pvecm nodes | grep -q pve3")?;
     node.pve().quorum(false)?;
     let said = node.run("sleep 1.1; touch /etc/pve/x; stat -c %a /etc/pve/local; pveum user list")?;
-    ensure!(said.stderr.contains("Permission denied"), "something was written without quorum: {}", said.stderr);
+    ensure!(
+        said.stderr.contains("Permission denied"),
+        "something was written without quorum: {}",
+        said.stderr
+    );
     ensure!(said.stdout.contains("555"), "the link still says that it is writable: {}", said.stdout);
     node.pve().quorum(true)?;
     node.ok("sleep 1.1; touch /etc/pve/x && rm /etc/pve/x /etc/pve/corosync.conf").map(drop)
@@ -72,20 +80,34 @@ fn down_and_dead(node: &mut Node) -> Result<()> {
     node.pve().down()?;
     let said = node.run("ls -A /etc/pve; pveum user list")?;
     ensure!(said.stdout.is_empty(), "the plain directory is not empty: {}", said.stdout);
-    ensure!(said.status == 111 && said.stderr.contains("Connection refused"), "pveum without pmxcfs: {}", said.stderr);
+    ensure!(
+        said.status == 111 && said.stderr.contains("Connection refused"),
+        "pveum without pmxcfs: {}",
+        said.stderr
+    );
     node.ok("echo trap > /etc/pve/trap")?;
-    ensure!(!node.holds("systemctl start pve-cluster.service")?, "it mounts over a directory that is not empty");
+    ensure!(
+        !node.holds("systemctl start pve-cluster.service")?,
+        "it mounts over a directory that is not empty"
+    );
     node.ok("rm /etc/pve/trap")?;
     node.pve().up()?;
     node.pve().kill(true)?;
     let said = node.run("sleep 1; ls /etc/pve")?;
-    ensure!(said.stderr.contains("not connected"), "after SIGKILL /etc/pve says {}{}", said.stdout, said.stderr);
+    ensure!(
+        said.stderr.contains("not connected"),
+        "after SIGKILL /etc/pve says {}{}",
+        said.stdout,
+        said.stderr
+    );
     node.pve().up()?;
     node.pve().wait_until_up()
 }
 
 fn lost_transaction(node: &mut Node) -> Result<()> {
-    node.ok("echo kept > /etc/pve/kept && sync /var/lib/pve-cluster/config.db-wal && echo lost > /etc/pve/lost")?;
+    node.ok(
+        "echo kept > /etc/pve/kept && sync /var/lib/pve-cluster/config.db-wal && echo lost > /etc/pve/lost",
+    )?;
     node.power_cut()?;
     node.power_on()?;
     node.pve().wait_until_up()?;
@@ -96,7 +118,8 @@ fn lost_transaction(node: &mut Node) -> Result<()> {
 
 fn late(node: &mut Node) -> Result<()> {
     node.pve().late(5)?;
-    let seconds = node.ok("s=$(date +%s); systemctl restart pve-cluster.service; echo $(( $(date +%s) - s ))")?;
+    let seconds =
+        node.ok("s=$(date +%s); systemctl restart pve-cluster.service; echo $(( $(date +%s) - s ))")?;
     ensure!(seconds.trim().parse::<u32>()? >= 5, "pmxcfs was not late: {seconds}");
     node.pve().late(0)?;
     node.pve().wait_until_up()

@@ -19,7 +19,8 @@ pub fn run(context: &Context, arguments: &[String]) -> Result<(), Failure> {
     for word in arguments {
         let option = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).unwrap_or_default();
         if option.is_empty() || !"verbose".starts_with(option) {
-            let unknown = if word.starts_with('-') { format!("Unknown option: {option}\n") } else { String::new() };
+            let unknown =
+                if word.starts_with('-') { format!("Unknown option: {option}\n") } else { String::new() };
             return Err(Failure::die(format!("{unknown}USAGE: pveversion [--verbose]")));
         }
         verbose = true;

@@ -81,7 +81,11 @@ impl From<Failure> for Refusal {
 fn log_in(context: &Context, request: &Request, client: &str) -> Result<Value, Refusal> {
     let parameters = request.parameters();
     let get = |wanted: &str| {
-        parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str()).filter(|v| !v.is_empty())
+        parameters
+            .iter()
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.as_str())
+            .filter(|v| !v.is_empty())
     };
     let missing: Vec<(String, String)> = ["username", "password"]
         .iter()
@@ -122,7 +126,12 @@ fn authenticate(context: &Context, request: &Request) -> Result<(), &'static str
     let ticket = cookie.split(';').find_map(|part| part.trim().strip_prefix("PVEAuthCookie=")).map(decode);
     let Some(ticket) = ticket.filter(|ticket| !ticket.is_empty()) else { return Err("No ticket") };
     let Some(user) = ticket::user(context, &ticket) else {
-        journal::write(context, "pveproxy", Priority::Warning, "authentication failure: permission denied - invalid PVE ticket");
+        journal::write(
+            context,
+            "pveproxy",
+            Priority::Warning,
+            "authentication failure: permission denied - invalid PVE ticket",
+        );
         return Err("permission denied - invalid PVE ticket");
     };
     let token = request.header("csrfpreventiontoken").unwrap_or_default();

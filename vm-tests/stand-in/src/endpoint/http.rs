@@ -34,7 +34,12 @@ pub struct Answer {
 impl Answer {
     /// An answer in JSON.
     pub fn json(status: u16, reason: &str, value: &serde_json::Value) -> Self {
-        Self { status, reason: reason.to_owned(), kind: "application/json;charset=UTF-8", body: value.to_string() }
+        Self {
+            status,
+            reason: reason.to_owned(),
+            kind: "application/json;charset=UTF-8",
+            body: value.to_string(),
+        }
     }
 
     /// The bytes on the wire.
@@ -127,7 +132,8 @@ pub fn decode(text: &str) -> String {
             b'+' => bytes.push(b' '),
             b'%' => {
                 let digits: Vec<u8> = rest.by_ref().take(2).collect();
-                let parsed = std::str::from_utf8(&digits).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+                let parsed =
+                    std::str::from_utf8(&digits).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
                 bytes.extend(parsed);
             }
             byte => bytes.push(byte),

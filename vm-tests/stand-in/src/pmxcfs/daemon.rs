@@ -13,12 +13,13 @@ use fuser::{Config, MountOption, SessionACL};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, umount2};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::journal::{self, Priority};
-use crate::pmxcfs::cluster::Switches;
+use crate::pmxcfs::cluster::{Cluster, Switches};
 use crate::pmxcfs::database::Database;
 use crate::pmxcfs::mount::{Mounted, now};
 use crate::pmxcfs::state::State;
@@ -30,6 +31,10 @@ const PID_FILE: &str = "/run/pve-cluster.pid";
 const LOCK: &str = "/var/lib/pve-cluster/.pmxcfs.lockfile";
 /// How often a start tries to get the lock.
 const TRIES: u32 = 10;
+/// How long the process goes on, and holds its lock, when the mount is gone: a second or two (transcript 11).
+const TEARDOWN: Duration = Duration::from_millis(1500);
+/// Corosync's own copy of its configuration.
+const COROSYNC: &str = "/etc/corosync/corosync.conf";
 /// How a start in the background tells its child to say when it is ready.
 const READY: &str = "--ready";
 
@@ -122,6 +127,9 @@ fn serve_resolved(context: &Context, asked: &Asked, switches: Switches) -> Resul
     if asked.local && state.tree().find("corosync.conf").is_some() {
         say(context, Priority::Notice, "forcing local mode (although corosync.conf exists)");
     }
+    if !asked.local {
+        copy_configuration(context, &state);
+    }
     let state = Arc::new(Mutex::new(state));
     // Blocked before any thread begins: all of them leave these signals to the one that waits.
     let mut signals = SigSet::empty();
@@ -130,11 +138,17 @@ fn serve_resolved(context: &Context, asked: &Asked, switches: Switches) -> Resul
     }
     signals.thread_block().map_err(|error| critical(format!("blocking signals: {}", error.desc())))?;
     let mount = context.path(MOUNT);
-    let session = attach(&state, &mount, context).map_err(|error| critical(format!("fuse_mount error: {error}")))?;
+    let session =
+        attach(&state, &mount, context).map_err(|error| critical(format!("fuse_mount error: {error}")))?;
     let _ = fs::write(context.path(PID_FILE), format!("{}\n", std::process::id()));
     if asked.ready {
         let _ = into_background();
     }
+    // Somebody may take the mount away: the process ends then, too.
+    std::thread::spawn(move || {
+        let _ = session.join();
+        let _ = kill(Pid::this(), Signal::SIGTERM);
+    });
     let _ = signals.wait();
     say(context, Priority::Notice, "teardown filesystem");
     // Nothing is answered any more from here on.
@@ -143,11 +157,33 @@ fn serve_resolved(context: &Context, asked: &Asked, switches: Switches) -> Resul
     if let Err(error) = state.close() {
         critical(format!("closing the database: {error}"));
     }
+    std::thread::sleep(TEARDOWN);
     let _ = fs::remove_file(context.path(PID_FILE));
     say(context, Priority::Notice, "exit proxmox configuration filesystem (0)");
     // The session would wait for a file system whose last user may never go.
-    std::mem::forget(session);
     std::process::exit(0)
+}
+
+/// Gives corosync the cluster's configuration, as the start of a cluster member does.
+fn copy_configuration(context: &Context, state: &State) {
+    let Some(bytes) = state.configuration_file() else { return };
+    let path = context.path(COROSYNC);
+    if fs::read(&path).is_ok_and(|own| own == bytes) {
+        return;
+    }
+    match fs::write(&path, bytes) {
+        Ok(()) => {
+            let version = Cluster::parse(&String::from_utf8_lossy(bytes)).version;
+            let line = format!("[dcdb] notice: wrote new corosync config '{COROSYNC}' (version = {version})");
+            context.warn(&line);
+            journal::write(context, "pmxcfs", Priority::Notice, &line);
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let reason = text.split(" (os error").next().unwrap_or_default();
+            say(context, Priority::Critical, &format!("Failed to create file '{COROSYNC}.XXXXXX': {reason}"));
+        }
+    }
 }
 
 /// The lock of the running process: a second one gives up after ten seconds.
@@ -190,11 +226,13 @@ fn attach(
         context.warn("fuse: if you are sure this is safe, use the 'nonempty' mount option");
         return Err("File exists".to_owned());
     }
-    let group = nix::unistd::Group::from_name("www-data").ok().flatten().map_or(33, |group| group.gid.as_raw());
+    let group =
+        nix::unistd::Group::from_name("www-data").ok().flatten().map_or(33, |group| group.gid.as_raw());
     let mut config = Config::default();
     config.mount_options = vec![MountOption::DefaultPermissions];
     config.acl = SessionACL::All;
-    fuser::spawn_mount(Mounted::new(Arc::clone(state), group), mount, &config).map_err(|error| error.to_string())
+    fuser::spawn_mount(Mounted::new(Arc::clone(state), group), mount, &config)
+        .map_err(|error| error.to_string())
 }
 
 /// Says that the mount is live and lets go of whoever started us.

@@ -31,7 +31,8 @@ fn parse(path: &str) -> Option<(u32, &str, &'static str)> {
         _ => return None,
     };
     let digits = parts.next()?.strip_suffix(".conf")?;
-    if parts.next().is_some() || digits.starts_with('0') || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if parts.next().is_some() || digits.starts_with('0') || !digits.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return None;
     }
     Some((digits.parse().ok()?, node, kind))
@@ -81,7 +82,9 @@ impl Guests {
             .known
             .iter()
             .map(|(number, Guest { node, kind, version })| {
-                format!("\"{number}\": {{ \"node\": \"{node}\", \"type\": \"{kind}\", \"version\": {version} }}")
+                format!(
+                    "\"{number}\": {{ \"node\": \"{node}\", \"type\": \"{kind}\", \"version\": {version} }}"
+                )
             })
             .collect();
         format!("{{\n\"version\": {},\n\"ids\": {{\n{}}}\n\n}}\n", self.version, ids.join(",\n"))

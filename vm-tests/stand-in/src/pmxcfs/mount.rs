@@ -200,16 +200,7 @@ impl Filesystem for Mounted {
         }
     }
 
-    fn create(
-        &self,
-        _: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        _: u32,
-        _: u32,
-        _: i32,
-        reply: ReplyCreate,
-    ) {
+    fn create(&self, _: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
         let mut state = self.state();
         let made = state.make(thing(parent), name.as_bytes(), Kind::File, now()).and_then(|attributes| {
             state.open(attributes.thing)?;
@@ -338,7 +329,9 @@ fn errno(error: nix::errno::Errno) -> Errno {
 fn thing(ino: INodeNo) -> Thing {
     match ino.0 {
         0 | 1 => Thing::Entry(ROOT),
-        number if number < FIRST => Virtual::numbered(number - 2).map_or(Thing::Entry(u64::MAX), Thing::Virtual),
+        number if number < FIRST => {
+            Virtual::numbered(number - 2).map_or(Thing::Entry(u64::MAX), Thing::Virtual)
+        }
         number => Thing::Entry(number - FIRST),
     }
 }

@@ -98,9 +98,15 @@ impl State {
 
     /// What `corosync.conf` says, if there is one.
     fn configuration(&self) -> Option<Cluster> {
-        let entry = self.tree.get(self.tree.find("corosync.conf")?)?;
-        let Content::File(bytes) = &entry.content else { return None };
-        Some(Cluster::parse(&String::from_utf8_lossy(bytes)))
+        self.configuration_file().map(|bytes| Cluster::parse(&String::from_utf8_lossy(bytes)))
+    }
+
+    /// The bytes of `corosync.conf`, if there is one.
+    pub fn configuration_file(&self) -> Option<&[u8]> {
+        match &self.tree.get(self.tree.find("corosync.conf")?)?.content {
+            Content::File(bytes) => Some(bytes),
+            Content::Directory(_) => None,
+        }
     }
 
     /// Whether anything may be written.

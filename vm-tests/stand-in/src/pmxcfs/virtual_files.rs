@@ -86,7 +86,8 @@ impl Virtual {
 
     /// Its name.
     pub fn name(self) -> &'static str {
-        let link = || self.0.checked_sub(FILES.len()).and_then(|index| LINKS.get(index)).map(|(name, _)| *name);
+        let link =
+            || self.0.checked_sub(FILES.len()).and_then(|index| LINKS.get(index)).map(|(name, _)| *name);
         FILES.get(self.0).copied().or_else(link).unwrap_or_default()
     }
 
@@ -139,7 +140,13 @@ impl Status {
 
     /// Makes the text of a file anew and gives its size. Reading gives what the last look at its size made, as the
     /// real one does: its text comes from there.
-    pub fn refresh(&mut self, entry: Virtual, guests: &Guests, cluster: Option<&Cluster>, quorate: bool) -> u64 {
+    pub fn refresh(
+        &mut self,
+        entry: Virtual,
+        guests: &Guests,
+        cluster: Option<&Cluster>,
+        quorate: bool,
+    ) -> u64 {
         let text = self.text(entry.name(), guests, cluster, quorate);
         let size = u64::try_from(text.len()).unwrap_or_default();
         if let Some(snapshot) = self.snapshots.get_mut(entry.0) {
@@ -184,8 +191,11 @@ impl Status {
     }
 
     fn version(&self, guests: &Guests, cluster: Option<&Cluster>) -> String {
-        let counted: String =
-            COUNTED.iter().zip(&self.versions).map(|(path, count)| format!("\"{path}\": {count},\n")).collect();
+        let counted: String = COUNTED
+            .iter()
+            .zip(&self.versions)
+            .map(|(path, count)| format!("\"{path}\": {count},\n"))
+            .collect();
         let others: String = cluster
             .into_iter()
             .flat_map(|cluster| &cluster.nodes)

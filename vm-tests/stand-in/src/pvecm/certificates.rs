@@ -75,7 +75,8 @@ fn root_ssh(context: &Context) -> Result<(), Failure> {
     let key = context.path("/root/.ssh/id_rsa");
     let _ = fs::create_dir_all(context.path("/root/.ssh"));
     if !key.with_extension("pub").exists() {
-        let made = Command::new("ssh-keygen").args(["-t", "rsa", "-N", "", "-b", "4096", "-f"]).arg(&key).output();
+        let made =
+            Command::new("ssh-keygen").args(["-t", "rsa", "-N", "", "-b", "4096", "-f"]).arg(&key).output();
         if let Ok(made) = made {
             context.print(&String::from_utf8_lossy(&made.stdout));
         }
@@ -144,7 +145,11 @@ fn known_hosts(context: &Context) -> Result<(), Failure> {
         return Err(Failure::die(format!("can't parse {path}")));
     };
     let node = context.node();
-    cluster_files::write(context, &format!("nodes/{node}/ssh_known_hosts"), format!("{node} ssh-rsa {key}").as_bytes())
+    cluster_files::write(
+        context,
+        &format!("nodes/{node}/ssh_known_hosts"),
+        format!("{node} ssh-rsa {key}").as_bytes(),
+    )
 }
 
 /// The old merged file, as a copy in the place of the link.
@@ -193,7 +198,18 @@ fn self_signed(files: &[String; 2], subject: &str, force: bool) -> Result<(), Fa
     system(
         "openssl",
         &[
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "730", "-subj", subject, "-keyout", key, "-out",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "730",
+            "-subj",
+            subject,
+            "-keyout",
+            key,
+            "-out",
             certificate,
         ],
     )
