@@ -88,7 +88,7 @@ fn can_mount() -> bool {
         let path = std::env::var("PATH").unwrap_or_default();
         path.split(':').any(|directory| Path::new(directory).join(tool).exists())
     };
-    nix::unistd::geteuid().is_root() && Path::new("/dev/fuse").exists() && tools.iter().all(|tool| has(tool))
+    nix::unistd::geteuid().is_root() && Path::new("/dev/fuse").exists() && tools.iter().all(has)
 }
 
 /// The files of the node, and one directory for each line.

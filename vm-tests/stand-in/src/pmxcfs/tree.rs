@@ -3,6 +3,8 @@
 //! Every change leaves records for the database behind. The two are written apart, as in the real pmxcfs, and one
 //! failing change shows it: a directory that another one could not be renamed onto is gone here and stays there.
 
+mod start;
+
 use std::collections::BTreeMap;
 
 use nix::errno::Errno;
@@ -361,32 +363,6 @@ impl Tree {
             return Err(Errno::EEXIST);
         }
         Ok(())
-    }
-
-    fn count_guests(&mut self) {
-        let files: Vec<String> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| !entry.is_directory())
-            .map(|(inode, _)| self.path(*inode))
-            .collect();
-        self.guests.start_with(&files);
-    }
-
-    /// A start counts the life of every lock anew.
-    fn begin_locks(&mut self, now: u32) {
-        let Some(Content::Directory(names)) =
-            self.find("priv/lock").and_then(|inode| self.get(inode)).map(|entry| &entry.content)
-        else {
-            return;
-        };
-        for inode in names.values().copied().collect::<Vec<_>>() {
-            if let Some(entry) = self.get(inode).filter(|entry| entry.is_directory()) {
-                let mark = (inode, entry.version);
-                let path = self.path(inode);
-                self.locks.begin(&path, mark, now);
-            }
-        }
     }
 }
 

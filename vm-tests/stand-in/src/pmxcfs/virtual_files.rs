@@ -131,10 +131,9 @@ impl Status {
 
     /// A path below the top has changed.
     pub fn count(&mut self, path: &str) {
-        if let Some(index) = COUNTED.iter().position(|counted| *counted == path) {
-            if let Some(version) = self.versions.get_mut(index) {
-                *version += 1;
-            }
+        let index = COUNTED.iter().position(|counted| *counted == path);
+        if let Some(version) = index.and_then(|index| self.versions.get_mut(index)) {
+            *version += 1;
         }
     }
 
