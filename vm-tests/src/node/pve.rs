@@ -125,7 +125,9 @@ impl Pve<'_> {
     /// Makes this node the first of a cluster of three, with corosync running.
     pub fn cluster_of_three(&mut self) -> Result<()> {
         self.switch("corosync", Some(""))?;
-        self.node.ok(&format!("cat > /etc/pve/corosync.conf <<'EOF'\n{COROSYNC}EOF"))?;
+        self.node.ok(&format!(
+            "mkdir -p /etc/corosync && tee /etc/corosync/corosync.conf > /etc/pve/corosync.conf <<'EOF'\n{COROSYNC}EOF"
+        ))?;
         let members = self.node.ok("sleep 1.1; cat /etc/pve/.members")?;
         ensure!(members.contains("\"nodes\": 3"), "this is no cluster of three: {members}");
         Ok(())

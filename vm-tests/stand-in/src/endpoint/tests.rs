@@ -81,3 +81,18 @@ fn c5_a_second_factor_is_asked_for_in_a_second_step() {
     assert_eq!(log_in(&context, &second).0, 200);
     assert_eq!(log_in(&context, &second).0, 401, "a recovery key works once");
 }
+
+#[test]
+fn an_api_token_opens_the_api_by_its_value_alone() {
+    let (_root, context, output) = node();
+    let words = ["user", "token", "add", "ops@pve", "t", "--output-format", "json"].map(str::to_owned);
+    output.take();
+    assert_eq!(crate::run("pveum", &words, &context), 0);
+    let made: Value = serde_json::from_slice(&output.take()).unwrap();
+    let status = |value: &str| {
+        let header = format!("PVEAPIToken=ops@pve!t={value}");
+        ask(&context, "GET", "version", &[("authorization", &header)], "").status
+    };
+    assert_eq!(status(made["value"].as_str().unwrap()), 200);
+    assert_eq!(status("8161fcd1-0905-4f7d-aae6-3d71cb777ba1"), 401);
+}
