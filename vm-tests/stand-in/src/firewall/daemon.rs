@@ -46,20 +46,28 @@ fn called_by_systemd() -> bool {
     getppid().as_raw() == 1
 }
 
-fn ask_systemd(verb: &str) -> Result<(), Failure> {
-    let status = Command::new("systemctl").args([verb, "pve-firewall"]).status();
-    let reason = match status {
-        Ok(status) if status.success() => return Ok(()),
-        Ok(status) => format!("exit code {}", status.code().unwrap_or(255)),
-        Err(error) => error.to_string(),
+fn ask_systemd(context: &Context, verb: &str) -> Result<(), Failure> {
+    let failed = |reason: &str| {
+        Err(Failure::new(1, format!("command 'systemctl {verb} pve-firewall' failed: {reason}")))
     };
-    Err(Failure::new(1, format!("command 'systemctl {verb} pve-firewall' failed: {reason}")))
+    // A directory of a replay has no systemd, and must not reach the machine's.
+    if !context.is_the_machine() {
+        context.warn("System has not been booted with systemd as init system (PID 1). Can't operate.");
+        context.warn("Failed to connect to system scope bus via local transport: Host is down");
+        return failed("exit code 1");
+    }
+    let status = Command::new("systemctl").args([verb, "pve-firewall"]).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => failed(&format!("exit code {}", status.code().unwrap_or(255))),
+        Err(error) => failed(&error.to_string()),
+    }
 }
 
 /// `start`: leaves the daemon behind and returns when its pid file is there.
 pub fn start(context: &Context) -> Result<(), Failure> {
-    if !called_by_systemd() {
-        return ask_systemd("start");
+    if !called_by_systemd() || !context.is_the_machine() {
+        return ask_systemd(context, "start");
     }
     if is_running(context) {
         return Err(Failure::die("daemon already running"));
@@ -84,8 +92,8 @@ pub fn start(context: &Context) -> Result<(), Failure> {
 
 /// `stop`: ends the daemon, which takes the rules away.
 pub fn stop(context: &Context) -> Result<(), Failure> {
-    if !called_by_systemd() {
-        return ask_systemd("stop");
+    if !called_by_systemd() || !context.is_the_machine() {
+        return ask_systemd(context, "stop");
     }
     let Some(pid) = daemon(context) else { return Ok(()) };
     let _ = kill(pid, Signal::SIGTERM);
@@ -102,8 +110,8 @@ pub fn stop(context: &Context) -> Result<(), Failure> {
 
 /// `restart`: the rules stay while the daemon begins anew.
 pub fn restart(context: &Context) -> Result<(), Failure> {
-    if !called_by_systemd() {
-        return ask_systemd("reload-or-restart");
+    if !called_by_systemd() || !context.is_the_machine() {
+        return ask_systemd(context, "reload-or-restart");
     }
     match daemon(context) {
         Some(pid) => kill(pid, Signal::SIGHUP).map_err(|error| Failure::die(error.to_string())),

@@ -1,5 +1,5 @@
-//! The kernel's rules: read with the tools' `-save`, loaded with their `-restore`. In a directory of a replay there is
-//! no kernel: nothing is loaded, and loading says so by doing nothing.
+//! The kernel's rules: read with the tools' `-save`, loaded with their `-restore`. In a directory of a replay the kernel
+//! is what files below `/etc/pve-stand-in/kernel` say, and loading does nothing.
 
 use std::fs;
 use std::io::Write as _;
@@ -34,25 +34,28 @@ fn run(program: &str, arguments: &[&str], input: &str, title: &str) -> Result<St
     }
 }
 
-fn saved(program: &str) -> Result<String, String> {
-    run(program, &[], "", &format!("command '{program}' failed"))
+/// What a tool says is loaded.
+fn saved(context: &Context, program: &str, arguments: &[&str]) -> Result<String, String> {
+    if context.is_the_machine() {
+        return run(program, arguments, "", &format!("command '{program}' failed"));
+    }
+    let path = context.path(&format!("/etc/pve-stand-in/kernel/{program}"));
+    Ok(fs::read_to_string(path).unwrap_or_default())
 }
 
 /// Everything that is loaded now.
 pub fn active(context: &Context) -> Result<Active, String> {
-    if !context.is_the_machine() {
-        return Ok(Active::default());
-    }
-    let v4 = saved("iptables-save")?;
-    let v6 = saved("ip6tables-save")?;
+    let v4 = saved(context, "iptables-save", &[])?;
+    let v6 = saved(context, "ip6tables-save", &[])?;
+    // A kernel without bridge tables has nothing to filter bridges with.
+    let bridge = saved(context, "ebtables-save", &[]).unwrap_or_default();
     Ok(Active {
-        sets: status::read_sets(&run("ipset", &["save"], "", "command 'ipset save' failed")?),
+        sets: status::read_sets(&saved(context, "ipset", &["save"])?),
         filter_v4: status::read_chains(&v4, "filter"),
         filter_v6: status::read_chains(&v6, "filter"),
         raw_v4: status::read_chains(&v4, "raw"),
         raw_v6: status::read_chains(&v6, "raw"),
-        // A kernel without legacy bridge tables has nothing to filter bridges with.
-        bridge: saved("ebtables-save").map(|text| status::read_bridge(&text)).unwrap_or_default(),
+        bridge: status::read_bridge(&bridge),
     })
 }
 
