@@ -85,12 +85,12 @@ fn c5_a_second_factor_is_asked_for_in_a_second_step() {
 #[test]
 fn an_api_token_opens_the_api_by_its_value_alone() {
     let (_root, context, output) = node();
-    let words = ["user", "token", "add", "ops@pve", "t", "--output-format", "json"].map(str::to_owned);
+    let words = ["user", "token", "add", "ops@pve", "web", "--output-format", "json"].map(str::to_owned);
     output.take();
     assert_eq!(crate::run("pveum", &words, &context), 0);
     let made: Value = serde_json::from_slice(&output.take()).unwrap();
     let status = |value: &str| {
-        let header = format!("PVEAPIToken=ops@pve!t={value}");
+        let header = format!("PVEAPIToken=ops@pve!web={value}");
         ask(&context, "GET", "version", &[("authorization", &header)], "").status
     };
     assert_eq!(status(made["value"].as_str().unwrap()), 200);
