@@ -164,6 +164,7 @@ fn differences(directory: &Path, item: &Item) -> Vec<String> {
 }
 
 #[test]
+#[ignore = "over a minute, most of it waiting: cargo vm test conformance"]
 fn recorded_shell_lines_are_replayed_and_equal() {
     let Some(directory) = recordings().filter(|_| can_mount()) else {
         println!("not run: needs root, /dev/fuse, strace, perl, attr and the recordings");

@@ -83,6 +83,13 @@ impl Mounted {
         }
     }
 
+    fn attributes(&self, outcome: Result<Attributes, nix::errno::Errno>, reply: ReplyAttr) {
+        match outcome {
+            Ok(attributes) => reply.attr(&BELIEVE, &self.attr(&attributes)),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
     fn change(
         &self,
         thing: Thing,
@@ -299,15 +306,6 @@ impl Filesystem for Mounted {
         let free = blocks.saturating_sub(bytes.div_ceil(BLOCK));
         let block = u32::try_from(BLOCK).unwrap_or(u32::MAX);
         reply.statfs(blocks, free, free, INODES, INODES.saturating_sub(files), block, 256, block);
-    }
-}
-
-impl Mounted {
-    fn attributes(&self, outcome: Result<Attributes, nix::errno::Errno>, reply: ReplyAttr) {
-        match outcome {
-            Ok(attributes) => reply.attr(&BELIEVE, &self.attr(&attributes)),
-            Err(error) => reply.error(errno(error)),
-        }
     }
 }
 

@@ -25,7 +25,7 @@ const VZDUMP: &str = "# cluster wide vzdump cron schedule\n# Atomatically genera
 /// Makes and repairs all of it; without quorum in time it fails, or says so only with `--silent`.
 pub fn update(context: &Context, parameters: &Parameters) -> Result<(), Failure> {
     let silent = parameters.get("silent") == Some("1");
-    root_ssh(context)?;
+    root_ssh(context);
     if !wait_for_quorum(context, silent) {
         let text = "got timeout when trying to ensure cluster certificates and base file hierarchy is set up \
                     - no quorum (yet) or hung pmxcfs?";
@@ -70,8 +70,11 @@ fn wait_for_quorum(context: &Context, silent: bool) -> bool {
     false
 }
 
+/// Elliptic where the real ones are RSA: nobody looks, and a guest without KVM waits a minute for those.
+const CURVE: &str = "prime256v1";
+
 /// Root's RSA key and client configuration, where there are none.
-fn root_ssh(context: &Context) -> Result<(), Failure> {
+fn root_ssh(context: &Context) {
     let key = context.path("/root/.ssh/id_rsa");
     let _ = fs::create_dir_all(context.path("/root/.ssh"));
     if !key.with_extension("pub").exists() {
@@ -86,7 +89,6 @@ fn root_ssh(context: &Context) -> Result<(), Failure> {
     if let Ok(mut file) = opened {
         let _ = file.write_all(CIPHERS.as_bytes());
     }
-    Ok(())
 }
 
 /// Root's keys live in the cluster file system; a plain file in the place of the link is put aside and merged.
@@ -172,14 +174,16 @@ fn node_files(context: &Context, force: bool) -> Result<(), Failure> {
             .map_err(|error| Failure::die(format!("unable to create directory - {error}")))?;
     }
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    for (name, public) in [("priv/authkey.key", Some("authkey.pub")), ("pve-www.key", None)] {
-        if pve(name).exists() {
-            continue;
-        }
-        system("openssl", &["genrsa", "-out", &text(&pve(name)), "2048"])?;
-        if let Some(public) = public {
-            system("openssl", &["rsa", "-in", &text(&pve(name)), "-pubout", "-out", &text(&pve(public))])?;
-        }
+    let (private, public) = (text(&pve("priv/authkey.key")), text(&pve("authkey.pub")));
+    if !Path::new(&private).exists() {
+        system("openssl", &["genrsa", "-out", &private, "2048"])?;
+    }
+    if !Path::new(&public).exists() {
+        system("openssl", &["rsa", "-in", &private, "-pubout", "-out", &public])?;
+    }
+    let www = pve("pve-www.key");
+    if !www.exists() {
+        system("openssl", &["ecparam", "-name", CURVE, "-genkey", "-noout", "-out", &text(&www)])?;
     }
     let key = pve(&format!("nodes/{node}/pve-ssl.key"));
     let certificate = pve(&format!("nodes/{node}/pve-ssl.pem"));
@@ -195,24 +199,10 @@ fn self_signed(files: &[String; 2], subject: &str, force: bool) -> Result<(), Fa
     if Path::new(certificate).exists() && !force {
         return Ok(());
     }
-    system(
-        "openssl",
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "730",
-            "-subj",
-            subject,
-            "-keyout",
-            key,
-            "-out",
-            certificate,
-        ],
-    )
+    let curve = format!("ec_paramgen_curve:{CURVE}");
+    let made =
+        ["req", "-x509", "-newkey", "ec", "-pkeyopt", &curve, "-nodes", "-days", "730", "-subj", subject];
+    system("openssl", &[&made[..], &["-keyout", key, "-out", certificate]].concat())
 }
 
 fn link(context: &Context, target: &str, path: &str) -> std::io::Result<()> {
