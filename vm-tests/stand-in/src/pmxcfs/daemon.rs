@@ -31,8 +31,8 @@ const PID_FILE: &str = "/run/pve-cluster.pid";
 const LOCK: &str = "/var/lib/pve-cluster/.pmxcfs.lockfile";
 /// How often a start tries to get the lock.
 const TRIES: u32 = 10;
-/// How long the process goes on, and holds its lock, when the mount is gone: a second or two (transcript 11).
-const TEARDOWN: Duration = Duration::from_millis(1500);
+/// How long the process goes on, and holds its lock, when the mount is gone (transcript 11).
+const TEARDOWN: Duration = Duration::from_secs(2);
 /// Corosync's own copy of its configuration.
 const COROSYNC: &str = "/etc/corosync/corosync.conf";
 /// How a start in the background tells its child to say when it is ready.

@@ -14,6 +14,8 @@ const REPLACED: &[(&str, &str)] = &[
     (r"copied, .*", "copied"),
     (r"\.\.\., \d+1048576 bytes", "..., 1048576 bytes"),
     (r"corosync\.conf\.\w{6}'", "corosync.conf.XXXXXX'"),
+    // Whether the process before still held it: a matter of half a second.
+    (r"^\[main\] notice: unable to acquire pmxcfs lock - trying again", ""),
     // The recorded machine had no syslog.
     (r"^Unable to open syslog: .*", ""),
     (r"Type: fuse(blk)?", "Type: fuse"),
