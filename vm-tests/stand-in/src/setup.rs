@@ -55,6 +55,8 @@ pub fn run(context: &Context, arguments: &[String]) -> Result<(), Failure> {
         // What listens on 8006 until now is another program under the same name.
         systemctl(&[&["restart"], names.as_slice()].concat())?;
     }
+    // A test may cut the power at once; what it loses then is to be PVE's, not this.
+    nix::unistd::sync();
     Ok(())
 }
 
