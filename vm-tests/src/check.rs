@@ -52,8 +52,9 @@ pub const ALL: &[Check] = &[
         name: "conformance",
         title: "the recorded commands of PVE's own tools, against the stand-in",
         run: |workspace, _| {
-            let test = ["test", "--package", "stand-in", "--test", "conformance", "--locked"];
-            cargo(workspace, &[&test[..], &["--", "--nocapture", "--test-threads", "1"]].concat())
+            let test = ["test", "--package", "stand-in", "--locked", "--test", "conformance"];
+            let mount = ["--test", "pmxcfs_recordings", "--", "--include-ignored"];
+            cargo(workspace, &[&test[..], &mount, &["--nocapture", "--test-threads", "1"]].concat())
         },
     },
     Check { name: "crash", title: "every crash and power cut of whole runs", run: crash },

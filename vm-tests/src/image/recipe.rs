@@ -32,6 +32,7 @@ const PACKAGES: &[&str] = &[
     "ifupdown2",
     "initramfs-tools",
     "iproute2",
+    "ipset",
     "iptables",
     "iputils-ping",
     "kmod",
