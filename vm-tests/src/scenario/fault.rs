@@ -83,7 +83,7 @@ const SECOND: &str = "for words in 'apply /root/ufw.toml' recover rollback; do \
     [ $? = 2 ] && echo \"$said\" | grep -q 'is at work' || { echo \"$words: $said\"; kill -9 $hook; }; done; \
     /usr/local/sbin/firstlight status > /dev/null || [ $? -lt 5 ] || kill -9 $hook";
 
-/// A disk that is full, fails, or turns read-only.
+/// A disk that is full or turns read-only, and no more open files.
 pub fn disk(bench: &mut Bench) -> Result<()> {
     fault::all(
         bench,
@@ -95,6 +95,20 @@ pub fn disk(bench: &mut Bench) -> Result<()> {
             full("a disk with 8 MiB left", "fill 8192", "true"),
             full("a disk that is full once dpkg unpacks", "true", UNPACKED),
             full("a disk that is full among the files", "true", IN_FILES),
+            Fault {
+                name: "no more open files among the packages",
+                moment: UNPACKED,
+                act: "prlimit --pid $hook --nofile=3:3",
+                codes: &[1, 5],
+                ..PLAIN
+            },
+            Fault {
+                name: "no more open files among the files",
+                moment: IN_FILES,
+                act: "prlimit --pid $hook --nofile=3:3",
+                codes: &[1, 5],
+                ..PLAIN
+            },
             Fault {
                 name: "the disk turns read-only among the packages",
                 moment: UNPACKED,

@@ -11,6 +11,7 @@ pub struct Context {
     root: PathBuf,
     node: String,
     privileged: bool,
+    utf8: bool,
     clock: Clock,
     input: RefCell<Box<dyn Read>>,
     output: RefCell<Box<dyn Write>>,
@@ -56,6 +57,7 @@ impl Context {
             root,
             node: name.split('.').next().unwrap_or_default().to_owned(),
             privileged: nix::unistd::geteuid().is_root(),
+            utf8: is_utf8_locale(),
             clock: Clock::Machine,
             input: RefCell::new(Box::new(std::io::stdin())),
             output: RefCell::new(Box::new(std::io::stdout())),
@@ -69,6 +71,7 @@ impl Context {
             root: root.to_owned(),
             node: node.to_owned(),
             privileged: true,
+            utf8: true,
             clock: Clock::Set(Cell::new(now)),
             input: RefCell::new(Box::new(std::io::empty())),
             output: RefCell::new(Box::new(output)),
@@ -91,6 +94,16 @@ impl Context {
     /// Lets a replayed call run as nobody.
     pub fn set_privileged(&mut self, privileged: bool) {
         self.privileged = privileged;
+    }
+
+    /// Gives a replayed call another locale.
+    pub fn set_utf8(&mut self, utf8: bool) {
+        self.utf8 = utf8;
+    }
+
+    /// True if text for people is written in UTF-8. JSON always is.
+    pub fn is_utf8(&self) -> bool {
+        self.utf8
     }
 
     /// An absolute path of the node, below the root of this context.
@@ -162,4 +175,13 @@ impl Context {
         let _ = writeln!(warnings, "{line}");
         let _ = warnings.flush();
     }
+}
+
+/// Whether the first variable that is set and decides the encoding asks for UTF-8.
+fn is_utf8_locale() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|value| !value.is_empty());
+    set.is_some_and(|value| value.to_lowercase().replace('-', "").ends_with("utf8"))
 }

@@ -2,7 +2,7 @@
 //!
 //! As PVE::AccessControl and proxmox-tfa do it (contract 2.4, 2.5; transcripts 21 to 23).
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::access::failures;
 use crate::access::legacy;
@@ -214,11 +214,4 @@ fn count(context: &Context, user: &str, kind: &str, text: &str, factors: &mut Fa
         }
     }
     (refused, totp || any)
-}
-
-/// The challenge as JSON, for tests.
-impl From<&Challenge> for Value {
-    fn from(challenge: &Challenge) -> Self {
-        serde_json::from_str(&challenge.0).unwrap_or_default()
-    }
 }

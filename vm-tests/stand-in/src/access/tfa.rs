@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::access::failures;
 use crate::access::random;
 use crate::access::tfa_config::{Factors, Recovery, Secret, TfaConfig, TotpEntry};
-use crate::access::totp::{Refusal, Totp};
+use crate::access::totp::{Panic, Totp};
 use crate::access::user_config::UserConfig;
 use crate::access::users::USER;
 use crate::api::{Method, Returns, Verb};
@@ -150,8 +150,7 @@ fn add_totp(
     match totp.verify(code, context.now()) {
         Ok(Some(_)) => {}
         Ok(None) => return Err(refused("failed to verify TOTP challenge")),
-        Err(Refusal::Text(text)) => return Err(refused(&text)),
-        Err(Refusal::Panic) => return Err(panicked()),
+        Err(Panic) => return Err(panicked()),
     }
     let entry = TotpEntry {
         id: random::uuid()?,

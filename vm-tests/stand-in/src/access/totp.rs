@@ -45,13 +45,8 @@ pub struct Totp {
     account: String,
 }
 
-/// Why a URI or a code was not even tried.
-pub enum Refusal {
-    /// In the words of proxmox-tfa.
-    Text(String),
-    /// A period of 0 makes the real code panic (transcript 21, item 46).
-    Panic,
-}
+/// A period of 0 makes the real code panic (transcript 21, item 46).
+pub struct Panic;
 
 impl Totp {
     /// Reads a URI. Unknown parameters are refused, as is everything that does not begin with `otpauth://totp/`.
@@ -106,8 +101,8 @@ impl Totp {
     }
 
     /// The counter of the step whose code this is: the present one, the one before or the one after.
-    pub fn verify(&self, code: &str, now: u64) -> Result<Option<i64>, Refusal> {
-        let counter = now.checked_div(self.period).ok_or(Refusal::Panic)?;
+    pub fn verify(&self, code: &str, now: u64) -> Result<Option<i64>, Panic> {
+        let counter = now.checked_div(self.period).ok_or(Panic)?;
         for step in [counter.wrapping_sub(1), counter, counter.wrapping_add(1)] {
             if self.is_code(step, code) {
                 return Ok(i64::try_from(step).ok());
@@ -118,7 +113,7 @@ impl Totp {
 
     fn is_code(&self, counter: u64, code: &str) -> bool {
         code.len() == usize::from(self.digits)
-            && u32::from_str_radix(code, 10).is_ok_and(|given| given == self.number(counter))
+            && code.parse::<u32>().is_ok_and(|given| given == self.number(counter))
     }
 
     /// The code of the step at this time.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::Returns;
 use crate::command_line::parameter::Parameters;
-use crate::command_line::table::{Column, Style, cell, draw};
+use crate::command_line::table::{Column, Style, cell, draw, in_ascii};
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -44,7 +44,8 @@ impl Wanted {
             "json" => format!("{value}\n"),
             "json-pretty" => pretty(value),
             "yaml" => yaml(value),
-            _ => self.text(value, returns),
+            _ if context.is_utf8() => self.text(value, returns),
+            _ => in_ascii(&self.text(value, returns)),
         };
         if context.print(&text) {
             Ok(())

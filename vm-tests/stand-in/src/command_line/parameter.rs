@@ -4,6 +4,7 @@
 //! enumeration; the first that fails is told.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use regex::Regex;
 
@@ -147,7 +148,7 @@ impl Parameter {
         self.check_type(value)?;
         if let Some(format) = self.format {
             // The text is that of a Perl exception, and ends as one.
-            format(value).map_err(|text| format!("invalid format - {text}\n"))?;
+            format(value).map_err(|text| format!("invalid format - {}\n", text.trim_end_matches('\n')))?;
         }
         if let Some(pattern) = self.pattern
             && !matches(pattern, value)
@@ -195,7 +196,14 @@ impl Parameter {
 
 /// True if the expression matches the whole text.
 pub fn matches(pattern: &str, text: &str) -> bool {
-    Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|expression| expression.is_match(text))
+    static KNOWN: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
+    // Compiling an expression costs far more than using it.
+    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if !known.contains_key(pattern) {
+        let Ok(expression) = Regex::new(&format!("^(?:{pattern})$")) else { return false };
+        known.insert(pattern.to_owned(), expression);
+    }
+    known.get(pattern).is_some_and(|expression| expression.is_match(text))
 }
 
 /// The parameters of one call, by name. All are texts; a boolean is `0` or `1`.

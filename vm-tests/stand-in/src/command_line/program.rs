@@ -6,7 +6,7 @@ use crate::api::{Method, Returns};
 use crate::cluster_files;
 use crate::command_line::options::{Accepted, FORMAT_OPTIONS, usage};
 use crate::command_line::output::Wanted;
-use crate::command_line::parameter::{Parameter, Parameters};
+use crate::command_line::parameter::Parameter;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -241,13 +241,4 @@ impl Program {
         }
         Ok(format!("USAGE: {}", usage.trim_start()))
     }
-}
-
-/// Parameters of a method call that another method makes.
-pub fn parameters(pairs: &[(&str, &str)]) -> Parameters {
-    let mut parameters = Parameters::default();
-    for (name, value) in pairs {
-        parameters.set(name, *value);
-    }
-    parameters
 }

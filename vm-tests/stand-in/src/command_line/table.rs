@@ -52,6 +52,19 @@ pub struct Style {
     pub sorted: bool,
 }
 
+/// A text as a terminal without UTF-8 gets it: lines of ASCII, and `?` for every other character.
+pub fn in_ascii(text: &str) -> String {
+    let letter = |letter: char| match letter {
+        '─' => '-',
+        '═' => '=',
+        '│' => '|',
+        '┌' | '┬' | '┐' | '├' | '┼' | '┤' | '╞' | '╪' | '╡' | '└' | '┴' | '┘' => '+',
+        letter if letter.is_ascii() => letter,
+        _ => '?',
+    };
+    text.chars().map(letter).collect()
+}
+
 /// The text of one value in a table.
 pub fn cell(value: Option<&Value>) -> String {
     match value {

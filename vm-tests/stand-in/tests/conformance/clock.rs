@@ -1,5 +1,7 @@
 //! When each command was run: codes and times of entries depend on it.
 
+use std::sync::OnceLock;
+
 use regex::bytes::Regex;
 
 use super::transcript::{Item, Transcript};
@@ -31,8 +33,10 @@ pub fn times(transcript: &Transcript) -> Vec<u64> {
 
 /// The latest time that an item shows, if it is no older than the item can be.
 fn shown(item: &Item, not_before: u64) -> Option<u64> {
-    let decimal = Regex::new(r"\b1[78][0-9]{8}\b").expect("an expression");
-    let hexadecimal = Regex::new(r":(6B[0-9A-F]{6}):").expect("an expression");
+    static DECIMAL: OnceLock<Regex> = OnceLock::new();
+    static HEXADECIMAL: OnceLock<Regex> = OnceLock::new();
+    let decimal = DECIMAL.get_or_init(|| Regex::new(r"\b1[78][0-9]{8}\b").expect("an expression"));
+    let hexadecimal = HEXADECIMAL.get_or_init(|| Regex::new(r":(6B[0-9A-F]{6}):").expect("an expression"));
     let files = item.changed.values().flatten().map(|file| file.content.as_slice());
     let texts: Vec<&[u8]> = files.chain([item.stdout.as_slice()]).collect();
     let mut times = Vec::new();

@@ -4,6 +4,7 @@
 //! appear, and orders that Perl and Rust choose by chance are compared as sets.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use regex::Regex;
 use serde_json::Value;
@@ -21,6 +22,7 @@ pub fn differences(item: &Item, outcome: &Outcome) -> Vec<String> {
     let recorded = Texts::of(&item.stdout, &item.stderr, &item.after);
     let mut own = Texts::of(&outcome.stdout, &outcome.stderr, &outcome.files);
     own.bind(&recorded, item);
+    let output: fn(&str) -> Vec<String> = if is_in_random_order(&item.argv) { as_set } else { as_it_is };
     if output(&recorded.stdout) != output(&own.stdout) {
         found.push(first_difference("stdout", &recorded.stdout, &own.stdout));
     }
@@ -107,7 +109,8 @@ impl Texts {
 
 /// Ids, recovery keys and their hashes, salts, password hashes, signatures.
 fn random(text: &str) -> Vec<String> {
-    let expression = Regex::new(concat!(
+    static RANDOM: OnceLock<Regex> = OnceLock::new();
+    const EXPRESSION: &str = concat!(
         r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",
         r"|\b[0-9a-f]{4}(?:-[0-9a-f]{4}){3}\b",
         r"|\b[0-9a-f]{64}\b",
@@ -115,29 +118,34 @@ fn random(text: &str) -> Vec<String> {
         r"|\$5\$[./0-9A-Za-z]{8}\$[./0-9A-Za-z]{43}",
         r"|::[A-Za-z0-9+/]{342}==",
         r#"|:[A-Za-z0-9+/]{43}""#,
-    ))
-    .expect("an expression");
+    );
+    let expression = RANDOM.get_or_init(|| Regex::new(EXPRESSION).expect("an expression"));
     expression.find_iter(text).map(|found| found.as_str().to_owned()).collect()
 }
 
-/// Standard output: JSON with its arrays as sets, tables as sets of lines, other text as it is.
-fn output(text: &str) -> Vec<String> {
-    if let Ok(value) = serde_json::from_str::<Value>(text) {
-        let pretty = text.contains("\n ");
-        return vec![sorted(value).to_string(), format!("pretty {pretty}, {} bytes", text.len())];
-    }
-    if text.starts_with('┌') { lines_as_set(text) } else { vec![text.to_owned()] }
+/// Lists that Perl or Rust keep in a hash: their order is another one in every process (pve-observed 3.1).
+fn is_in_random_order(argv: &[String]) -> bool {
+    const COMMANDS: [&str; 5] = ["acl", "group", "realm", "role", "token"];
+    const PATHS: [&str; 6] =
+        ["/access/acl", "/access/domains", "/access/groups", "/access/roles", "/access/tfa", "/pools"];
+    argv.windows(2).any(|pair| COMMANDS.contains(&pair[0].as_str()) && pair[1] == "list")
+        || argv.iter().any(|word| PATHS.contains(&word.as_str()))
 }
 
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Array(values) => {
-            let mut values: Vec<Value> = values.into_iter().map(sorted).collect();
-            values.sort_by_key(Value::to_string);
-            Value::Array(values)
+fn as_it_is(text: &str) -> Vec<String> {
+    vec![text.to_owned()]
+}
+
+/// JSON with the entries of its list in a fixed order, or the lines of a table in one.
+fn as_set(text: &str) -> Vec<String> {
+    match serde_json::from_str::<Vec<Value>>(text) {
+        Ok(values) => {
+            let mut entries: Vec<String> = values.iter().map(Value::to_string).collect();
+            entries.sort_unstable();
+            entries.push(format!("{} bytes", text.len()));
+            entries
         }
-        Value::Object(object) => object.into_iter().map(|(key, value)| (key, sorted(value))).collect(),
-        other => other,
+        Err(_) => lines_as_set(text),
     }
 }
 
@@ -147,42 +155,38 @@ fn lines_as_set(text: &str) -> Vec<String> {
     lines
 }
 
-/// Standard error without what `time` printed. The order of refused parameters is random, as is a thread's number.
-fn errors(text: &str) -> Vec<String> {
-    let thread = Regex::new(r"^thread '<unnamed>' \(\d+\)").expect("an expression");
-    let clock = Regex::new(r"^(?:real|user|sys)\t\d+m[\d.]+s$").expect("an expression");
-    // The recorder's machine had legacy tables beside nft, and lines of Perl behind a syntax tree that failed to load.
-    const MACHINE: [&str; 3] = [
+/// Standard error without what `time` and the recorder's machine printed. The order of refused parameters is random,
+/// as is that of the fields of one rule, and a thread's number.
+pub fn errors(text: &str) -> Vec<String> {
+    const MACHINE: [&str; 5] = [
         "# Warning: iptables-legacy tables present",
         "Compilation failed in require",
         "BEGIN failed--compilation aborted",
+        "trying to acquire lock...",
+        " OK",
     ];
+    static THREAD: OnceLock<Regex> = OnceLock::new();
+    static CLOCK: OnceLock<Regex> = OnceLock::new();
+    let thread = THREAD.get_or_init(|| Regex::new(r"^thread '<unnamed>' \(\d+\)").expect("an expression"));
+    let clock = CLOCK.get_or_init(|| Regex::new(r"^(?:real|user|sys)\t\d+m[\d.]+s$").expect("an expression"));
     let timed = text.lines().any(|line| clock.is_match(line));
     let mut lines: Vec<String> = text
         .lines()
-        .filter(|line| !MACHINE.iter().any(|start| line.starts_with(start)))
         .filter(|line| !timed || !(clock.is_match(line) || line.is_empty()))
+        .filter(|line| !MACHINE.iter().any(|machine| line.starts_with(machine)))
         .map(|line| thread.replace(line, "thread").into_owned())
         .collect();
-    // Indented lines name the wrong fields of one rule, in any order.
+    if text.contains("400 Parameter verification failed.") {
+        lines.sort_unstable();
+    }
     for fields in lines.chunk_by_mut(|one, other| one.starts_with("  ") && other.starts_with("  ")) {
         fields.sort_unstable();
     }
-    if text.contains("400 Parameter verification failed.") { lines_as_set(&lines.join("\n")) } else { lines }
+    lines
 }
 
-/// A firewall file with its options in alphabetical order.
-fn ordered_options(text: &str) -> String {
-    let mut lines: Vec<&str> = text.split('\n').collect();
-    if let Some(start) = lines.iter().position(|line| *line == "[OPTIONS]") {
-        let from = (start + 2).min(lines.len());
-        let end = lines[from..].iter().position(|line| line.is_empty()).map_or(lines.len(), |end| from + end);
-        lines[from..end].sort_unstable();
-    }
-    lines.join("\n")
-}
-
-/// A file: options of the firewall, users in tfa.cfg, sections of domains.cfg and lines of the two secret files come in a random order.
+/// A file: users in tfa.cfg, sections of domains.cfg, lines of the two secret files and options of the firewall's files
+/// come in a random order.
 fn file(path: &str, text: &str) -> Vec<String> {
     match path {
         "/etc/pve/priv/tfa.cfg" => factors(text).unwrap_or_else(|| vec![text.to_owned()]),
@@ -191,10 +195,21 @@ fn file(path: &str, text: &str) -> Vec<String> {
             sections.sort_unstable();
             sections
         }
-        "/etc/pve/firewall/cluster.fw" | "/etc/pve/nodes/pve1/host.fw" => vec![ordered_options(text)],
         "/etc/pve/priv/token.cfg" | "/etc/pve/priv/shadow.cfg" => lines_as_set(text),
+        _ if path.ends_with(".fw") => sorted_options(text),
         _ => vec![text.to_owned()],
     }
+}
+
+/// The lines of a firewall file, those of its options sorted.
+fn sorted_options(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+    for section in lines.split_mut(String::is_empty) {
+        if section.iter().all(|line| line.contains(": ") && !line.starts_with('[')) {
+            section.sort_unstable();
+        }
+    }
+    lines
 }
 
 /// The users of tfa.cfg, each as the bytes that stand in the file.
@@ -212,7 +227,8 @@ fn factors(text: &str) -> Option<Vec<String>> {
     Some(found)
 }
 
-fn first_difference(what: &str, recorded: &str, own: &str) -> String {
+/// The first line that differs.
+pub fn first_difference(what: &str, recorded: &str, own: &str) -> String {
     let at = recorded.lines().zip(own.lines()).position(|(one, other)| one != other);
     let at = at.unwrap_or_else(|| recorded.lines().count().min(own.lines().count()));
     let line = |text: &str| text.lines().nth(at).unwrap_or("(end)").to_owned();

@@ -93,18 +93,6 @@ impl Node {
         put(&below(self.root.path(), &format!("/etc/pve-stand-in/kernel/{tool}")), text.as_bytes());
     }
 
-    /// The `get` of the pvesh before the recorded one, which did not mind a schema without properties.
-    fn get_as_before(&self, path: &str) -> u8 {
-        let route = api::find(Verb::Get, path).expect("a method");
-        match route.method.call(&self.context, &Parameters::default()) {
-            Ok(value) => u8::from(!self.context.print(&format!("{value}\n"))),
-            Err(failure) => {
-                self.context.warn(&failure.text());
-                failure.status()
-            }
-        }
-    }
-
     /// Replays a command at this time. None if it is not one of ours.
     pub fn replay(&mut self, item: &Item, time: u64) -> Option<Outcome> {
         let command = Invocation::of(&item.argv)?;
@@ -113,13 +101,36 @@ impl Node {
         self.context.set_privileged(command.privileged);
         let mut arguments = command.arguments;
         self.answer_own_challenge(&mut arguments);
-        let status = match command.program.as_str() {
-            "pvesh-old" => self.get_as_before(&arguments[1]),
-            program => stand_in::run(program, &arguments, &self.context),
+        let status = if command.program == "pvesh-old" {
+            self.get_as_before(arguments.get(1)?)
+        } else {
+            stand_in::run(&command.program, &arguments, &self.context)
         };
-        let (status, stdout) = (command.shell)(status, self.output.take());
         let files = item.after.keys().map(|path| (path.clone(), self.file(path))).collect();
+        let (status, stdout) = command.shell.pass(status, self.output.take());
         Some(Outcome { status, stdout, stderr: self.warnings.take(), files })
+    }
+
+    /// Runs `pve-firewall compile` on this cluster.fw.
+    pub fn compile(&self, content: &str) -> (u8, Vec<u8>, Vec<u8>) {
+        put(&below(self.root.path(), "/etc/pve/firewall/cluster.fw"), content.as_bytes());
+        let status = stand_in::run("pve-firewall", &["compile".to_owned()], &self.context);
+        (status, self.output.take(), self.warnings.take())
+    }
+
+    /// The `get` of the pvesh before the recorded one, which did not mind a schema without properties.
+    fn get_as_before(&self, path: &str) -> u8 {
+        let route = api::find(Verb::Get, path).expect("a method");
+        match route.method.call(&self.context, &Parameters::default()) {
+            Ok(value) => {
+                self.context.print(&format!("{value}\n"));
+                0
+            }
+            Err(failure) => {
+                self.context.warn(&failure.text());
+                failure.status()
+            }
+        }
     }
 
     /// The recorded challenge came from a first step that was not recorded, and has PVE's signature: takes that step.
@@ -143,6 +154,29 @@ impl Node {
     }
 }
 
+/// What a shell around a command made of its output.
+enum Shell {
+    None,
+    /// `>/dev/null; echo "compile rc=$?"`
+    Status,
+    /// `| grep -E "HOST-IN -p tcp"`
+    Grep,
+}
+
+impl Shell {
+    fn pass(&self, status: u8, stdout: Vec<u8>) -> (u8, Vec<u8>) {
+        match self {
+            Self::None => (status, stdout),
+            Self::Status => (0, format!("compile rc={status}\n").into_bytes()),
+            Self::Grep => {
+                let text = String::from_utf8_lossy(&stdout).into_owned();
+                let lines = text.lines().filter(|line| line.contains("HOST-IN -p tcp"));
+                (0, lines.map(|line| format!("{line}\n")).collect::<String>().into_bytes())
+            }
+        }
+    }
+}
+
 /// A recorded command that the stand-in can run.
 struct Invocation {
     program: String,
@@ -151,48 +185,41 @@ struct Invocation {
     shell: Shell,
 }
 
-/// What a shell line made of status and output.
-type Shell = fn(u8, Vec<u8>) -> (u8, Vec<u8>);
-
-/// Shell lines around `pve-firewall compile`, and what they made of it.
-const AROUND_COMPILE: [(&str, Shell); 2] = [
-    ("pve-firewall compile >/dev/null; echo \"compile rc=$?\"", |status, _| {
-        (0, format!("compile rc={status}\n").into_bytes())
-    }),
-    ("pve-firewall compile | grep -E \"HOST-IN -p tcp\"", |_, output| {
-        let text = String::from_utf8_lossy(&output).into_owned();
-        let lines = text.split_inclusive('\n').filter(|line| line.contains("HOST-IN -p tcp"));
-        (0, lines.collect::<String>().into_bytes())
-    }),
-];
-
 impl Invocation {
-    fn new(program: &str, arguments: &[String]) -> Self {
-        let shell: Shell = |status, output| (status, output);
-        Self { program: program.to_owned(), arguments: arguments.to_vec(), privileged: true, shell }
-    }
-
     fn of(argv: &[String]) -> Option<Self> {
         let (program, arguments) = argv.split_first()?;
         match program.as_str() {
-            "pveum" | "pvesh" | "pve-firewall" | "pvesh-old" => Some(Self::new(program, arguments)),
+            "pveum" | "pvesh" | "pvesh-old" | "pve-firewall" => Some(Self {
+                program: program.clone(),
+                arguments: arguments.to_vec(),
+                privileged: true,
+                shell: Shell::None,
+            }),
             "setpriv" => {
                 let command = arguments.iter().position(|argument| !argument.starts_with("--"))?;
                 Some(Self { privileged: false, ..Self::of(&arguments[command..])? })
             }
-            // `time` prints to stderr; the comparison leaves that out.
             "bash" => {
                 let [_, line] = arguments else { return None };
-                if let Some((_, shell)) = AROUND_COMPILE.into_iter().find(|(known, _)| known == line) {
-                    return Some(Self { shell, ..Self::new("pve-firewall", &["compile".to_owned()]) });
-                }
-                let words = line.strip_prefix("time ")?;
-                let plain = words.chars().all(|letter| letter.is_alphanumeric() || " -/@".contains(letter));
-                let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
-                if plain { Self::of(&words) } else { None }
+                Self::of_line(line)
             }
             _ => None,
         }
+    }
+
+    /// A shell line that is one command with `time` before it, or with one of two endings.
+    fn of_line(line: &str) -> Option<Self> {
+        let (words, shell) = if let Some(words) = line.strip_suffix(" >/dev/null; echo \"compile rc=$?\"") {
+            (words, Shell::Status)
+        } else if let Some(words) = line.strip_suffix(" | grep -E \"HOST-IN -p tcp\"") {
+            (words, Shell::Grep)
+        } else {
+            // What `time` prints to stderr is left out by the comparison.
+            (line.strip_prefix("time ")?, Shell::None)
+        };
+        let plain = words.chars().all(|letter| letter.is_alphanumeric() || " -/@".contains(letter));
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        if plain { Some(Self { shell, ..Self::of(&words)? }) } else { None }
     }
 }
 
