@@ -40,6 +40,8 @@ pub enum Inverse {
     Ufw {
         /// Whether it filtered before.
         active: bool,
+        /// Kernel settings that starting it changes: name and value before.
+        settings: Vec<(String, String)>,
     },
     /// Take away what the probe of reachability made: its wires, its key, and its line in this file.
     Reach(PathBuf),
@@ -79,9 +81,10 @@ impl Inverse {
                 fields.push(("value", value.clone()));
             }
             Self::HostKey => fields.push(("inverse", "host-key".to_owned())),
-            Self::Ufw { active } => {
+            Self::Ufw { active, settings } => {
                 fields.push(("inverse", "ufw".to_owned()));
                 fields.push(("active", flag(*active)));
+                fields.extend(settings.iter().map(|(name, value)| ("setting", format!("{name}={value}"))));
             }
             Self::Reach(keys) => {
                 fields.push(("inverse", "reach".to_owned()));
@@ -100,9 +103,15 @@ impl Inverse {
             "reload" => Self::Reload(fields.text("name")?),
             "kernel" => Self::Kernel { name: fields.text("name")?, value: fields.text("value")? },
             "host-key" => Self::HostKey,
-            "ufw" => Self::Ufw { active: fields.flag("active")? },
+            "ufw" => Self::Ufw { active: fields.flag("active")?, settings: pairs(&fields.all("setting"))? },
             "reach" => Self::Reach(fields.text("keys")?.into()),
             _ => return None,
         })
     }
+}
+
+/// `NAME=VALUE` each.
+fn pairs(texts: &[String]) -> Option<Vec<(String, String)>> {
+    let pair = |text: &String| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    texts.iter().map(pair).collect()
 }
