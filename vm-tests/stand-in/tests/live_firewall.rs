@@ -31,7 +31,7 @@ fn host_file() -> String {
 }
 
 /// Pairs of files: what the product writes, and the traps.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 13] = [
     ("[OPTIONS]\nenable: 1\n", ""),
     ("[OPTIONS]\nenable: 0\n[RULES]\nIN DROP\n", ""),
     ("[OPTIONS]\nenable: 1\n[RULES]\nIN DROP\n", ""),
@@ -58,6 +58,19 @@ const FILES: [(&str, &str); 12] = [
         "[RULES]\nIN DROP -p tcp -dport 22,60000 -source 198.51.100.7\n",
     ),
     ("[OPTIONS]\nenable: 1\n[RULES]\nIN ACCEPT\n", "[OPTIONS]\nenable: 0\n"),
+    (
+        "[OPTIONS]\nenable: 1\npolicy_in: DROP\npolicy_out: ACCEPT\nlog_ratelimit: enable=1,rate=1/second,burst=5\n\n\
+         [ALIASES]\nlocal_network 192.168.10.5 # narrow\n\n[IPSET management] # who manages the node\n\
+         192.168.10.20 # desk\nfd00:10::20 # desk\n128.0.0.0/2 # far\n\n[IPSET services] # who uses it\n\
+         10.0.0.0/8 # inside\nfd00::/48 # inside\n\n[RULES]\n\
+         IN ACCEPT -source +management -p tcp -dport 22 # SSH\n\
+         IN ACCEPT -source +management -p tcp -dport 8006 # web interface\n\
+         IN Ping(ACCEPT) -source +management # ping\n\
+         IN ACCEPT -source +services -p tcp -dport 80,9100 # services\n|IN DROP\n",
+        "[OPTIONS]\nenable: 1\nndp: 1\nnosmurfs: 1\ntcpflags: 1\nprotection_synflood: 1\n\
+         protection_synflood_rate: 200\nprotection_synflood_burst: 1000\nlog_level_in: info\n\
+         smurf_log_level: info\ntcp_flags_log_level: info\n",
+    ),
     ("[OPTIONS]\r\nenable: 1\r\n[RULES]\r\nIN DROP\r\n", ""),
 ];
 

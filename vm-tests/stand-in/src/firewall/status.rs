@@ -39,6 +39,8 @@ pub struct Active {
     pub raw_v6: Chains,
     /// Chains of ebtables.
     pub bridge: BTreeMap<String, BridgeChain>,
+    /// This machine cannot filter bridges: nothing of it counts as a change.
+    pub without_bridge: bool,
 }
 
 /// What to load, in the order it is loaded.
@@ -88,7 +90,7 @@ pub fn commands(wanted: &Compiled, active: &Active) -> Commands {
     commands.filter_v6 = table("ip6tables", "filter", &wanted.filter_v6, &active.filter_v6);
     listing.push_str("\nebtables cmdlist:\n");
     let (bridge, changed) = bridge(&wanted.bridge, &active.bridge, &mut listing);
-    commands.changes |= changed;
+    commands.changes |= changed && !active.without_bridge;
     commands.bridge = bridge;
     let mut table = |title: &str, rules: &Ruleset, chains: &Chains| {
         listing.push_str(&format!("\n{title} table raw cmdlist:\n"));
