@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::command::show;
 use crate::fuzz;
+use crate::host;
 use crate::progress::{Step, say};
 use crate::workspace::{TARGET, Workspace};
 
@@ -51,10 +52,16 @@ pub const ALL: &[Check] = &[
     Check {
         name: "conformance",
         title: "the recorded commands of PVE's own tools, against the stand-in",
-        run: |workspace, _| {
-            let test = ["test", "--package", "stand-in", "--locked", "--test", "conformance"];
-            let mount = ["--test", "pmxcfs_recordings", "--", "--include-ignored"];
-            cargo(workspace, &[&test[..], &mount, &["--nocapture", "--test-threads", "1"]].concat())
+        run: |workspace, full| {
+            host::install_for_tests(&["strace", "perl", "getfattr", "setfacl", "iptables-legacy", "ipset"])?;
+            let mut test = vec!["test", "--package", "stand-in", "--locked", "--test", "conformance"];
+            // They mount, and filter, in namespaces of their own, and need root for it.
+            test.extend(["--test", "pmxcfs_recordings"]);
+            if full {
+                test.extend(["--test", "live_firewall"]);
+            }
+            test.extend(["--", "--include-ignored", "--nocapture", "--test-threads", "1"]);
+            cargo(workspace, &test)
         },
     },
     Check { name: "crash", title: "every crash and power cut of whole runs", run: crash },
