@@ -7,7 +7,7 @@ use super::state::{self, OBJECTS_DIR, TransactionId};
 use super::story::{Made, Story};
 use crate::change;
 use crate::error::{Error, Result};
-use crate::facts;
+use crate::facts::pmxcfs;
 use crate::manifest::{self, Entry, Manifest};
 use crate::node::Node;
 use crate::objects::Objects;
@@ -65,7 +65,7 @@ pub fn preview(node: &dyn Node, transactions: Vec<TransactionId>, force: bool) -
     let mut view = View { node, objects, force, then: Manifest::default(), preview };
     for id in transactions {
         let story = Story::of(&state::records(node, id)?);
-        let cluster = facts::cluster_name(node).unwrap_or_default();
+        let cluster = pmxcfs::cluster_name(node).unwrap_or_default();
         for made in story.made.iter().rev() {
             view.step(made, cluster != story.cluster)?;
         }

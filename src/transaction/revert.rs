@@ -9,7 +9,7 @@ use super::story::{Made, Story};
 use super::{Failure, Outcome, Stage};
 use crate::change;
 use crate::error::{Error, Result};
-use crate::facts;
+use crate::facts::pmxcfs;
 use crate::manifest::{self, Entry, Manifest, Scope, State, Unrestored};
 use crate::node::Node;
 use crate::objects::{Batch, ObjectId, Objects};
@@ -146,7 +146,7 @@ impl Way<'_> {
                 "pmxcfs is not mounted on /etc/pve: what is written there now would keep it from mounting";
             return Err(Error::new("putting /etc/pve back", because).hint("systemctl start pve-cluster"));
         }
-        let joined = in_cluster(made) && facts::cluster_name(self.node).unwrap_or_default() != cluster;
+        let joined = in_cluster(made) && pmxcfs::cluster_name(self.node).unwrap_or_default() != cluster;
         // Nothing of a cluster that was joined since is changed, so nothing is locked either.
         let kept = match cluster_file(made).filter(|_| !joined) {
             None => self.take_back(made, stage, force, joined)?,
