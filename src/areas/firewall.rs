@@ -5,7 +5,7 @@ mod tables;
 mod ufw;
 
 use super::{Area, control, refusal};
-use crate::change::{Change, KernelChange};
+use crate::change::{Change, KernelChange, Switch};
 use crate::control::{Check, Phase, Proposal, Refusal};
 use crate::facts::{Facts, cluster_firewall};
 use crate::profile::{FirewallMode, Profile, Service};
@@ -101,7 +101,7 @@ fn put_pve_away(proposal: &mut Proposal, facts: &Facts) {
         control("firewall.pve-off", "E1", "PVE's firewall does not filter".to_owned(), Check::PveFirewallOff);
     if pve_is_on(facts) {
         off.changes.push(proposal.changes.len());
-        proposal.changes.push((Phase::Exposure, Change::PveFirewallOff));
+        proposal.changes.push((Phase::Exposure, Change::PveFirewall(Switch::Off)));
         proposal
             .warnings
             .push("the firewalls of guests are PVE's too: from now on they do not filter".to_owned());

@@ -14,19 +14,29 @@ pub fn host_path(node_name: &str) -> PathBuf {
 const SECTIONS: [&str; 3] = ["[options]", "[aliases]", "[rules]"];
 const NAMED_SECTIONS: [&str; 2] = ["[ipset", "[group"];
 
-/// Whether the datacenter firewall is on. An epoch time counts as on: it is PVE's own dead man's switch.
+/// Whether the datacenter firewall may be on. An epoch time counts as on: it is PVE's own dead man's switch.
 pub fn is_enabled(text: &str) -> bool {
-    let mut enabled = false;
-    each_enable_line(text, &mut |line, value| {
-        enabled = value != 0;
-        line.to_owned()
-    });
-    enabled
+    value(text) != 0
 }
 
-/// The same text with `enable: 0`, every other line as it was (row E1).
-pub fn switched_off(text: &str) -> String {
-    each_enable_line(text, &mut |_, _| "enable: 0\n".to_owned())
+/// Whether the datacenter firewall is on for good.
+pub fn is_on(text: &str) -> bool {
+    value(text) == 1
+}
+
+/// The last valid `enable`: 0, 1, or a time in seconds since 1970 one minute after which PVE switches it off.
+pub fn value(text: &str) -> u64 {
+    let mut last = 0;
+    each_enable_line(text, &mut |line, value| {
+        last = value;
+        line.to_owned()
+    });
+    last
+}
+
+/// The same text with another `enable`, every other line as it was (row E1).
+pub fn switched(text: &str, value: u64) -> String {
+    each_enable_line(text, &mut |_, _| format!("enable: {value}\n"))
 }
 
 /// Rebuilds the text line by line; lines with a valid `enable` in `[OPTIONS]` go through `replace`.
@@ -72,7 +82,7 @@ mod tests {
 
     #[test]
     fn e1_every_other_line_is_kept() {
-        let off = switched_off(TEXT);
+        let off = switched(TEXT, 0);
         assert_eq!(
             off,
             "# ours\n[Options]\n\nenable: 0\nenable: 0\npolicy_in: DROP\n[RULES]\n\nIN Ping(ACCEPT)\nenable: 1\n"

@@ -230,7 +230,7 @@ impl Run<'_> {
         let scopes = step.change.scopes(self.node)?;
         let before = self.capture(&scopes, true)?;
         let contents = after_counts(&inverse);
-        let files_only = matches!(inverse, Inverse::Paths | Inverse::Reload(_));
+        let files_only = matches!(inverse, Inverse::Paths | Inverse::Reload(_) | Inverse::PveFirewall(_));
         self.journal.write(Event::Intent { step: number, inverse, scopes: scopes.clone(), before })?;
         self.touched = true;
         let result = step.change.effect(self.node);

@@ -263,7 +263,11 @@ fn e1_pves_firewall_is_switched_off_with_every_other_line_kept() {
     let facts = Facts { cluster_firewall: Some(text.to_owned()), ..Facts::example() };
     let proposal = propose(&Profile::example(), &facts);
     let offs = |proposal: &Proposal| {
-        proposal.changes.iter().filter(|(_, change)| matches!(change, Change::PveFirewallOff)).count()
+        proposal
+            .changes
+            .iter()
+            .filter(|(_, change)| matches!(change, Change::PveFirewall(Switch::Off)))
+            .count()
     };
     assert_eq!(offs(&proposal), 1);
     assert!(proposal.controls.iter().any(|control| matches!(control.check, Check::PveFirewallOff)));
