@@ -37,6 +37,8 @@ pub struct Facts {
     pub cluster_firewall: Option<String>,
     /// Text of this node's `host.fw`, if there is one.
     pub host_firewall: Option<String>,
+    /// Nodes whose `host.fw` chooses PVE's other firewall (`nftables: 1`), by name.
+    pub nftables_nodes: Vec<String>,
     /// Addresses of all nodes of the cluster, on a member.
     pub member_addresses: Vec<IpAddr>,
     /// Addresses of the node with their networks; loopback and link-local left out.

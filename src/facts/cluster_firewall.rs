@@ -6,13 +6,23 @@ use std::path::{Path, PathBuf};
 /// The datacenter's file.
 pub const PATH: &str = "/etc/pve/firewall/cluster.fw";
 
+/// One directory for each node.
+pub const NODES_PATH: &str = "/etc/pve/nodes";
+
 /// The file of one node; `local` is a link, and nothing is written through links.
 pub fn host_path(node_name: &str) -> PathBuf {
-    Path::new("/etc/pve/nodes").join(node_name).join("host.fw")
+    Path::new(NODES_PATH).join(node_name).join("host.fw")
 }
 
 const SECTIONS: [&str; 3] = ["[options]", "[aliases]", "[rules]"];
 const NAMED_SECTIONS: [&str; 2] = ["[ipset", "[group"];
+
+/// Whether this `host.fw` chooses PVE's firewall of nftables.
+pub fn uses_nftables(text: &str) -> bool {
+    let value =
+        |line: &str| line.trim().to_ascii_lowercase().strip_prefix("nftables:").map(|it| it.trim() == "1");
+    text.lines().filter_map(value).next_back().unwrap_or(false)
+}
 
 /// Whether the datacenter firewall may be on. An epoch time counts as on: it is PVE's own dead man's switch.
 pub fn is_enabled(text: &str) -> bool {
