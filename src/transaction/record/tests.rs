@@ -11,6 +11,7 @@ fn examples() -> Vec<Event> {
         Inverse::Unit { name: "ssh.service".into(), active: false },
         Inverse::Reload("ssh.service".into()),
         Inverse::Ufw { active: true },
+        Inverse::PveFirewall(vec![("net.x".into(), "1 2".into()), ("net.y".into(), "0".into())]),
         Inverse::Kernel { name: "net.x".into(), value: "1 2".into() },
     ];
     let mut events: Vec<Event> = inverses

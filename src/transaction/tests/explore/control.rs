@@ -3,7 +3,7 @@
 
 use super::super::world;
 use super::runs::{apply, back, failing, forward};
-use super::{BOUNDED, End, Reference, Run, explore, states};
+use super::{BOUNDED, End, Run, explore, states};
 use crate::node::memory::Event;
 use crate::transaction::Outcome;
 use std::collections::HashSet;
@@ -57,8 +57,7 @@ fn j3_without_the_intent_records_the_exploration_goes_red() {
     let outcome = apply(&node, &world::answer(), |_| {});
     assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
     node.promise();
-    let new = Reference::of(&node.tree());
-    let run = Run { old: Reference::of(&base), base, events: node.record(), new, promised: End::New };
+    let run = Run::new(base.clone(), node.record(), &base, &node.tree(), End::New);
     goes_red("intent records", &run);
 }
 
