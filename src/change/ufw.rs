@@ -4,6 +4,7 @@
 
 mod chains;
 mod ping;
+mod settings;
 
 use super::{Need, UfwChange, UnitChange, unit};
 use crate::error::Result;
@@ -121,10 +122,12 @@ fn missing<'a>(found: &Found, change: &'a UfwChange) -> Vec<&'a Vec<String>> {
     change.rules.iter().filter(|rule| !found.rules.contains(rule)).collect()
 }
 
-/// Whether it filtered before, for the way back.
+/// Whether it filtered before, and the kernel settings that starting it changes, for the way back.
 pub fn inverse(node: &dyn Node) -> Result<Inverse> {
     let installed = exists(node, Path::new(UFW))?;
-    Ok(Inverse::Ufw { active: installed && is_active(&call(node, &["status"])?.stdout) })
+    let active = installed && is_active(&call(node, &["status"])?.stdout);
+    let settings = if active { Vec::new() } else { settings::now(node)? };
+    Ok(Inverse::Ufw { active, settings })
 }
 
 fn is_active(status: &str) -> bool {
@@ -180,12 +183,12 @@ fn setting(node: &dyn Node, path: &str, name: &str) -> Result<Option<String>> {
 }
 
 /// Stops filtering ahead of the files going back, where UFW did not filter before.
-pub fn undo(node: &dyn Node, active_before: bool) -> Result<()> {
+pub fn undo(node: &dyn Node, active_before: bool, settings: &[(String, String)]) -> Result<()> {
     if !active_before && exists(node, Path::new(UFW))? {
         call(node, &["--force", "disable"])?;
         chains::clear(node)?;
     }
-    Ok(())
+    settings::set_back(node, settings)
 }
 
 /// Every path that switching UFW off touches.
@@ -205,7 +208,7 @@ pub fn off_need(node: &dyn Node) -> Result<Option<Need>> {
 
 /// Switches UFW off, for the next boot too, and takes its chains out of the kernel.
 pub fn switch_off(node: &dyn Node) -> Result<()> {
-    undo(node, false)?;
+    undo(node, false, &[])?;
     chains::clear(node)?;
     if exists(node, Path::new(UFW))? { unit::set(node, &not_at_boot()) } else { Ok(()) }
 }

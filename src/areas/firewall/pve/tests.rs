@@ -129,6 +129,7 @@ fn d2_d4_services_come_from_their_own_set_and_the_operators_rules_name_sets() {
         lines(&file, "+services"),
         [
             "IN ACCEPT -source +services -p udp -dport 5405:5412 # firstlight: cluster",
+            "IN ACCEPT -source +services -p tcp -dport 22,8006 # firstlight: cluster",
             "IN ACCEPT -source +services -p tcp -dport 111,2049 # firstlight: nfs",
             "IN ACCEPT -source +services -p udp -dport 111,2049 # firstlight: nfs",
         ]
