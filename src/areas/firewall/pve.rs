@@ -153,8 +153,8 @@ pub(super) fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
 fn foreign_alias(profile: &Profile, facts: &Facts) -> Option<String> {
     local_network(profile, facts)?;
     let text = facts.cluster_firewall.as_deref().unwrap_or_default();
-    let lines = merge::foreign_lines(text, "aliases");
-    lines.into_iter().find(|line| line.to_ascii_lowercase().starts_with("local_network"))
+    let alias = |line: &&str| line.to_ascii_lowercase().starts_with("local_network");
+    merge::foreign_lines(text, "aliases").into_iter().find(alias).map(str::to_owned)
 }
 
 /// A line of `host.fw`, anybody's, that keeps whoever manages the node out: PVE reads that file first.
@@ -193,22 +193,26 @@ fn wide(profile: &Profile, facts: &Facts, known: &[Network]) -> Vec<String> {
     let cluster = facts.cluster_firewall.as_deref().unwrap_or_default();
     let host = facts.host_firewall.as_deref().unwrap_or_default();
     let ports = [profile.ssh.port.number(), API_PORT];
-    let opens = |line: &String| {
-        let Some(rule) = rule::read(line).filter(|rule| rule.accepts() && rule.concerns(&ports)) else {
-            return false;
-        };
-        let within = |networks: &Vec<Network>| rule::all_within(networks, known);
-        !rule.networks(&|name| set(profile, facts, name)).is_some_and(|it| it.as_ref().is_ok_and(within))
-    };
-    let mut lines = merge::foreign_lines(host, "rules");
-    lines.extend(merge::foreign_lines(cluster, "rules"));
-    lines.retain(opens);
-    lines.extend(merge::foreign_lines(cluster, "ipset management").into_iter().filter(|line| {
+    let mut wide = Vec::new();
+    for text in [host, cluster] {
+        for line in merge::foreign_lines(text, "rules") {
+            let Some(rule) = rule::read(line).filter(|rule| rule.accepts() && rule.concerns(&ports)) else {
+                continue;
+            };
+            match rule.networks(&|name| set(profile, facts, name)) {
+                Some(Ok(networks)) if rule::all_within(&networks, known) => {}
+                _ => wide.push(line.to_owned()),
+            }
+        }
+    }
+    for line in merge::foreign_lines(cluster, "ipset management") {
         let entry = line.split(['#', ' ']).next().unwrap_or_default();
-        !line.starts_with(['#', '!'])
-            && !Network::parse(entry).is_ok_and(|entry| rule::all_within(&[entry], known))
-    }));
-    lines
+        let within = Network::parse(entry).is_ok_and(|entry| rule::all_within(&[entry], known));
+        if !line.starts_with(['#', '!']) && !within {
+            wide.push(line.to_owned());
+        }
+    }
+    wide
 }
 
 pub(super) fn propose(profile: &Profile, facts: &Facts, management: &[Network]) -> Proposal {

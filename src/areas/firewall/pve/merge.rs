@@ -1,89 +1,130 @@
 //! What others wrote into a firewall file is kept: their sections, entries and rules, behind ours.
 
-use super::text::is_ours;
-
-/// The first line of a file that we wrote.
-pub const HEAD: &str =
-    "# firstlight: lines with this name in their comment are written anew, all others are kept";
+use super::text::{HEAD, MARK};
 
 /// A section; the lines before the first one are a section without a header.
-pub struct Section {
-    header: String,
-    lines: Vec<String>,
+struct Section<'a> {
+    header: &'a str,
+    lines: Vec<&'a str>,
 }
 
-impl Section {
-    pub fn new(header: String, lines: Vec<String>) -> Self {
-        Self { header, lines }
-    }
+/// The place of rules in the file.
+const RULES: usize = 4;
 
+impl Section<'_> {
     /// `options`, `ipset management`: PVE knows headers by that, whatever their case.
     fn name(&self) -> String {
         let inside = self.header.trim_start_matches('[').split(']').next().unwrap_or_default();
-        inside.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_lowercase()
+        let mut name = String::new();
+        for word in inside.split_whitespace() {
+            if !name.is_empty() {
+                name.push(' ');
+            }
+            name.push_str(word);
+        }
+        name.make_ascii_lowercase();
+        name
     }
 
     /// PVE's own order. What a rule refers to must stand in front of it.
     fn rank(&self) -> usize {
-        let kind = self.name();
+        let name = self.name();
+        let first = name.split(' ').next().unwrap_or_default();
         let kinds = ["", "options", "aliases", "ipset", "rules", "group"];
-        let first = kind.split(' ').next().unwrap_or_default();
         kinds.iter().position(|known| *known == first).unwrap_or(kinds.len())
     }
 }
 
-/// The whole text from our sections and what `before` holds of others.
-pub fn merge(mut ours: Vec<Section>, before: &str) -> String {
+/// The whole text from ours and what `before` holds of others.
+pub fn merge(ours: &str, before: &str) -> String {
+    let mut sections = sections(ours, false);
     for theirs in foreign(before) {
-        let name = theirs.name();
-        match ours.iter_mut().find(|section| section.name() == name) {
-            None => ours.push(theirs),
+        let (name, rank) = (theirs.name(), theirs.rank());
+        match sections.iter_mut().find(|section| section.name() == name) {
+            None => sections.push(theirs),
             Some(own) => {
-                let key = |line: &str| match name.as_str() {
-                    "options" => line.split(':').next().unwrap_or_default().to_ascii_lowercase(),
-                    _ if theirs.rank() > 3 => line.to_owned(),
-                    _ => line.split_whitespace().next().unwrap_or_default().to_ascii_lowercase(),
-                };
-                let known: Vec<String> = own.lines.iter().map(|line| key(line)).collect();
-                own.lines.extend(theirs.lines.iter().filter(|line| !known.contains(&key(line))).cloned());
+                let count = own.lines.len();
+                for line in theirs.lines {
+                    let same = |known: &&str| key(known, rank).eq_ignore_ascii_case(key(line, rank));
+                    if !own.lines.iter().take(count).any(same) {
+                        own.lines.push(line);
+                    }
+                }
             }
         }
     }
-    ours.sort_by_key(Section::rank);
-    let mut text = format!("{HEAD}\n");
-    for section in ours.iter().filter(|section| section.rank() != 4 || !section.lines.is_empty()) {
-        if !section.header.is_empty() {
-            text.push_str(&format!("\n{}\n", section.header));
+    let mut text = String::new();
+    for rank in 0..=6 {
+        for section in &sections {
+            if section.rank() != rank || rank == RULES && section.lines.is_empty() {
+                continue;
+            }
+            if rank > 0 {
+                text.push('\n');
+                text.push_str(section.header);
+                text.push('\n');
+            }
+            for line in &section.lines {
+                text.push_str(line);
+                text.push('\n');
+            }
         }
-        section.lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
     }
     text
 }
 
-/// The sections of others, without blank lines. A second section of a set takes the place of the first one, as PVE reads
-/// it.
-pub fn foreign(text: &str) -> Vec<Section> {
-    let mut sections = vec![Section::new(String::new(), Vec::new())];
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+/// What two lines of a section must not share: the option, the alias, the address; a rule is known as a whole.
+fn key(line: &str, rank: usize) -> &str {
+    let end = match rank {
+        1 => line.find(':'),
+        2 | 3 => line.find(' '),
+        _ => None,
+    };
+    end.and_then(|end| line.get(..end)).unwrap_or(line)
+}
+
+fn is_ours(line: &str) -> bool {
+    line == HEAD || line.contains(MARK)
+}
+
+/// Without blank lines, and without lines of ours where only those of others are wanted.
+fn sections(text: &str, others: bool) -> Vec<Section<'_>> {
+    let mut sections = vec![Section { header: "", lines: Vec::new() }];
+    for line in text.lines().map(str::trim) {
         if line.starts_with('[') && line.contains(']') {
-            let next = Section::new(line.to_owned(), Vec::new());
-            let name = next.name();
-            sections.retain(|section| !name.starts_with("ipset ") || section.name() != name);
-            sections.push(next);
-        } else if !is_ours(line)
+            sections.push(Section { header: line, lines: Vec::new() });
+        } else if !line.is_empty()
+            && !(others && is_ours(line))
             && let Some(section) = sections.last_mut()
         {
-            section.lines.push(line.to_owned());
+            section.lines.push(line);
         }
     }
-    sections.retain(|section| {
-        !section.lines.is_empty() || !section.header.is_empty() && !is_ours(&section.header)
-    });
     sections
 }
 
+/// What others wrote. A second section of a set takes the place of the first one, as PVE reads it.
+fn foreign(text: &str) -> Vec<Section<'_>> {
+    let mut found: Vec<Section<'_>> = Vec::new();
+    for section in sections(text, true) {
+        if section.rank() == 3 {
+            let name = section.name();
+            found.retain(|other| other.name() != name);
+        }
+        if !section.lines.is_empty() || !section.header.is_empty() && !is_ours(section.header) {
+            found.push(section);
+        }
+    }
+    found
+}
+
 /// Lines of others in the section of this name.
-pub fn foreign_lines(text: &str, name: &str) -> Vec<String> {
-    let sections = foreign(text).into_iter().filter(|section| section.name() == name);
-    sections.flat_map(|section| section.lines).collect()
+pub fn foreign_lines<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+    let mut lines = Vec::new();
+    for section in foreign(text) {
+        if section.name() == name {
+            lines.extend(section.lines);
+        }
+    }
+    lines
 }

@@ -93,9 +93,9 @@ protection_synflood_burst: 1000
 nf_conntrack_allow_invalid: 0
 log_nf_conntrack: 0
 log_level_in: info
-log_level_out: nolog
 smurf_log_level: info
 tcp_flags_log_level: info
+log_level_out: nolog
 
 [RULES]
 IN DROP -source +backup -p tcp -dport 9000:9100 # firstlight: it'sIN ACCEPT  mine
