@@ -95,7 +95,7 @@ fn all_refusals_of_all_areas_come_at_once() {
     let mut profile = Profile::example();
     profile.admin.password_hash = None;
     profile.firewall.mode = Some(FirewallMode::Pve);
-    let facts = Facts { sshd_includes_drop_ins: false, ..Facts::example() };
+    let facts = Facts { sshd_includes_drop_ins: false, pve_version: None, ..Facts::example() };
     let messages = messages(propose_all(&profile, &facts));
     let keys: Vec<&str> = messages.iter().map(|message| message.split(' ').next().unwrap()).collect();
     assert_eq!(

@@ -93,10 +93,10 @@ fn sections(text: &str, others: bool) -> Vec<Section<'_>> {
     for line in text.lines().map(str::trim) {
         if line.starts_with('[') && line.contains(']') {
             sections.push(Section { header: line, lines: Vec::new() });
-        } else if !line.is_empty()
-            && !(others && is_ours(line))
-            && let Some(section) = sections.last_mut()
-        {
+            continue;
+        }
+        let wanted = !(line.is_empty() || others && is_ours(line));
+        if let Some(section) = sections.last_mut().filter(|_| wanted) {
             section.lines.push(line);
         }
     }
