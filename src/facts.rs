@@ -6,6 +6,7 @@ mod fingerprint;
 mod gather;
 pub mod networks;
 pub mod packages;
+pub mod pve;
 pub mod ufw;
 
 use crate::profile::Network;
