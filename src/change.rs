@@ -6,6 +6,7 @@ mod file;
 mod host_key;
 mod kernel;
 mod packages;
+pub mod pve;
 mod ufw;
 mod unit;
 
@@ -14,7 +15,7 @@ use crate::facts::cluster_firewall;
 use crate::manifest::Scope;
 use crate::node::{Node, read_text};
 use crate::plan::View;
-use crate::profile::{PasswordHash, Secret};
+use crate::profile::{Handover, PasswordHash, Secret};
 use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,7 @@ pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
 pub use packages::{Stays, needed as packages_needed};
+pub use pve::{PveChange, PveObject};
 
 /// One reversible effect. Areas build these; `transaction` observes, does and reverts them.
 #[derive(Clone)]
@@ -49,6 +51,8 @@ pub enum Change {
     PveFirewallOff,
     /// A host key of the SSH server with at least so many bits.
     HostKey(HostKeyChange),
+    /// A user of PVE, a permission, a second factor.
+    Pve(PveChange),
 }
 
 /// A regular file with exactly this content, mode and owner. Parents must exist by then.
@@ -187,6 +191,7 @@ impl Change {
                 None => Ok(None),
             },
             Self::HostKey(change) => host_key::need(node, change),
+            Self::Pve(change) => pve::need(node, change),
         }
     }
 
@@ -202,7 +207,7 @@ impl Change {
             Self::Packages(_) => packages::scopes(),
             Self::Account(change) => account::scopes(node, change)?,
             Self::Unit(_) => unit::scopes(),
-            Self::Reload(_) | Self::Kernel(_) => Vec::new(),
+            Self::Reload(_) | Self::Kernel(_) | Self::Pve(_) => Vec::new(),
             Self::PveFirewallOff => return Self::File(file::pve_firewall_off("")).scopes(node),
             Self::Ufw(_) => ufw::scopes(),
             Self::HostKey(change) => host_key::scopes(change),
@@ -220,6 +225,7 @@ impl Change {
             Self::Ufw(_) => ufw::inverse(node),
             Self::Kernel(change) => kernel::inverse(node, change),
             Self::HostKey(_) => host_key::inverse(node),
+            Self::Pve(change) => Ok(Inverse::Pve(pve::inverse(node, change)?)),
         }
     }
 
@@ -236,6 +242,7 @@ impl Change {
             Self::Kernel(change) => kernel::set(node, &change.name, &change.value),
             Self::PveFirewallOff => file::switch_pve_firewall_off(node),
             Self::HostKey(change) => host_key::make(node, change),
+            Self::Pve(change) => pve::make(node, change),
         }
     }
 
@@ -279,6 +286,11 @@ impl Change {
             Self::PveFirewallOff => Vec::new(),
             Self::Kernel(change) => vec![change.name.clone(), change.value.clone()],
             Self::HostKey(change) => vec![change.path.display().to_string(), change.bits.to_string()],
+            Self::Pve(change) => {
+                let mut words = change.object.words();
+                words.push(format!("{}", change.handover == Handover::File));
+                words
+            }
             Self::Ufw(change) => {
                 let mut lines = vec![change.incoming.clone(), change.outgoing.clone(), change.routed.clone()];
                 lines.push(change.logging.clone());
@@ -306,6 +318,7 @@ impl Change {
             Self::Kernel(_) => "kernel",
             Self::PveFirewallOff => "pve-firewall",
             Self::HostKey(_) => "host-key",
+            Self::Pve(_) => "pve",
         }
     }
 }
@@ -325,6 +338,7 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
         Inverse::Ufw { active } => ufw::undo(node, *active),
         Inverse::Kernel { name, value } => kernel::undo(node, name, value),
         Inverse::Reach(_) => crate::reach::clear(node),
+        Inverse::Pve(inverse) => pve::undo(node, inverse),
     }?;
     Ok(Vec::new())
 }
@@ -332,7 +346,11 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
 /// Once all paths are back: services read them again, and what ran before runs again. Safe to repeat.
 pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
     match inverse {
-        Inverse::Paths | Inverse::Account { .. } | Inverse::Packages(_) | Inverse::Kernel { .. } => Ok(()),
+        Inverse::Paths
+        | Inverse::Account { .. }
+        | Inverse::Packages(_)
+        | Inverse::Kernel { .. }
+        | Inverse::Pve(_) => Ok(()),
         // Here too: the early stage of recovery may have been all of its way back.
         Inverse::Reach(_) => crate::reach::clear(node),
         Inverse::Unit { name, active } => unit::settle(node, name, *active),

@@ -3,10 +3,11 @@
 //!
 //! A step adds its own section before it is done, and its way back takes that section out again.
 
+use crate::change::waiting_path;
 use crate::error::Result;
 use crate::node::{Node, exists, read_text};
 use crate::profile::Handover;
-use crate::transaction::state::{RUN_DIR, make_directories, waiting_path, write_atomically};
+use crate::transaction::state::{RUN_DIR, make_directories, write_atomically};
 use std::path::Path;
 
 /// Where it lies with `handover = "file"`.

@@ -14,6 +14,7 @@ pub mod control;
 pub mod error;
 pub mod facts;
 pub mod gate;
+pub mod handover;
 pub mod hook;
 pub mod install;
 pub mod manifest;

@@ -2,6 +2,10 @@
 //! needs. Both versions keep their data in a single block, have one alignment pattern and no version field, so that
 //! nothing of the general case is left. A crate costs 16 KiB of the binary (docs/size.md).
 
+mod draw;
+
+pub use draw::Style;
+
 /// Version, data codewords, error correction codewords.
 const VERSIONS: [(usize, usize, usize); 2] = [(4, 80, 20), (5, 108, 26)];
 /// Mode and length, in bits, and the terminator's share of a byte.
@@ -37,7 +41,7 @@ impl Code {
 
     /// Whether the module is dark; everything outside is light.
     pub fn is_dark(&self, x: usize, y: usize) -> bool {
-        x < self.size && self.dark.get(y * self.size + x).copied().unwrap_or_default()
+        x < self.size && y < self.size && self.dark.get(y * self.size + x).copied().unwrap_or_default()
     }
 
     fn set(&mut self, x: usize, y: usize, dark: bool) {

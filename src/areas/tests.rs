@@ -19,6 +19,12 @@ fn changes_come_in_the_order_of_their_phases_and_exposure_comes_last() {
             "account",
             "directory",
             "file",
+            "pve",
+            "pve",
+            "pve",
+            "pve",
+            "pve",
+            "pve",
             "file",
             "file",
             "unit",
@@ -74,14 +80,11 @@ fn what_is_not_built_is_named_in_one_sentence() {
     assert_eq!(
         sentences(&profile),
         [
-            "not in this version, left alone: the admin in PVE, totp, fail2ban configuration, kernel, services, \
-          apparmor, repositories, updates, audit"
+            "not in this version, left alone: fail2ban configuration, kernel, services, apparmor, repositories, updates, audit"
         ]
     );
-    profile.totp.enabled = false;
     profile.kernel.enabled = false;
     profile.audit.enabled = false;
-    profile.admin.pve_role = String::new();
     assert_eq!(
         sentences(&profile),
         [

@@ -5,6 +5,8 @@
 //! come into our store. What takes a step back is what was not there before it, so that recovery needs no more than the
 //! intent and what it sees, whatever became of the call (pve-observed 3.3, 3.4).
 
+#[cfg(test)]
+pub mod model;
 mod undo;
 
 use super::Need;
@@ -31,6 +33,8 @@ const SECOND: &str = "firstlight, second device";
 const DEMAND: &str = "type=oath";
 /// In an inverse: the old field of keys was in use before.
 const KEYS: &str = "keys";
+/// In an inverse: the user was there, and could not log in.
+const DISABLED: &str = "disabled";
 
 /// Something that PVE shall have.
 #[derive(Clone)]
@@ -144,15 +148,19 @@ pub fn inverse(node: &dyn Node, change: &PveChange) -> Result<PveInverse> {
     let access = Access::read(node)?;
     let of = |kind: &str, user: &str, name: &str, was: Vec<String>| PveInverse {
         kind: kind.to_owned(),
+        title: change.object.title(),
         user: user.to_owned(),
         name: name.to_owned(),
         path: String::new(),
         was,
     };
-    let held = |held: bool| held.then(|| "there".to_owned()).into_iter().collect::<Vec<_>>();
-    let there = held(change.object.holds(&access));
+    let there: Vec<String> =
+        change.object.holds(&access).then(|| "there".to_owned()).into_iter().collect();
     Ok(match &change.object {
-        PveObject::User { id, .. } => of("user", id, "", held(access.user(id).is_some())),
+        PveObject::User { id, .. } => {
+            let state = access.user(id).map(|user| if user.enabled { "there" } else { DISABLED }.to_owned());
+            of("user", id, "", state.into_iter().collect())
+        }
         PveObject::Role { user, role, path } => {
             PveInverse { path: path.clone(), ..of("role", user, role, there) }
         }

@@ -1,8 +1,15 @@
-//! `/etc/pve/firewall/cluster.fw` as pve-firewall reads it (pve-contract 3.2, 3.3): blanks around a line do not
+//! PVE's firewall files: `/etc/pve/firewall/cluster.fw` as pve-firewall reads it (pve-contract 3.2, 3.3): blanks around a line do not
 //! count, lines that start with `#` are comments, section names and keys know no case, the last value wins.
 
-/// The file.
+use std::path::{Path, PathBuf};
+
+/// The datacenter's file.
 pub const PATH: &str = "/etc/pve/firewall/cluster.fw";
+
+/// The file of one node; `local` is a link, and nothing is written through links.
+pub fn host_path(node_name: &str) -> PathBuf {
+    Path::new("/etc/pve/nodes").join(node_name).join("host.fw")
+}
 
 const SECTIONS: [&str; 3] = ["[options]", "[aliases]", "[rules]"];
 const NAMED_SECTIONS: [&str; 2] = ["[ipset", "[group"];

@@ -98,6 +98,13 @@ impl Access {
         realm.1.as_deref()
     }
 
+    /// Users of the realm that may log in and have no TOTP entry.
+    pub fn without_factor(&self, realm: &str) -> Vec<&String> {
+        let of_realm = |user: &&PveUser| user.enabled && user.id.rsplit_once('@').is_some_and(|(_, of)| of == realm);
+        let users = self.users.iter().filter(of_realm);
+        users.filter(|user| self.totp_count(&user.id) == 0).map(|user| &user.id).collect()
+    }
+
     fn take_users(&mut self, text: &str) {
         for line in text.lines() {
             let fields: Vec<&str> = line.split(':').collect();

@@ -3,26 +3,31 @@
 use super::*;
 use std::process::Command;
 
-/// An image of eight pixels a module, as a PGM file, read by zbar.
 fn decoded(code: &Code) -> String {
-    const SCALE: usize = 8;
     let side = code.size() + 8;
-    let mut image = format!("P5\n{} {}\n255\n", side * SCALE, side * SCALE).into_bytes();
-    for y in 0..side * SCALE {
-        for x in 0..side * SCALE {
-            let (x, y) = ((x / SCALE).wrapping_sub(4), (y / SCALE).wrapping_sub(4));
-            image.push(if y < code.size() && code.is_dark(x, y) { 0 } else { 255 });
-        }
+    let light = |x: usize, y: usize| !code.is_dark(x.wrapping_sub(4), y.wrapping_sub(4));
+    let rows: Vec<Vec<bool>> = (0..side).map(|y| (0..side).map(|x| light(x, y)).collect()).collect();
+    decoded_image(&rows)
+}
+
+/// An image of light and dark, eight pixels each, as a PGM file, read by zbar.
+pub fn decoded_image(rows: &[Vec<bool>]) -> String {
+    const SCALE: usize = 8;
+    let mut image = format!("P5\n{} {}\n255\n", rows[0].len() * SCALE, rows.len() * SCALE).into_bytes();
+    for row in rows {
+        let line: Vec<u8> = row.iter().flat_map(|light| [if *light { 255 } else { 0 }; SCALE]).collect();
+        (0..SCALE).for_each(|_| image.extend_from_slice(&line));
     }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("code.pgm");
     std::fs::write(&path, image).unwrap();
-    let output = Command::new("zbarimg").args(["--quiet", "--raw", "-Sdisable", "-Sqrcode.enable"]).arg(&path).output();
+    let mut zbarimg = Command::new("zbarimg");
+    let output = zbarimg.args(["--quiet", "--raw", "-Sdisable", "-Sqrcode.enable"]).arg(&path).output();
     let output = output.expect("this test needs zbarimg: apt-get install zbar-tools");
     String::from_utf8(output.stdout).unwrap().trim_end_matches('\n').to_owned()
 }
 
-fn uri(length: usize) -> String {
+pub fn uri(length: usize) -> String {
     let text = "otpauth://totp/pve1:root@pam?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=";
     text.chars().cycle().take(length).collect()
 }

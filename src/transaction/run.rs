@@ -9,7 +9,7 @@ use super::state::{self, INDEX_PATH, OBJECTS_DIR, RUN_DIR, STATE_DIR, TRANSACTIO
 use super::{Failure, Order, Outcome, Stage, confirm, deadline};
 use crate::control::{Control, Gate};
 use crate::error::{Error, Result};
-use crate::facts;
+use crate::facts::pmxcfs;
 use crate::gate::{self, Verdict};
 use crate::manifest::{self, Scope};
 use crate::node::{Node, boot_id, exists};
@@ -93,7 +93,7 @@ fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(Tran
         plan: plan.hash.clone(),
         source: order.source.to_owned(),
         boot: boot_id(node),
-        cluster: facts::cluster_name(node).unwrap_or_default(),
+        cluster: pmxcfs::cluster_name(node).unwrap_or_default(),
     };
     node.create(&state::ballast_path(id), &vec![0xff; BALLAST_BYTES], 0o600)?;
     node.sync_file(&state::ballast_path(id))?;

@@ -1,6 +1,6 @@
 //! The way back of what was made in PVE: what is there now and was not before goes, by PVE's own tools.
 
-use super::{DEMAND, KEYS, PVESH, PVEUM, call};
+use super::{DEMAND, DISABLED, KEYS, PVESH, PVEUM, call};
 use crate::error::{Error, Result};
 use crate::facts::pve::Access;
 use crate::handover;
@@ -12,7 +12,7 @@ const TRIES: u32 = 15;
 
 /// Takes it back; believes the files alone. Safe to repeat.
 pub fn undo(node: &dyn Node, inverse: &PveInverse) -> Result<()> {
-    handover::remove(node, &inverse.title())?;
+    handover::remove(node, &inverse.title)?;
     let access = Access::read(node)?;
     let (user, name) = (inverse.user.as_str(), inverse.name.as_str());
     let new = inverse.was.is_empty();
@@ -20,7 +20,7 @@ pub fn undo(node: &dyn Node, inverse: &PveInverse) -> Result<()> {
     match inverse.kind.as_str() {
         "user" => match access.user(user) {
             Some(_) if new => again(node, PVEUM, &["user", "delete", user])?,
-            Some(found) if found.enabled => again(node, PVEUM, &["user", "modify", user, "--enable", "0"])?,
+            Some(found) if found.enabled && inverse.was.first().map(String::as_str) == Some(DISABLED) => again(node, PVEUM, &["user", "modify", user, "--enable", "0"])?,
             _ => return Ok(()),
         },
         "role" => {

@@ -146,6 +146,27 @@ impl<'a> Shell<'a> {
         }
     }
 
+    /// The wall clock.
+    pub fn clock(&self) -> u64 {
+        self.disk.clock
+    }
+
+    /// Takes a lock of the cluster as PVE's tools do: one try a second, ten in all; each asks pmxcfs to let go of one
+    /// whose holder is dead.
+    pub fn lock_cluster(&mut self, path: &str) -> bool {
+        for _ in 0..10 {
+            if !self.has(path) {
+                self.directory(path);
+                return !self.failed;
+            }
+            let (directory, name) = self.disk.tree.place(Path::new(path), true).unwrap();
+            let ino = self.find(path).unwrap();
+            self.disk.ask_for_lock(directory, name, ino);
+            self.disk.pass(1000);
+        }
+        false
+    }
+
     /// Removes a directory that is empty.
     pub fn remove_if_empty(&mut self, path: &str) {
         if self.has(path) && self.names(path).is_empty() {
