@@ -10,10 +10,13 @@ use serde_json::{Value, json};
 
 /// The files that the tools work on.
 pub trait Store {
+    /// The content; empty when there is no such file.
     fn text(&self, path: &str) -> String;
+    /// Writes it anew.
     fn put(&mut self, path: &str, text: &str);
     /// Takes a lock of the cluster; false when it is held for ten seconds.
     fn lock(&mut self, name: &str) -> bool;
+    /// Lets go of it.
     fn unlock(&mut self, name: &str);
     /// Milliseconds since 1970.
     fn now(&self) -> u64;

@@ -191,7 +191,7 @@ fn c1_the_way_back_waits_for_the_lock_of_a_run_that_died() {
     node.files.directory("/etc/pve/priv/lock/file-priv_tfa_cfg");
     let error = crate::change::undo(&node, &made).err().unwrap().to_string();
     assert!(error.contains("got lock request timeout"), "{error}");
-    assert_eq!(node.ran().len(), 1 + 15);
+    assert_eq!(node.ran().len(), 1 + 30);
     node.files.remove("/etc/pve/priv/lock/file-priv_tfa_cfg");
     undo(&node, &made);
     assert_eq!(node.files.text(FACTORS_PATH), "{}");

@@ -7,8 +7,9 @@ use crate::handover;
 use crate::node::Node;
 use crate::transaction::record::PveInverse;
 
-/// A tool waits ten seconds for a lock; pmxcfs lets one that a dead process left behind go after two minutes.
-const TRIES: u32 = 15;
+/// A tool waits ten seconds for a lock; pmxcfs lets one that a dead process left behind go after two minutes, and an
+/// enrolment takes two locks, one in the other.
+const TRIES: u32 = 30;
 
 /// Takes it back; believes the files alone. Safe to repeat.
 pub fn undo(node: &dyn Node, inverse: &PveInverse) -> Result<()> {

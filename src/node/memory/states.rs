@@ -260,7 +260,8 @@ impl Walk<'_> {
 /// pmxcfs keeps `/etc/pve` in a database with a write-ahead log: a power cut takes its last transactions, each as a whole.
 fn whole_transactions(pending: &[(usize, Arc<Entry>)], kept: &mut [Option<Part>]) {
     let mut lost = false;
-    for ((_, entry), part) in pending.iter().zip(kept).filter(|((_, entry), _)| entry.device == CLUSTER_DEVICE) {
+    let of_cluster = pending.iter().zip(kept).filter(|((_, entry), _)| entry.device == CLUSTER_DEVICE);
+    for (_, part) in of_cluster {
         lost |= *part != Some(Part::Whole);
         if lost {
             *part = None;
