@@ -26,7 +26,7 @@ pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
 pub use packages::{Stays, needed as packages_needed};
-pub use pve::{PveChange, PveObject};
+pub use pve::{PveChange, PveObject, undo as undo_pve};
 
 /// One reversible effect. Areas build these; `transaction` observes, does and reverts them.
 #[derive(Clone)]

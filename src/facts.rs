@@ -14,7 +14,7 @@ use crate::profile::Network;
 use std::net::IpAddr;
 
 pub use fingerprint::{authorized_blob, fingerprint};
-pub use gather::{RSA_HOST_KEY_PATH, gather, host_keys};
+pub use gather::{RSA_HOST_KEY_PATH, gather, host_keys, own_host_name as host_name};
 pub(crate) use gather::{sockets, sshd_options};
 
 /// What the node is.

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod commands;
 pub mod control;
 pub mod error;
+pub mod factor;
 pub mod facts;
 pub mod gate;
 pub mod handover;

@@ -22,8 +22,10 @@ use serde_json::Value;
 
 pub use undo::undo;
 
-const PVEUM: &str = "/usr/sbin/pveum";
-const PVESH: &str = "/usr/bin/pvesh";
+/// PVE's users.
+pub const PVEUM: &str = "/usr/sbin/pveum";
+/// PVE's whole API.
+pub const PVESH: &str = "/usr/bin/pvesh";
 /// A call takes a second or two; one that waits for a lock ten, for each of two.
 const CALL_SECONDS: u64 = 120;
 /// How our entries are called in PVE.

@@ -21,7 +21,7 @@ const SSH_PACKAGE: &str = "openssh-server";
 
 /// Reads the node once. An error only when a path that is there cannot be looked at.
 pub fn gather(node: &dyn Node) -> Result<Facts> {
-    let mut facts = Facts { host_name: host_name(&text(node, HOST_NAME_PATH)), ..Facts::default() };
+    let mut facts = Facts { host_name: own_host_name(node), ..Facts::default() };
     facts.debian_version = os_release(&text(node, OS_RELEASE_PATH), "VERSION_ID");
     facts.packages = installed_packages(&text(node, packages::STATUS_PATH));
     facts.pve_version = facts.package_version(PVE_PACKAGE).map(str::to_owned);
@@ -66,6 +66,11 @@ fn output(node: &dyn Node, program: &str, arguments: &[&str]) -> String {
         Ok(output) if output.success() => output.stdout,
         _ => String::new(),
     }
+}
+
+/// The node's short name.
+pub fn own_host_name(node: &dyn Node) -> String {
+    host_name(&text(node, HOST_NAME_PATH))
 }
 
 fn host_name(text: &str) -> String {
