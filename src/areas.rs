@@ -26,7 +26,8 @@ pub trait Area {
 }
 
 /// Every area that this version builds; the one place to register one.
-pub const AREAS: &[&dyn Area] = &[&packages::Packages, &admin::Admin, &totp::Totp, &ssh::Ssh, &firewall::Firewall];
+pub const AREAS: &[&dyn Area] =
+    &[&packages::Packages, &admin::Admin, &totp::Totp, &ssh::Ssh, &firewall::Firewall];
 
 /// What all enabled areas want together: changes in the order of their phases, within a phase in the order of
 /// the areas. The places in controls are those of the merged list. All refusals of all areas at once.

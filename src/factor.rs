@@ -88,7 +88,8 @@ pub fn show(node: &dyn Node, user: &str) -> Result<Shown> {
 pub fn verify(node: &dyn Node, user: &str, code: &str) -> Result<Verified> {
     let access = access(node, user)?;
     let now = node.now();
-    let right = |secret: &str| totp::from_base32(secret).is_some_and(|key| totp::is_right(&key, now, code.trim()));
+    let right =
+        |secret: &str| totp::from_base32(secret).is_some_and(|key| totp::is_right(&key, now, code.trim()));
     let ours = access.factors(user, "totp").filter(|factor| factor.enabled);
     for factor in ours {
         if totp::secret(&factor.uri).is_some_and(right) {
@@ -184,7 +185,9 @@ fn access(node: &dyn Node, user: &str) -> Result<Access> {
     }
     let access = Access::read(node)?;
     if access.user(user).is_none() {
-        return Err(Error::new(doing, "PVE has no such user").hint("pveum user list; names have a realm: ops@pam"));
+        return Err(
+            Error::new(doing, "PVE has no such user").hint("pveum user list; names have a realm: ops@pam")
+        );
     }
     Ok(access)
 }

@@ -70,7 +70,8 @@ fn ufw_rules(node: &dyn Node, rules: &[Vec<String>]) -> Result<Verdict> {
 fn clock(node: &dyn Node, seconds: u32) -> Result<Verdict> {
     let mut left = seconds;
     loop {
-        let output = node.run(&Invocation::new(TIMEDATECTL_PROGRAM, &["show", "-p", "NTPSynchronized", "--value"]))?;
+        let output =
+            node.run(&Invocation::new(TIMEDATECTL_PROGRAM, &["show", "-p", "NTPSynchronized", "--value"]))?;
         if output.success() && output.stdout.trim() == "yes" {
             return Ok(Verdict::Passed);
         }

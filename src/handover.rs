@@ -93,7 +93,10 @@ mod tests {
             add(&node, to, "recovery keys of a", "1\n2").unwrap();
             add(&node, to, "recovery keys of ab", "3").unwrap();
             add(&node, to, "recovery keys of a", "4").unwrap();
-            assert_eq!(node.files.text(path), "## recovery keys of ab\n\n3\n\n## recovery keys of a\n\n4\n\n");
+            assert_eq!(
+                node.files.text(path),
+                "## recovery keys of ab\n\n3\n\n## recovery keys of a\n\n4\n\n"
+            );
             let found = node.lookup(Path::new(path)).unwrap().unwrap();
             assert_eq!((found.mode, found.kind), (0o600, Kind::File));
             let seen = pending(&node).unwrap();

@@ -87,7 +87,13 @@ impl Invocation {
     pub fn new(program: &str, arguments: &[&str]) -> Self {
         let arguments =
             std::iter::once(program).chain(arguments.iter().copied()).map(str::to_owned).collect();
-        Self { arguments, input: None, environment: Vec::new(), limit: Duration::from_secs(60), hidden: Vec::new() }
+        Self {
+            arguments,
+            input: None,
+            environment: Vec::new(),
+            limit: Duration::from_secs(60),
+            hidden: Vec::new(),
+        }
     }
 
     /// The same with another time limit.

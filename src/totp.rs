@@ -67,7 +67,8 @@ pub fn is_right(key: &[u8], now: u64, code: &str) -> bool {
 fn number(key: &[u8], counter: u64) -> u32 {
     let digest = sha1::hmac(key, &counter.to_be_bytes());
     let place = usize::from(digest.last().copied().unwrap_or_default() & 15);
-    let four = digest.get(place..place + 4).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default();
+    let four =
+        digest.get(place..place + 4).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default();
     u32::from_be_bytes(four) & 0x7fff_ffff
 }
 
@@ -102,7 +103,10 @@ mod tests {
 
     #[test]
     fn c1_the_numbers_are_those_of_rfc_4226() {
-        let codes = ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
+        let codes = [
+            "755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871",
+            "520489",
+        ];
         for (counter, wanted) in codes.into_iter().enumerate() {
             assert_eq!(format!("{:06}", number(KEY, counter as u64) % 1_000_000), wanted);
         }
@@ -124,7 +128,8 @@ mod tests {
     fn c1_base32_goes_there_and_back() {
         assert_eq!(base32(KEY), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
         for length in 0..40_u8 {
-            let bytes: Vec<u8> = (0..length).map(|byte| byte.wrapping_mul(113).wrapping_add(length)).collect();
+            let bytes: Vec<u8> =
+                (0..length).map(|byte| byte.wrapping_mul(113).wrapping_add(length)).collect();
             assert_eq!(from_base32(&base32(&bytes)).as_deref(), Some(bytes.as_slice()));
             assert_eq!(from_base32(&base32(&bytes).to_lowercase()), Some(bytes));
         }

@@ -76,6 +76,7 @@ fn every_control_has_an_id_of_its_own_area_and_no_id_stands_twice() {
 #[test]
 fn what_is_not_built_is_named_in_one_sentence() {
     let mut profile = Profile::example();
+    profile.totp.enabled = false;
     let sentences = |profile: &Profile| propose_all(profile, &Facts::example()).ok().unwrap().notes;
     assert_eq!(
         sentences(&profile),

@@ -8,7 +8,8 @@ use crate::control::{Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::facts::pve::ROOT;
 use crate::gate::TIMEDATECTL_PROGRAM;
-use crate::profile::Profile;
+use crate::handover::FILE_PATH;
+use crate::profile::{Handover, Profile};
 
 pub(super) struct Totp;
 
@@ -50,6 +51,14 @@ impl Area for Totp {
         if new {
             let ask = GateAsk::Clock(profile.totp.clock_wait_seconds);
             proposal.gates.push(Gate { id: "totp.clock", tool: TIMEDATECTL_PROGRAM, ask });
+            proposal.notes.push(match profile.handover {
+                Handover::Console => "the codes to scan are shown once it is done, on the console if nobody looks; `firstlight totp show USER` \
+                     shows them again"
+                    .to_owned(),
+                Handover::File => format!(
+                    "the codes to scan and the recovery keys are in {FILE_PATH}: remove it once they are kept elsewhere"
+                ),
+            });
         }
         for name in profile.totp.enforced_realms.iter().cloned() {
             let id = format!("totp.realm.{name}");
@@ -99,20 +108,29 @@ fn factors(proposal: &mut Proposal, profile: &Profile, facts: &Facts, user: &str
 fn refused(profile: &Profile, facts: &Facts, users: &[String]) -> Vec<Refusal> {
     let access = &facts.access;
     let mut refusals = Vec::new();
-    let mut refuse = |key: &str, message: String| refusals.push(refusal(&format!("firstlight.totp.{key}"), message));
+    let mut refuse =
+        |key: &str, message: String| refusals.push(refusal(&format!("firstlight.totp.{key}"), message));
     if access.factors_damaged {
         let message = "cannot be done: /etc/pve/priv/tfa.cfg is not what PVE writes since 7.1, so that nobody knows who has \
                        a second factor; log in to PVE once with one, which rewrites it";
         refuse("enabled", message.to_owned());
     }
     if profile.totp.secret == "bake" {
-        refuse("secret", "must be \"node\": secrets from the operator's machine are not in this version".to_owned());
+        refuse(
+            "secret",
+            "must be \"node\": secrets from the operator's machine are not in this version".to_owned(),
+        );
     }
     for user in users {
         let known = access.user(user);
         let comes = *user == ROOT || admin::wanted(profile, facts) && *user == admin::user(profile);
         if known.is_none() && !comes {
-            refuse("users", format!("must name users of this PVE; {user} is none: make it first with `pveum user add {user}`"));
+            refuse(
+                "users",
+                format!(
+                    "must name users of this PVE; {user} is none: make it first with `pveum user add {user}`"
+                ),
+            );
         }
         if known.is_some_and(|known| !matches!(known.keys.as_str(), "" | "x")) {
             let message = format!(
@@ -143,7 +161,11 @@ fn refuse_realm(
     let mut left = facts.access.without_factor(realm);
     if on_verify(profile) {
         // Nobody is enrolled by this run; the admin may be made by it.
-        left.extend(users.iter().filter(|user| facts.access.user(user).is_none() && user.ends_with(&format!("@{realm}"))));
+        left.extend(
+            users
+                .iter()
+                .filter(|user| facts.access.user(user).is_none() && user.ends_with(&format!("@{realm}"))),
+        );
     } else {
         left.retain(|user| !users.contains(user));
     }

@@ -156,8 +156,7 @@ pub fn inverse(node: &dyn Node, change: &PveChange) -> Result<PveInverse> {
         path: String::new(),
         was,
     };
-    let there: Vec<String> =
-        change.object.holds(&access).then(|| "there".to_owned()).into_iter().collect();
+    let there: Vec<String> = change.object.holds(&access).then(|| "there".to_owned()).into_iter().collect();
     Ok(match &change.object {
         PveObject::User { id, .. } => {
             let state = access.user(id).map(|user| if user.enabled { "there" } else { DISABLED }.to_owned());
@@ -168,7 +167,9 @@ pub fn inverse(node: &dyn Node, change: &PveChange) -> Result<PveInverse> {
         }
         PveObject::Token { user, name } => of("token", user, name, there),
         PveObject::Recovery { user } => of("recovery", user, "", there),
-        PveObject::Realm { name } => of("realm", "", name, access.demanded(name).map(str::to_owned).into_iter().collect()),
+        PveObject::Realm { name } => {
+            of("realm", "", name, access.demanded(name).map(str::to_owned).into_iter().collect())
+        }
         PveObject::Totp { user, second, .. } => {
             let mut was: Vec<String> = access.factors(user, "totp").map(|factor| factor.id.clone()).collect();
             if access.user(user).is_some_and(|user| !user.keys.is_empty()) {

@@ -58,7 +58,8 @@ fn c3_a_factor_is_unverified_until_we_or_pve_saw_a_code() {
     node.files.remove(VERIFIED_PATH);
     let entry = text.find("\"otpauth").unwrap();
     let end = entry + text[entry + 1..].find('"').unwrap() + 2;
-    let used = format!("{}{{\"totp\":{},\"last-count\":5}}{}", &text[..entry], &text[entry..end], &text[end..]);
+    let used =
+        format!("{}{{\"totp\":{},\"last-count\":5}}{}", &text[..entry], &text[entry..end], &text[end..]);
     node.files.put(FACTORS_PATH, used);
     assert!(unverified(&node).is_empty(), "somebody has logged in with it");
 }

@@ -69,7 +69,8 @@ pub struct Factor {
 impl Access {
     /// Reads the three files; what is missing is empty, as PVE takes it.
     pub fn read(node: &dyn Node) -> Result<Self> {
-        let text = |path: &str| Ok::<_, crate::error::Error>(read_text(node, Path::new(path))?.unwrap_or_default());
+        let text =
+            |path: &str| Ok::<_, crate::error::Error>(read_text(node, Path::new(path))?.unwrap_or_default());
         let mut access = Self::default();
         access.take_users(&text(USERS_PATH)?);
         access.take_factors(&text(FACTORS_PATH)?);
@@ -100,7 +101,8 @@ impl Access {
 
     /// Users of the realm that may log in and have no TOTP entry.
     pub fn without_factor(&self, realm: &str) -> Vec<&String> {
-        let of_realm = |user: &&PveUser| user.enabled && user.id.rsplit_once('@').is_some_and(|(_, of)| of == realm);
+        let of_realm =
+            |user: &&PveUser| user.enabled && user.id.rsplit_once('@').is_some_and(|(_, of)| of == realm);
         let users = self.users.iter().filter(of_realm);
         users.filter(|user| self.totp_count(&user.id) == 0).map(|user| &user.id).collect()
     }
@@ -156,7 +158,9 @@ impl Access {
     fn take_realms(&mut self, text: &str) {
         for line in text.lines() {
             if let Some(property) = line.strip_prefix(['\t', ' ']) {
-                if let (Some(("tfa", value)), Some(realm)) = (property.trim().split_once(' '), self.realms.last_mut()) {
+                if let (Some(("tfa", value)), Some(realm)) =
+                    (property.trim().split_once(' '), self.realms.last_mut())
+                {
                     realm.1 = Some(value.trim().to_owned());
                 }
             } else if let Some((_, name)) = line.split_once(':') {
@@ -231,7 +235,10 @@ mod tests {
         let access = access("", text, "");
         assert!(!access.factors_damaged);
         let found = |id: &str| access.factors.iter().find(|factor| factor.id == id).unwrap();
-        assert_eq!((found("a").uri.as_str(), found("a").used), ("otpauth://totp/ops%40pam?secret=AAAA", false));
+        assert_eq!(
+            (found("a").uri.as_str(), found("a").used),
+            ("otpauth://totp/ops%40pam?secret=AAAA", false)
+        );
         assert_eq!(found("b").uri, "otpauth://totp/x?secret=BBBB");
         assert!(found("b").used && !found("b").enabled);
         assert!(found("c").enabled && found("c").uri.is_empty());
@@ -242,7 +249,14 @@ mod tests {
     #[test]
     fn c1_what_is_no_json_is_said_to_be_damaged_and_nothing_panics() {
         assert!(access("", "root@pam:oath:eyJ9", "").factors_damaged);
-        for text in ["[]", "{\"users\":7}", "{\"users\":{\"a\":7}}", "null", "  \n", "{\"users\":{\"a\":{\"totp\":{}}}}"] {
+        for text in [
+            "[]",
+            "{\"users\":7}",
+            "{\"users\":{\"a\":7}}",
+            "null",
+            "  \n",
+            "{\"users\":{\"a\":{\"totp\":{}}}}",
+        ] {
             let access = access(text, text, text);
             assert!(!access.factors_damaged && access.factors.is_empty(), "{text}");
         }
@@ -250,7 +264,8 @@ mod tests {
 
     #[test]
     fn c6_the_demand_of_a_realm_is_read() {
-        let text = "pam: pam\n\tcomment Linux PAM\n\ttfa type=oath,step=30,digits=6\n\npve: pve\n\tcomment x\n";
+        let text =
+            "pam: pam\n\tcomment Linux PAM\n\ttfa type=oath,step=30,digits=6\n\npve: pve\n\tcomment x\n";
         let access = access("", "", text);
         assert_eq!(access.demanded("pam"), Some("type=oath,step=30,digits=6"));
         assert_eq!(access.demanded("pve"), None);

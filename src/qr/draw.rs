@@ -82,7 +82,8 @@ mod tests {
             while let Some(letter) = letters.next() {
                 match letter {
                     '\x1b' => {
-                        let sequence: String = letters.by_ref().skip(1).take_while(|letter| *letter != 'm').collect();
+                        let sequence: String =
+                            letters.by_ref().skip(1).take_while(|letter| *letter != 'm').collect();
                         for code in sequence.split(';') {
                             match code {
                                 "30" => fore = false,

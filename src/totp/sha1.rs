@@ -24,7 +24,9 @@ fn sha1(message: &[u8]) -> Digest {
 
 fn round(state: &mut [u32; 5], block: &[u8]) {
     let mut words: Vec<u32> = Vec::with_capacity(80);
-    words.extend(block.chunks_exact(4).map(|four| four.iter().fold(0, |word, byte| word << 8 | u32::from(*byte))));
+    words.extend(
+        block.chunks_exact(4).map(|four| four.iter().fold(0, |word, byte| word << 8 | u32::from(*byte))),
+    );
     for place in 16..80 {
         let back = |by: usize| words.get(place - by).copied().unwrap_or_default();
         words.push((back(3) ^ back(8) ^ back(14) ^ back(16)).rotate_left(1));

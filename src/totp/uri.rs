@@ -87,11 +87,19 @@ mod tests {
 
     #[test]
     fn c3_the_secret_is_found_in_what_pve_made_of_it() {
-        let kept = format!("otpauth://totp/pve1:root%40pam?secret={SECRET}&digits=6&algorithm=SHA1&period=30&issuer=pve1");
+        let kept = format!(
+            "otpauth://totp/pve1:root%40pam?secret={SECRET}&digits=6&algorithm=SHA1&period=30&issuer=pve1"
+        );
         assert_eq!(secret(&kept), Some(SECRET));
         assert_eq!(secret(&kept.replace("digits=6", "digits=8")), None);
         assert_eq!(secret(&kept.replace("SHA1", "SHA256")), None);
-        for other in ["", "otpauth://totp/x", "otpauth://totp/x?", "otpauth://totp/x?secret=", "otpauth://hotp/x?secret=A"] {
+        for other in [
+            "",
+            "otpauth://totp/x",
+            "otpauth://totp/x?",
+            "otpauth://totp/x?secret=",
+            "otpauth://hotp/x?secret=A",
+        ] {
             assert_eq!(secret(other), None, "{other}");
         }
     }

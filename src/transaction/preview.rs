@@ -163,7 +163,9 @@ impl View<'_> {
             Inverse::Ufw { active: false } => say("UFW is switched off".to_owned()),
             Inverse::Kernel { name, value } => say(format!("the kernel's {name} is {value}")),
             Inverse::HostKey => say("PVE publishes the host key of before".to_owned()),
-            Inverse::Pve(inverse) if other_cluster => say(format!("{} stays: it is the cluster's now", inverse.title)),
+            Inverse::Pve(inverse) if other_cluster => {
+                say(format!("{} stays: it is the cluster's now", inverse.title))
+            }
             Inverse::Pve(inverse) => say(format!("{} is as before", inverse.title)),
             Inverse::Paths | Inverse::Reach(_) => {}
         }

@@ -22,7 +22,8 @@ pub(super) fn refuse(profile: &Profile, facts: &Facts, refuse: &mut dyn FnMut(&s
     }
     let admin = &profile.admin;
     let name = admin.name.as_str();
-    let has_password = admin.password_hash.is_some() || facts.user(name).is_some_and(|user| user.has_password);
+    let has_password =
+        admin.password_hash.is_some() || facts.user(name).is_some_and(|user| user.has_password);
     // With sudo = "password" that was said already.
     if !has_password && admin.sudo != Sudo::Password {
         refuse(
@@ -37,7 +38,8 @@ pub(super) fn refuse(profile: &Profile, facts: &Facts, refuse: &mut dyn FnMut(&s
     // PVE keeps names that begin with its own for itself (pve-contract 1.5).
     let own = role.starts_with("PVE") || matches!(role, "Administrator" | "NoAccess");
     if !own && !facts.access.roles.iter().any(|known| known == role) {
-        let message = format!("must be a role of this PVE; {role} is not: make it first with `pveum role add {role}`");
+        let message =
+            format!("must be a role of this PVE; {role} is not: make it first with `pveum role add {role}`");
         refuse("firstlight.admin.pve-role", message);
     }
 }

@@ -29,7 +29,7 @@ impl Store for Shell<'_> {
 
     fn put(&mut self, path: &str, text: &str) {
         let mode = if path.contains("/priv/") { 0o600 } else { 0o640 };
-        self.put_as(path, text, (mode, 0), false);
+        self.put_via(path, "tmp.4242", text, (mode, 0), false);
     }
 
     fn lock(&mut self, name: &str) -> bool {
@@ -104,7 +104,9 @@ fn after<'a>(words: &[&'a str], option: &str) -> Option<&'a str> {
 /// Works under a lock as PVE does it.
 fn locked(store: &mut dyn Store, name: &str, work: &mut dyn FnMut(&mut dyn Store) -> Told) -> Told {
     if !store.lock(name) {
-        return Err(format!("trying to acquire cfs lock '{name}' ...\ncfs-lock '{name}' error: got lock request timeout"));
+        return Err(format!(
+            "trying to acquire cfs lock '{name}' ...\ncfs-lock '{name}' error: got lock request timeout"
+        ));
     }
     let told = work(store);
     store.unlock(name);
@@ -119,7 +121,9 @@ fn change_users(store: &mut dyn Store, change: impl FnOnce(&mut Vec<String>)) {
         lines.push("user:root@pam:1:0::::::".to_owned());
     }
     change(&mut lines);
-    let kind = |line: &String| ["user", "token", "group", "pool", "role", "acl"].iter().position(|kind| line.starts_with(kind));
+    let kind = |line: &String| {
+        ["user", "token", "group", "pool", "role", "acl"].iter().position(|kind| line.starts_with(kind))
+    };
     lines.sort_by_key(|line| (kind(line).map(|kind| kind.max(1)), line.clone()));
     let new = lines.join("\n") + "\n\n\n\n\n\n";
     if new != text {
@@ -187,14 +191,18 @@ fn users(store: &mut dyn Store, words: &[&str]) -> Told {
             [_, "user", "token", "add", user, name, ..] => {
                 let line = format!("token:{user}!{name}:0:1::");
                 if has(store, &line) {
-                    return Err("400 Parameter verification failed.\ntokenid: Token already exists.".to_owned());
+                    return Err(
+                        "400 Parameter verification failed.\ntokenid: Token already exists.".to_owned()
+                    );
                 }
                 change_users(store, |lines| lines.push(line));
                 let value = "8161fcd1-0905-4f7d-aae6-3d71cb777ba1";
                 return Ok(json!({"full-tokenid": format!("{user}!{name}"), "info": {"privsep": "1"}, "value": value}).to_string());
             }
             [_, "user", "token", "delete", user, name] => {
-                change_users(store, |lines| lines.retain(|line| !line.starts_with(&format!("token:{user}!{name}:"))));
+                change_users(store, |lines| {
+                    lines.retain(|line| !line.starts_with(&format!("token:{user}!{name}:")))
+                });
             }
             _ => return Err("ERROR: unknown command".to_owned()),
         }
@@ -281,7 +289,8 @@ fn delete(store: &mut dyn Store, path: &str) -> Told {
         change_factors(store, |users| {
             for (kind, entries) in users.get_mut(&user).and_then(Value::as_object_mut).into_iter().flatten() {
                 match entries.as_array_mut() {
-                    Some(entries) => entries.retain(|entry| entry["id"] != id.as_str() || std::mem::replace(&mut found, true)),
+                    Some(entries) => entries
+                        .retain(|entry| entry["id"] != id.as_str() || std::mem::replace(&mut found, true)),
                     None if *kind == id => (*entries, found) = (json!([]), true),
                     None => {}
                 }

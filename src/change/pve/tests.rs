@@ -70,7 +70,10 @@ fn a2_the_admin_is_made_in_pve_with_a_role_and_taken_back() {
         ]
     );
     let text = node.files.text(USERS_PATH);
-    assert!(text.contains("user:ops@pam:1:0::::Operations%3A two::") && text.contains("acl:1:/:ops@pam:Administrator:"));
+    assert!(
+        text.contains("user:ops@pam:1:0::::Operations%3A two::")
+            && text.contains("acl:1:/:ops@pam:Administrator:")
+    );
     let shown = handover::pending(&node).unwrap();
     assert_eq!(shown.len(), 1);
     assert!(shown[0].1.starts_with("ops@pam!ansible=8161fcd1-"), "{shown:?}");
@@ -82,7 +85,8 @@ fn a2_the_admin_is_made_in_pve_with_a_role_and_taken_back() {
 #[test]
 fn a2_what_is_there_already_is_kept_and_stays_on_the_way_back() {
     let node = node();
-    node.files.put(USERS_PATH, "user:ops@pam:0:0::::::\nuser:root@pam:1:0::::::\nacl:0:/:ops@pam:Administrator:\n");
+    node.files
+        .put(USERS_PATH, "user:ops@pam:0:0::::::\nuser:root@pam:1:0::::::\nacl:0:/:ops@pam:Administrator:\n");
     let there = [role()].map(|object| change(object).inverse(&node, &mut Vec::new()).unwrap());
     assert!(change(role()).need(&node).unwrap().is_none(), "kept, though it is not handed down");
     let enabled = make(&node, user());
@@ -90,7 +94,10 @@ fn a2_what_is_there_already_is_kept_and_stays_on_the_way_back() {
     there.iter().for_each(|inverse| undo(&node, inverse));
     undo(&node, &enabled);
     let text = node.files.text(USERS_PATH);
-    assert!(text.contains("user:ops@pam:0:0::::::") && text.contains("acl:0:/:ops@pam:Administrator:"), "{text}");
+    assert!(
+        text.contains("user:ops@pam:0:0::::::") && text.contains("acl:0:/:ops@pam:Administrator:"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -127,7 +134,10 @@ fn c1_no_report_and_no_error_shows_a_secret() {
         stderr: format!("cannot take {}", invocation.arguments.join(" ")),
     });
     let error = enrol(&other, "root@pam", secret, "pve1", false).unwrap_err().to_string();
-    assert!(!error.contains(secret) && error.contains("cannot take pvesh") || error.contains("cannot take /usr"), "{error}");
+    assert!(
+        !error.contains(secret) && error.contains("cannot take pvesh") || error.contains("cannot take /usr"),
+        "{error}"
+    );
     assert!(!error.contains(secret), "{error}");
     for text in [change(totp(false)).digest_text(), line] {
         assert!(!text.contains(secret));
@@ -179,7 +189,11 @@ fn c6_a_realm_demands_a_factor_only_while_everybody_has_one() {
     assert!(node.ran().is_empty());
     make(&node, totp(false));
     let made = make(&node, PveObject::Realm { name: "pam".to_owned() });
-    assert!(node.files.text(REALMS_PATH).contains("pam: pam\n\tcomment Linux PAM standard authentication\n\ttfa type=oath\n"));
+    assert!(
+        node.files
+            .text(REALMS_PATH)
+            .contains("pam: pam\n\tcomment Linux PAM standard authentication\n\ttfa type=oath\n")
+    );
     undo(&node, &made);
     assert!(!node.files.text(REALMS_PATH).contains("tfa"));
 }
@@ -195,4 +209,24 @@ fn c1_the_way_back_waits_for_the_lock_of_a_run_that_died() {
     node.files.remove("/etc/pve/priv/lock/file-priv_tfa_cfg");
     undo(&node, &made);
     assert_eq!(node.files.text(FACTORS_PATH), "{}");
+}
+
+#[test]
+fn c1_what_a_killed_tool_left_beside_the_secrets_is_removed_under_the_lock() {
+    let node = node();
+    node.files.put("/proc/self/mounts", "/dev/fuse /etc/pve fuse rw 0 0\n");
+    node.mount_cluster();
+    node.files.directory("/etc/pve/priv/lock");
+    let inverse = change(totp(false)).inverse(&node, &mut Vec::new()).unwrap();
+    node.files.put("/etc/pve/priv/tfa.cfg.tmp.4242", "otpauth://totp/x?secret=AAAA");
+    node.files.put("/etc/pve/priv/tfa.cfg.bak", "somebody's");
+    node.revive();
+    undo(&node, &inverse);
+    assert!(!node.files.has("/etc/pve/priv/tfa.cfg.tmp.4242"));
+    assert!(node.files.has("/etc/pve/priv/tfa.cfg.bak"));
+    let trace = node.trace();
+    let at = |what: &str| trace.iter().position(|step| step.starts_with(what)).unwrap();
+    assert!(
+        at("make-directory /etc/pve/priv/lock/file-priv_tfa_cfg") < at("remove /etc/pve/priv/tfa.cfg.tmp")
+    );
 }

@@ -69,14 +69,19 @@ impl<'a> Shell<'a> {
     }
 
     /// A new file under a temporary name, renamed over the old one; synced before only when `sync`.
-    pub fn put_as(&mut self, path: &str, content: &str, (mode, uid): (u32, u32), sync: bool) {
+    pub fn put_as(&mut self, path: &str, content: &str, owner: (u32, u32), sync: bool) {
+        self.put_via(path, "tool-new", content, owner, sync);
+    }
+
+    /// The same, with this behind the temporary name's dot.
+    pub fn put_via(&mut self, path: &str, way: &str, content: &str, (mode, uid): (u32, u32), sync: bool) {
         let (parent, name) = path.rsplit_once('/').unwrap();
         self.directory(if parent.is_empty() { "/" } else { parent });
         if !self.alive(path) {
             return;
         }
         let directory = self.find(parent).unwrap_or(super::tree::ROOT);
-        let waiting = format!("{name}.tool-new");
+        let waiting = format!("{name}.{way}");
         let text = format!("tool writes {path}");
         let ino = self.disk.make(directory, OsStr::new(&waiting), Kind::File, mode, format!("{text} (name)"));
         if uid != 0 {
