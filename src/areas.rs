@@ -3,7 +3,7 @@
 mod admin;
 #[cfg(test)]
 pub(crate) mod example;
-mod firewall;
+pub mod firewall;
 mod packages;
 mod ssh;
 mod totp;

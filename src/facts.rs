@@ -40,6 +40,8 @@ pub struct Facts {
     pub host_firewall: Option<String>,
     /// PVE's users, what they may, and their second factors.
     pub access: pve::Access,
+    /// Nodes whose `host.fw` chooses PVE's other firewall (`nftables: 1`), by name.
+    pub nftables_nodes: Vec<String>,
     /// Addresses of all nodes of the cluster, on a member.
     pub member_addresses: Vec<IpAddr>,
     /// Addresses of the node with their networks; loopback and link-local left out.

@@ -47,6 +47,10 @@ pub fn run(node: &dyn Node, gate: &Gate, stage: &Path) -> Result<Verdict> {
             sshd::run(&stage, connections)
         }
         GateAsk::Sudoers { staged } => sudoers::run(&stage::Stage::new(node, stage, staged)),
+        GateAsk::PveFirewall => Ok(match crate::change::pve_firewall_lint(node)? {
+            None => Verdict::Passed,
+            Some(complaint) => Verdict::Failed(complaint),
+        }),
         GateAsk::UfwRules(rules) => ufw_rules(node, rules),
         GateAsk::Clock(seconds) => clock(node, *seconds),
     }

@@ -1,6 +1,7 @@
 //! Evaluates [`Check`]s: what is true now, from effective state and never from our own files alone.
 
 mod accounts;
+mod firewall;
 mod rules;
 mod sshd;
 mod ufw;
@@ -55,6 +56,9 @@ impl<'a> Observer<'a> {
             Check::UfwActive { incoming, outgoing, routed } => self.ufw_active([incoming, outgoing, routed]),
             Check::UfwRule(words) => self.ufw_rule(words),
             Check::UfwNothingWider { ports, networks } => self.ufw_nothing_wider(ports, networks),
+            Check::PveFirewallOn => self.pve_firewall_on(),
+            Check::UfwGone => self.ufw_gone(),
+            Check::NoForeignTables => self.no_foreign_tables(),
             Check::PveFirewallOff => self.pve_firewall_off(),
             Check::Kernel { name, value } => self.kernel(name, value),
             Check::Unit { name, enabled, active } => self.unit(name, *enabled, *active),

@@ -113,6 +113,17 @@ mod tests {
     }
 
     #[test]
+    fn c1_codes_are_those_of_oathtool() {
+        for (number, seconds) in [1_767_225_600, 1_767_225_629, 4_000_000_017].into_iter().enumerate() {
+            let key: Vec<u8> = (0..20).map(|byte| (byte * 41 + number * 7) as u8).collect();
+            let mut oathtool = std::process::Command::new("oathtool");
+            oathtool.args(["--totp", "--base32", &base32(&key), "--now", &format!("@{seconds}")]);
+            let output = oathtool.output().expect("this test needs oathtool: apt-get install oathtool");
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), code(&key, seconds * 1000, 0));
+        }
+    }
+
+    #[test]
     fn c3_a_code_of_the_step_before_and_after_is_right_and_no_other() {
         let now = 1_234_567_890_000;
         for steps in -1..=1 {

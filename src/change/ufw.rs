@@ -186,6 +186,19 @@ pub fn undo(node: &dyn Node, active_before: bool) -> Result<()> {
     Ok(())
 }
 
+/// What of UFW still filters, or lies in the kernel.
+pub fn off_need(node: &dyn Node) -> Result<Option<Need>> {
+    let active = exists(node, Path::new(UFW))? && is_active(&call(node, &["status"])?.stdout);
+    let needed = active || chains::left(node)?;
+    let title = "firewall ufw: switched off".to_owned();
+    Ok(needed.then_some(Need { title, view: View::Lines(Vec::new()) }))
+}
+
+/// Switches UFW off and takes its chains out of the kernel.
+pub fn switch_off(node: &dyn Node) -> Result<()> {
+    undo(node, false)
+}
+
 /// Loads the restored rules, where UFW filtered before.
 pub fn settle(node: &dyn Node, active_before: bool) -> Result<()> {
     if active_before && exists(node, Path::new(UFW))? {

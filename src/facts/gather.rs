@@ -36,6 +36,11 @@ pub fn gather(node: &dyn Node) -> Result<Facts> {
     facts.access = pve::Access::read(node)?;
     facts.node_name = pmxcfs::node_name(node);
     facts.host_firewall = read_text(node, &cluster_firewall::host_path(&facts.node_name))?;
+    for name in node.list(Path::new(cluster_firewall::NODES_PATH)).unwrap_or_default() {
+        let name = name.to_string_lossy().into_owned();
+        let text = read_text(node, &cluster_firewall::host_path(&name))?;
+        facts.nftables_nodes.extend(text.filter(|it| cluster_firewall::uses_nftables(it)).map(|_| name));
+    }
     facts.sudoers_drop_in = exists(node, Path::new(SUDOERS_DROP_IN_PATH))?;
     for path in ufw::RULES_PATHS {
         facts.ufw_rules.extend(ufw::tuples(&text(node, path)));

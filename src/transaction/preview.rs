@@ -162,6 +162,7 @@ impl View<'_> {
             Inverse::Ufw { active: true } => say("UFW filters by its earlier rules".to_owned()),
             Inverse::Ufw { active: false } => say("UFW is switched off".to_owned()),
             Inverse::Kernel { name, value } => say(format!("the kernel's {name} is {value}")),
+            Inverse::PveFirewall(_) => say("PVE's firewall filters by its earlier files".to_owned()),
             Inverse::HostKey => say("PVE publishes the host key of before".to_owned()),
             Inverse::Pve(inverse) if other_cluster => {
                 say(format!("{} stays: it is the cluster's now", inverse.title))

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::command::show;
 use crate::fuzz;
+use crate::host;
 use crate::progress::{Step, say};
 use crate::workspace::{TARGET, Workspace};
 
@@ -44,6 +45,8 @@ pub const ALL: &[Check] = &[
         name: "unit",
         title: "cargo test (unit tests)",
         run: |workspace, _| {
+            // Codes are read back by a reader, and compared with those of another generator.
+            host::install_for_tests(&["zbarimg", "oathtool"])?;
             // The exploration is the next check, which shows its figures.
             cargo(workspace, &["test", "--workspace", "--locked", "--", "--skip", EXPLORATION])
         },

@@ -99,11 +99,18 @@ pub fn prepare_toolchain(root: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Installs what the unit tests call, where it is missing.
+pub fn install_for_tests(programs: &[&str]) -> Result<()> {
+    programs.iter().filter(|program| !on_path(program)).try_for_each(|program| install_for(program))
+}
+
 /// Installs the package of a program that only few scenarios need.
 pub fn install_for(program: &str) -> Result<()> {
     let package = match program {
         "mkfs.xfs" => "xfsprogs",
         "mkfs.btrfs" => "btrfs-progs",
+        "zbarimg" => "zbar-tools",
+        "oathtool" => "oathtool",
         other => bail!("no package is known for {other}"),
     };
     say(format_args!("installing a Debian package that this scenario needs: {package}"));

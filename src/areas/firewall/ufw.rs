@@ -138,7 +138,7 @@ fn nothing_wider(profile: &Profile, facts: &Facts, management: &[Network]) -> Op
 }
 
 /// Networks that the answer opens anything for: its rules may let them reach SSH or the web interface, too.
-fn known_networks(profile: &Profile, management: &[Network]) -> Vec<Network> {
+pub(super) fn known_networks(profile: &Profile, management: &[Network]) -> Vec<Network> {
     let mut networks = management.to_vec();
     networks.extend_from_slice(&profile.firewall.services_from);
     networks.extend(profile.firewall.sets.iter().flat_map(|set| set.networks.iter().copied()));
@@ -244,7 +244,7 @@ fn of_operator(profile: &Profile, rule: &Rule, management: &[Network]) -> Vec<Ve
 }
 
 /// Sorted as UFW sorts them, in as many lists as iptables needs.
-fn port_lists(rule: &Rule) -> Vec<String> {
+pub(super) fn port_lists(rule: &Rule) -> Vec<String> {
     let mut ports = rule.ports.clone();
     ports.sort();
     ports.dedup();
@@ -338,7 +338,7 @@ fn wide_rules<'a>(profile: &Profile, facts: &'a Facts, networks: &[Network]) -> 
     facts.ufw_rules.iter().map(String::as_str).filter(opens).collect()
 }
 
-fn holds(ports: &str, wanted: u16) -> bool {
+pub(super) fn holds(ports: &str, wanted: u16) -> bool {
     ports.split(',').any(|item| {
         let (first, last) = item.split_once(':').unwrap_or((item, item));
         matches!((first.parse::<u16>(), last.parse::<u16>()), (Ok(first), Ok(last)) if (first..=last).contains(&wanted))

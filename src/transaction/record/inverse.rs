@@ -41,6 +41,8 @@ pub enum Inverse {
         /// Whether it filtered before.
         active: bool,
     },
+    /// Wait for PVE's firewall once its files are back, then bring these kernel settings back.
+    PveFirewall(Vec<(String, String)>),
     /// Take away what the probe of reachability made: its wires, its key, and its line in this file.
     Reach(PathBuf),
     /// Take out of PVE what was not there before.
@@ -110,6 +112,10 @@ impl Inverse {
                 fields.extend([("name", pve.name.clone()), ("path", pve.path.clone())]);
                 fields.extend(pve.was.iter().map(|was| ("was", was.clone())));
             }
+            Self::PveFirewall(settings) => {
+                fields.push(("inverse", "pve-firewall".to_owned()));
+                fields.extend(settings.iter().map(|(name, value)| ("setting", format!("{name}={value}"))));
+            }
             Self::Reach(keys) => {
                 fields.push(("inverse", "reach".to_owned()));
                 fields.push(("keys", keys.to_string_lossy().into_owned()));
@@ -136,8 +142,15 @@ impl Inverse {
                 path: fields.text("path")?,
                 was: fields.all("was"),
             }),
+            "pve-firewall" => Self::PveFirewall(
+                fields.all("setting").iter().filter_map(|text| text.split_once('=')).map(owned).collect(),
+            ),
             "reach" => Self::Reach(fields.text("keys")?.into()),
             _ => return None,
         })
     }
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
 }

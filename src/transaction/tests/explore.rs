@@ -3,6 +3,7 @@
 
 mod control;
 mod nested;
+mod pve;
 pub mod runs;
 
 use super::super::{Outcome, Stage, recover, state};

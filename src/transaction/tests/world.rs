@@ -5,6 +5,7 @@ mod accounts;
 mod boot;
 mod firewall;
 mod packages;
+mod pve;
 mod ssh;
 mod units;
 mod wires;
@@ -27,6 +28,11 @@ pub const EXECUTABLE: &str = "/var/lib/proxmox-first-boot/proxmox-first-boot";
 /// The answer file that the demo uses.
 pub fn answer() -> Answer {
     answer::read("ufw.toml", include_bytes!("../../../answer-files/ufw.toml")).unwrap()
+}
+
+/// The same node with PVE's own firewall.
+pub fn pve_answer() -> Answer {
+    answer::read("pve.toml", include_bytes!("../../../answer-files/pve.toml")).unwrap()
 }
 
 fn ok(stdout: impl Into<String>) -> Output {
@@ -61,6 +67,7 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/sbin/ufw" => firewall::ufw(shell, &words[1..]),
         "/usr/sbin/iptables-save" => firewall::save(shell, false),
         "/usr/sbin/ip6tables-save" => firewall::save(shell, true),
+        "/usr/sbin/pve-firewall" => pve::pve_firewall(shell, &words[1..]),
         "/usr/sbin/sysctl" => kernel(shell, &words),
         "/usr/sbin/sshd" => ssh::sshd(shell, &words),
         "/usr/bin/ssh" => ok("curve25519-sha256\nsntrup761x25519-sha512\nmlkem768x25519-sha256\n"),
@@ -123,6 +130,7 @@ fn furnish(shell: &mut Shell<'_>) {
         "../sbin/ip",
         "../sbin/iptables-save",
         "../sbin/ip6tables-save",
+        "../sbin/pve-firewall",
     ] {
         let path = format!("/usr/bin/{program}").replace("/bin/../", "/");
         shell.put_as(&path, "ELF", (0o755, 0), false);
@@ -162,6 +170,19 @@ pub fn fresh() -> Tree {
         node.tree()
     });
     FRESH.clone()
+}
+
+/// The same, as PVE's installer leaves it: nobody has touched its firewall.
+pub fn untouched() -> Tree {
+    let node = node(&fresh());
+    node.shell(|shell| {
+        shell.remove("/etc/pve/firewall");
+        pve::look(shell);
+        for name in ["iptables", "ip6tables"] {
+            shell.show(&format!("/proc/sys/net/bridge/bridge-nf-call-{name}"), "0\n");
+        }
+    });
+    node.tree()
 }
 
 /// The node with these files.

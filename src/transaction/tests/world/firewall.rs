@@ -1,4 +1,4 @@
-//! UFW, what the kernel filters by, and PVE's firewall as far as one line tells that it is there.
+//! UFW, and what the kernel filters by.
 
 use super::{ended, ok, refused};
 use crate::node::Output;
@@ -167,12 +167,10 @@ pub fn ufw(shell: &mut Shell<'_>, words: &[&str]) -> Output {
 /// `iptables-save`, made from what was loaded.
 pub fn save(shell: &Shell<'_>, six: bool) -> Output {
     let mut text = String::from("*filter\n");
-    if shell.text("/etc/pve/firewall/cluster.fw").contains("enable: 1") {
-        text.push_str("-A INPUT -j PVEFW-INPUT\n");
-    }
+    let policy = if shell.has(LOADED) { "DROP" } else { "ACCEPT" };
+    text.push_str(&format!(":INPUT {policy} [0:0]\n{}", super::pve::rules(shell)));
     if shell.has(LOADED) {
         let prefix = if six { "ufw6" } else { "ufw" };
-        text.push_str(":INPUT DROP [0:0]\n");
         for (chain, builtin) in [("input", "INPUT"), ("output", "OUTPUT")] {
             text.push_str(&format!("-A {builtin} -j {prefix}-before-{chain}\n"));
             text.push_str(&format!("-A {prefix}-before-{chain} -j {prefix}-user-{chain}\n"));
