@@ -71,9 +71,32 @@ impl Store for Scratch<'_> {
 /// Puts both tools on a scripted node; its clock must not move by more than a step.
 pub fn install(node: &Scripted) {
     use crate::node::Node;
+    if let Ok(stand_in) = std::env::var("FIRSTLIGHT_STAND_IN") {
+        return install_stand_in(node, &stand_in);
+    }
     let now = node.now();
     for program in [super::PVEUM, super::PVESH] {
         node.on(program, move |files, invocation| run(&mut Scratch(files, now), invocation));
+    }
+}
+
+/// The same tests against the stand-in of `vm-tests`, which is held against recordings of the real tools: `cargo build -p
+/// stand-in`, then `FIRSTLIGHT_STAND_IN=target/debug/stand-in cargo test --lib change::pve`.
+fn install_stand_in(node: &Scripted, program: &str) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    node.set_clock(now.as_millis() as u64);
+    node.files.directory("/etc/pve/priv/lock");
+    let program = std::fs::canonicalize(program).unwrap();
+    for tool in [super::PVEUM, super::PVESH] {
+        let program = program.clone();
+        node.on(tool, move |files, invocation| {
+            let mut command = std::process::Command::new(&program);
+            command.arg(invocation.arguments[0].rsplit('/').next().unwrap()).args(&invocation.arguments[1..]);
+            let output = command.env("PVE_STAND_IN_ROOT", files.host("/")).output().unwrap();
+            let text = |bytes| String::from_utf8(bytes).unwrap();
+            let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+            Output { status: output.status.code().unwrap(), stdout, stderr }
+        });
     }
 }
 
@@ -125,7 +148,7 @@ fn change_users(store: &mut dyn Store, change: impl FnOnce(&mut Vec<String>)) {
         ["user", "token", "group", "pool", "role", "acl"].iter().position(|kind| line.starts_with(kind))
     };
     lines.sort_by_key(|line| (kind(line).map(|kind| kind.max(1)), line.clone()));
-    let new = lines.join("\n") + "\n\n\n\n\n\n";
+    let new = lines.join("\n") + "\n\n\n\n\n";
     if new != text {
         store.put(USERS_PATH, &new);
     }

@@ -155,7 +155,7 @@ fn furnish(shell: &mut Shell<'_>) {
     shell.link("/etc/pve/local", "nodes/pve1");
     shell.put_as("/etc/pve/firewall/cluster.fw", CLUSTER_FIREWALL, (0o640, 0), false);
     // As PVE writes them anew, so that "as before" is the same text.
-    shell.put_as(USERS_PATH, "user:root@pam:1:0:::admin@example.com:::\n\n\n\n\n\n", (0o640, 0), false);
+    shell.put_as(USERS_PATH, "user:root@pam:1:0:::admin@example.com:::\n\n\n\n\n", (0o640, 0), false);
     shell.put_as(FACTORS_PATH, "{}", (0o600, 0), false);
     shell.put_as(REALMS_PATH, REALMS, (0o640, 0), false);
     units::furnish(shell);

@@ -44,8 +44,9 @@ pub fn ip(shell: &mut Shell<'_>, words: &[&str]) -> Output {
         ["netns", "add", _] => shell.show(NAMESPACE, ""),
         ["netns", "delete", _] if !shell.has(NAMESPACE) => return refused(1, "No such file or directory"),
         ["netns", "delete", _] => {
-            shell.remove(NAMESPACE);
+            // The route is in the namespace: it never outlives it.
             gone(shell, SOURCE);
+            shell.remove(NAMESPACE);
         }
         ["-batch", "-"] => shell.show(DEVICES, &format!("{NO_WIRES}firstlight0: 0\n")),
         ["link", "delete", "dev", _] => shell.show(DEVICES, NO_WIRES),
