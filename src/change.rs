@@ -379,7 +379,7 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
         | Inverse::PveFirewall(_) => Ok(()),
         Inverse::Packages(names) => return packages::undo(node, names),
         Inverse::Unit { name, active } => unit::undo(node, name, *active),
-        Inverse::Ufw { active } => ufw::undo(node, *active),
+        Inverse::Ufw { active, settings } => ufw::undo(node, *active, settings),
         Inverse::Kernel { name, value } => kernel::undo(node, name, value),
         Inverse::Reach(_) => crate::reach::clear(node),
         Inverse::Pve(inverse) => pve::undo(node, inverse),
@@ -399,7 +399,7 @@ pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
         Inverse::Reach(_) => crate::reach::clear(node),
         Inverse::Unit { name, active } => unit::settle(node, name, *active),
         Inverse::Reload(name) => unit::settle_reload(node, name),
-        Inverse::Ufw { active } => ufw::settle(node, *active),
+        Inverse::Ufw { active, .. } => ufw::settle(node, *active),
         Inverse::HostKey => host_key::publish(node),
         Inverse::PveFirewall(settings) => pve_firewall::settle(node, settings),
     }

@@ -26,7 +26,7 @@ use crate::progress::{Importance, Watch, is_journal, prefixed};
 use crate::report::terminal::{self, Colour, Paint, indented};
 use crate::report::{Occasion, Report, break_glass};
 use crate::transaction::state::{self, LOCK_PATH};
-use crate::transaction::{Outcome, Stage};
+use crate::transaction::{Outcome, Phase, Stage, Story};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -148,11 +148,15 @@ fn recover_first(node: &dyn Node, watch: &mut dyn Watch) -> Result<(), Stop> {
 
 /// An error out of the middle of a transaction: the journal knows what it means.
 fn failed(node: &dyn Node, error: &Error) -> Stop {
-    let open = crate::status::read(node).map_or(true, |status| status.is_open());
-    if !open {
+    let last = state::transactions(node).ok().and_then(|ids| ids.last().copied());
+    // One that cannot be read may have begun to change something.
+    let begun = |id| {
+        let story = state::records(node, id).map(|records| Story::of(&records));
+        story.map_or(true, |story| story.phase() == Phase::Unfinished && !story.made.is_empty())
+    };
+    if !last.is_some_and(begun) {
         return Stop { code: 1, text: error.to_string() };
     }
-    let last = state::transactions(node).ok().and_then(|ids| ids.last().copied());
     let help = last.map(|id| break_glass(id, "", Paint::PLAIN)).unwrap_or_default();
     Stop { code: 5, text: format!("{error}\n  the node is neither the old one nor the new one\n{help}") }
 }

@@ -231,6 +231,9 @@ pub trait Node {
     fn set_attribute(&self, path: &Path, name: &str, value: Option<&[u8]>) -> Result<()>;
     /// Sets the modification time; links not followed.
     fn set_modified(&self, path: &Path, modified: (i64, u32)) -> Result<()>;
+    /// Sets both times to 1970. To pmxcfs this asks for a lock directory whose holder is dead; with one time alone the
+    /// request never reaches it (libfuse 2 drops it, `fuse_lib_setattr`).
+    fn set_times_to_zero(&self, path: &Path) -> Result<()>;
 
     /// Makes a file's content durable.
     fn sync_file(&self, path: &Path) -> Result<()>;

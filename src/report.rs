@@ -129,13 +129,19 @@ impl Report<'_> {
                 paint,
             ),
             (Outcome::Reverted(id, failure, kept), Occasion::Apply) => {
-                let next = "The node was put back and is as it was before. `firstlight status` tells every \
-                            step; mend the cause and run it again.";
-                bad(&format!("failed and put back (transaction {id})"), failure, next, paint)
+                let next = format!(
+                    "The node was put back and is as it was before{}. `firstlight status` tells every step; mend the \
+                     cause and run it again.",
+                    but_for(kept)
+                );
+                bad(&format!("failed and put back (transaction {id})"), failure, &next, paint)
                     + &list(kept, paint)
             }
             (Outcome::Reverted(id, _, kept), _) => {
-                let text = format!("Transaction {id} was taken back; the node is as it was before it.");
+                let text = format!(
+                    "Transaction {id} was taken back; the node is as it was before it{}.",
+                    but_for(kept)
+                );
                 good("put back", &text, paint) + &list(kept, paint)
             }
             (Outcome::Stuck(id, failure, left), _) => {
@@ -189,6 +195,10 @@ fn bad(title: &str, failure: &Failure, next: &str, paint: Paint) -> String {
     text.push_str(&indented(&failure.message, "    "));
     text.push_str(&wrapped(next, "  ", WIDTH));
     text
+}
+
+fn but_for(kept: &[PathBuf]) -> &'static str {
+    if kept.is_empty() { "" } else { ", but for what is kept" }
 }
 
 fn list(kept: &[PathBuf], paint: Paint) -> String {

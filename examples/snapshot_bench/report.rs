@@ -16,7 +16,7 @@ pub fn machine() -> Outcome<String> {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let kernel: Vec<&str> = kernel.trim().split('.').take(2).collect();
     Ok(format!(
-        "{}: a virtual machine with {cores} cores, Linux {}, busy with other builds; {ROUNDS} rounds, everybody in \
+        "{}: a virtual machine with {cores} cores, Linux {}; {ROUNDS} rounds, everybody in \
          turn. Times are medians; ratios are medians of the rounds' own ratios.\n\n",
         date.trim(),
         kernel.join(".")

@@ -85,7 +85,10 @@ fn inverse(input: &mut Input<'_>) -> Inverse {
         2 => Inverse::Unit { name: input.text(), active: input.flag() },
         3 => Inverse::Reload(input.text()),
         4 => Inverse::Kernel { name: input.text(), value: input.text() },
-        5 => Inverse::Ufw { active: input.flag() },
+        5 => Inverse::Ufw {
+            active: input.flag(),
+            settings: vec![(input.text().replace('=', ""), input.text())],
+        },
         _ => Inverse::Paths,
     }
 }

@@ -296,6 +296,10 @@ impl Node for Memory {
         self.change(path, |item| item.modified = modified)
     }
 
+    fn set_times_to_zero(&self, path: &Path) -> Result<()> {
+        self.set_modified(path, (0, 0))
+    }
+
     fn sync_file(&self, _path: &Path) -> Result<()> {
         Ok(())
     }

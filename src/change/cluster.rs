@@ -63,8 +63,8 @@ pub fn locked(
             return Err(Error::new(format!("changing {}", path.display()), because)
                 .hint("try again; PVE lets a lock that was left behind go after two minutes"));
         }
-        // Time 0 asks pmxcfs to let go of one whose holder is dead; what it answers does not matter.
-        let _ = node.set_modified(&lock, (0, 0));
+        // Times of 0 ask pmxcfs to let go of one whose holder is dead; what it answers does not matter.
+        let _ = node.set_times_to_zero(&lock);
         node.sleep(Duration::from_secs(1));
         waited += 1;
     }

@@ -4,6 +4,7 @@
 
 mod chains;
 mod ping;
+mod settings;
 
 use super::{Need, UfwChange};
 use crate::error::Result;
@@ -119,10 +120,12 @@ fn missing<'a>(found: &Found, change: &'a UfwChange) -> Vec<&'a Vec<String>> {
     change.rules.iter().filter(|rule| !found.rules.contains(rule)).collect()
 }
 
-/// Whether it filtered before, for the way back.
+/// Whether it filtered before, and the kernel settings that starting it changes, for the way back.
 pub fn inverse(node: &dyn Node) -> Result<Inverse> {
     let installed = exists(node, Path::new(UFW))?;
-    Ok(Inverse::Ufw { active: installed && is_active(&call(node, &["status"])?.stdout) })
+    let active = installed && is_active(&call(node, &["status"])?.stdout);
+    let settings = if active { Vec::new() } else { settings::now(node)? };
+    Ok(Inverse::Ufw { active, settings })
 }
 
 fn is_active(status: &str) -> bool {
@@ -178,12 +181,12 @@ fn setting(node: &dyn Node, path: &str, name: &str) -> Result<Option<String>> {
 }
 
 /// Stops filtering ahead of the files going back, where UFW did not filter before.
-pub fn undo(node: &dyn Node, active_before: bool) -> Result<()> {
+pub fn undo(node: &dyn Node, active_before: bool, settings: &[(String, String)]) -> Result<()> {
     if !active_before && exists(node, Path::new(UFW))? {
         call(node, &["--force", "disable"])?;
         chains::clear(node)?;
     }
-    Ok(())
+    settings::set_back(node, settings)
 }
 
 /// What of UFW still filters, or lies in the kernel.
@@ -196,7 +199,7 @@ pub fn off_need(node: &dyn Node) -> Result<Option<Need>> {
 
 /// Switches UFW off and takes its chains out of the kernel.
 pub fn switch_off(node: &dyn Node) -> Result<()> {
-    undo(node, false)
+    undo(node, false, &[])
 }
 
 /// Loads the restored rules, where UFW filtered before.

@@ -82,6 +82,13 @@ impl Machine {
         names.sort_unstable();
         Ok((descriptor, names))
     }
+
+    fn set_times(&self, path: &Path, last_access: Timespec, last_modification: Timespec) -> Result<()> {
+        let verb = "changing the time of";
+        let place = self.place(path, Links::Refuse, verb)?;
+        let times = Timestamps { last_access, last_modification };
+        done(rustix::fs::utimensat(place.parent(), place.name, &times, AtFlags::SYMLINK_NOFOLLOW), verb, path)
+    }
 }
 
 impl Node for Machine {
@@ -264,13 +271,13 @@ impl Node for Machine {
     }
 
     fn set_modified(&self, path: &Path, modified: (i64, u32)) -> Result<()> {
-        let verb = "changing the time of";
-        let place = self.place(path, Links::Refuse, verb)?;
-        let times = Timestamps {
-            last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
-            last_modification: Timespec { tv_sec: modified.0, tv_nsec: modified.1.into() },
-        };
-        done(rustix::fs::utimensat(place.parent(), place.name, &times, AtFlags::SYMLINK_NOFOLLOW), verb, path)
+        let modified = Timespec { tv_sec: modified.0, tv_nsec: modified.1.into() };
+        self.set_times(path, Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT }, modified)
+    }
+
+    fn set_times_to_zero(&self, path: &Path) -> Result<()> {
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        self.set_times(path, zero, zero)
     }
 
     fn sync_file(&self, path: &Path) -> Result<()> {

@@ -27,6 +27,7 @@ type Meanwhile = Rc<dyn Fn(&Files, u64)>;
 pub struct Scripted {
     /// Its files.
     pub files: Files,
+    stop: Rc<Cell<bool>>,
     answers: RefCell<Vec<(String, Answer)>>,
     ran: RefCell<Vec<String>>,
     calls: Cell<usize>,
@@ -65,6 +66,7 @@ impl Scripted {
         files.directory("/var/lib");
         Self {
             files,
+            stop: Rc::default(),
             answers: RefCell::default(),
             ran: RefCell::default(),
             calls: Cell::new(0),
@@ -81,6 +83,11 @@ impl Scripted {
             real_processes: Cell::new(false),
             cluster: Cell::new(false),
         }
+    }
+
+    /// What a test sets when somebody asks the run to stop.
+    pub fn stop_switch(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.stop)
     }
 
     /// Answers every command whose line begins with `prefix`; the longest prefix wins, then the newest.

@@ -108,7 +108,7 @@ fn a_node_with_a_single_routed_address_is_reached_too() {
     assert_eq!(lent(&reach, &[], &[]), ["in 198.18.7.254 203.0.113.9", "out 198.51.100.77 203.0.113.9"]);
     reach.management = Vec::new();
     reach.open = None;
-    assert!(lent(&reach, &[], &[]).is_empty() || lent(&reach, &[], &[])[0].starts_with("in "));
+    assert_eq!(lent(&reach, &[], &[]), [""; 0]);
 }
 
 #[test]

@@ -115,5 +115,7 @@ pub fn confirm(node: &dyn Node, by: &str) -> Result<Option<Outcome>> {
     journal.note(Event::Note { text: format!("confirmed by {by}") })?;
     journal.write(Event::Commit)?;
     state::finish_commit(node)?;
+    // Committed is committed; the next run forgets what could not be forgotten now.
+    let _ = super::prune::tidy(node);
     Ok(Some(Outcome::Committed(id)))
 }

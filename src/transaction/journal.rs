@@ -44,8 +44,9 @@ impl<'a> Journal<'a> {
     /// Adds a record and makes it durable. What was noted before is made durable first: a power cut may lose any
     /// page that is not, and in front of a record that counts a hole would be damage.
     pub fn write(&self, event: Event) -> Result<()> {
-        if self.noted.replace(false) {
+        if self.noted.get() {
             self.node.sync_file(&self.path)?;
+            self.noted.set(false);
         }
         self.add(event)?;
         self.node.sync_file(&self.path)

@@ -159,8 +159,13 @@ impl View<'_> {
                 say(format!("{name} {}", if *active { "runs" } else { "is stopped" }));
             }
             Inverse::Reload(name) => say(format!("{name} is reloaded")),
-            Inverse::Ufw { active: true } => say("UFW filters by its earlier rules".to_owned()),
-            Inverse::Ufw { active: false } => say("UFW is switched off".to_owned()),
+            Inverse::Ufw { active: true, .. } => say("UFW filters by its earlier rules".to_owned()),
+            Inverse::Ufw { active: false, settings } => {
+                say("UFW is switched off".to_owned());
+                if !settings.is_empty() {
+                    say("the kernel settings that UFW made are as before".to_owned());
+                }
+            }
             Inverse::Kernel { name, value } => say(format!("the kernel's {name} is {value}")),
             Inverse::PveFirewall(_) => say("PVE's firewall filters by its earlier files".to_owned()),
             Inverse::HostKey => say("PVE publishes the host key of before".to_owned()),

@@ -35,10 +35,7 @@ impl Way<'_> {
     /// the outcome then is the same as if it had been unable to finish, and the late stage goes on.
     pub fn back(mut self, failure: Failure, reason: &str, stage: Stage, force: bool) -> Result<Outcome> {
         // Room for the records of the way back, should the disk be full.
-        let ballast = state::ballast_path(self.id);
-        if self.node.lookup(&ballast)?.is_some() {
-            self.node.remove_file(&ballast)?;
-        }
+        state::free_ballast(self.node, self.id)?;
         let story = Story::of(&state::records(self.node, self.id)?);
         self.journal.write(Event::Revert { reason: reason.to_owned(), force })?;
         let mut left = Vec::new();
@@ -104,6 +101,11 @@ impl Way<'_> {
         let message = left.join("\n");
         self.journal.write(Event::Closed { outcome, message: message.clone() })?;
         state::finish_commit(self.node)?;
+        if left.is_empty()
+            && let Err(error) = super::prune::tidy(self.node)
+        {
+            self.watch.say(Importance::Warning, &error.to_string());
+        }
         Ok(if left.is_empty() {
             Outcome::Reverted(self.id, failure, kept)
         } else {

@@ -77,10 +77,17 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
                     false,
                 );
             }
-            journal.write(Event::Closed { outcome: Closing::Untouched, message: String::new() })?;
-            Ok(Outcome::Untouched(id, failure))
+            Ok(untouched(node, id, &journal, failure))
         }
     }
+}
+
+/// Nothing was changed, and that stays true where not even that can be written down: recovery closes the journal then.
+fn untouched(node: &dyn Node, id: TransactionId, journal: &Journal<'_>, failure: Failure) -> Outcome {
+    let _ = state::free_ballast(node, id);
+    let _ = journal.write(Event::Closed { outcome: Closing::Untouched, message: String::new() });
+    let _ = super::prune::tidy(node);
+    Outcome::Untouched(id, failure)
 }
 
 /// A new journal under the next free number, with the plan's story at its head.
@@ -146,10 +153,7 @@ impl Run<'_> {
             if !matches!(step.change, Change::Packages(_)) {
                 self.gates(true)?;
             }
-            if self.node.interrupted() {
-                let message = "asked to stop (Ctrl-C or SIGTERM)".to_owned();
-                return Err(Failure { what: "interrupted".to_owned(), message });
-            }
+            self.not_interrupted()?;
             self.watch.begin(number + 1, total, &step.title);
             let started = self.node.now();
             let result = self.step(number, &step.change);
@@ -162,9 +166,18 @@ impl Run<'_> {
         self.probes()?;
         self.reach(id)?;
         self.keep_firewall(order.limits)?;
+        self.not_interrupted()?;
         state::write_atomically(self.node, &state::record_path(id), order.record.as_bytes())
             .and_then(|()| confirm::commit_or_wait(self.node, self.journal, order.limits))
             .map_err(named("commit"))
+    }
+
+    fn not_interrupted(&self) -> std::result::Result<(), Failure> {
+        if self.node.interrupted() {
+            let message = "asked to stop (Ctrl-C or SIGTERM)".to_owned();
+            return Err(Failure { what: "interrupted".to_owned(), message });
+        }
+        Ok(())
     }
 
     /// `/etc` and every path outside it that a step may touch, contents included, durable before the first effect.
@@ -242,6 +255,7 @@ impl Run<'_> {
         let mut open: Vec<(&Control, String)> =
             self.plan.controls.iter().map(|control| (control, String::new())).collect();
         for round in 0..PROBE_ROUNDS {
+            self.not_interrupted()?;
             if round > 0 {
                 self.node.sleep(PROBE_PAUSE);
             }

@@ -169,6 +169,12 @@ pub fn ballast_path(id: TransactionId) -> PathBuf {
     id.directory().join("ballast")
 }
 
+/// Gives that space back.
+pub fn free_ballast(node: &dyn Node, id: TransactionId) -> Result<()> {
+    let ballast = ballast_path(id);
+    if exists(node, &ballast)? { node.remove_file(&ballast) } else { Ok(()) }
+}
+
 /// Whether PVE is installed: pmxcfs belongs to it.
 pub fn has_pve(node: &dyn Node) -> Result<bool> {
     exists(node, Path::new(pmxcfs::PROGRAM_PATH))

@@ -86,8 +86,10 @@ impl Story {
             Event::Observed { step, after } => self.with(*step, |made| made.after = Some(*after)),
             Event::Reverting { step, foreign } => self.with(*step, |made| made.reverting = Some(*foreign)),
             Event::Reverted { step, kept } => self.with(*step, |made| made.reverted = Some(kept.clone())),
-            Event::Failed { what, message } if self.failed.is_none() => {
-                self.failed = Some((what.clone(), message.clone()));
+            Event::Failed { what, message } => {
+                // A commit record that could not be made durable: the node was put back.
+                self.committed = false;
+                self.failed.get_or_insert_with(|| (what.clone(), message.clone()));
             }
             Event::Armed(armed) => self.armed = Some(armed.clone()),
             Event::Waiting(waiting) => self.waiting = Some(waiting.clone()),

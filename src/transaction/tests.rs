@@ -182,6 +182,20 @@ fn j3_a_control_that_does_not_hold_puts_everything_back() {
 }
 
 #[test]
+fn j3_whoever_asks_to_stop_while_the_run_looks_at_what_it_made_gets_the_old_node() {
+    let node = debian();
+    let before = whole(&node);
+    let mut plan = planned(&node);
+    plan.controls[0].check = Check::FileMode { path: "/etc/nowhere".into(), mode: 0o644 };
+    let stop = node.stop_switch();
+    node.meanwhile(move |_, _| stop.set(true));
+    let outcome = apply(&node, &plan, &ORDER, &mut Silent).unwrap();
+    let Outcome::Reverted(_, failure, _) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(failure.what, "interrupted");
+    assert_same(&before, &whole(&node), "after the way back");
+}
+
+#[test]
 fn h2_a_removal_by_apt_is_refused_before_anything_is_touched() {
     let node = debian();
     node.on("/usr/bin/apt-get -q -y", |_, _| crate::node::Output {

@@ -51,6 +51,14 @@ pub const ALL: &[Check] = &[
             cargo(workspace, &["test", "--workspace", "--locked", "--", "--skip", EXPLORATION])
         },
     },
+    Check {
+        name: "conformance",
+        title: "the recorded commands of PVE's own tools, against the stand-in",
+        run: |workspace, _| {
+            let test = ["test", "--package", "stand-in", "--test", "conformance", "--locked"];
+            cargo(workspace, &[&test[..], &["--", "--nocapture", "--test-threads", "1"]].concat())
+        },
+    },
     Check { name: "crash", title: "every crash and power cut of whole runs", run: crash },
     Check { name: "fuzz", title: "fuzzing of everything that is read", run: fuzz::run },
     Check { name: "size", title: "the size of the release binary", run: |workspace, _| size(workspace) },

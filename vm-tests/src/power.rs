@@ -12,7 +12,7 @@ mod log;
 mod points;
 mod record;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::bench::Bench;
 use crate::progress::{say, seconds};
@@ -72,6 +72,7 @@ pub fn cuts(
         points.len(),
         wrong.len()
     ));
+    ensure!(old > 0 && new > 0, "no cut before the commit, or none after it: {old} old, {new} new");
     if !wrong.is_empty() {
         bail!("{} of {} power cuts ended in neither:\n  {}", wrong.len(), points.len(), wrong.join("\n  "));
     }
@@ -91,6 +92,7 @@ pub fn many(run: &Run) -> Result<Vec<Point>> {
     let mut points = run.spread(OTHERS);
     points.extend(run.torn(TORN));
     points.sort_by_key(|point| (point.flush, point.seed));
+    ensure!(points.len() >= 100, "only {} points", points.len());
     Ok(points)
 }
 

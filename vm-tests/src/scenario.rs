@@ -7,6 +7,7 @@ mod again;
 mod answers;
 mod cut;
 mod deadline;
+mod device;
 mod fault;
 mod first;
 mod gate;
@@ -175,7 +176,7 @@ pub const ALL: &[Scenario] = &[
         "signals, killed tools and a second instance in the middle of a run (J1 J3)",
         fault::processes,
     ).own(),
-    short("fault-disk", "a disk that is full or turns read-only in the middle of a run (J1 J3)", fault::disk).own(),
+    short("fault-disk", "a disk that is full or turns read-only, no more open files (J1 J3)", fault::disk).own(),
     short(
         "fault-state",
         "state that is torn, gone, damaged or newer at the boot after a crash (J1 J3)",
@@ -202,5 +203,12 @@ pub const ALL: &[Scenario] = &[
         "the only management address of its network is lent while its owner works: undisturbed (E3 J3)",
         reach::live,
     ),
+    long(
+        "disk-errors",
+        "EIO from the disk that holds the journal: put back, or exit 5 with the commands to type (J1 J3)",
+        device::errors,
+    ),
+    long("clock-jumps", "the clock jumps back and ahead in the middle of a run: it changes nothing (J3)", device::clock),
+    long("strict-keys", "`strict` makes the RSA host key anew, and a rollback brings the old one back (A6 B4 J3)", device::strict),
     long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended).own(),
 ];

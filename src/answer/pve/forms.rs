@@ -52,7 +52,7 @@ pub(super) const CRYPT: Form = Form {
 
 pub(super) const SUBSCRIPTION: Form = Form {
     fits: is_subscription,
-    right: "must be a subscription key: the product, one of c, b, s, p, `-` and ten hexadecimal digits",
+    right: "must be a subscription key: the product, one of c, b, s, p, `-` and ten hexadecimal digits in lower case",
 };
 
 fn is_subscription(text: &str) -> bool {
@@ -62,7 +62,7 @@ fn is_subscription(text: &str) -> bool {
         product.strip_prefix("pve").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     (sockets || matches!(product, "pbs" | "pmg"))
         && digits.len() == 10
-        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 pub(super) const CIDR: Form = Form {

@@ -124,7 +124,7 @@ const LVM: &[Key] = &[
 ];
 
 const BTRFS: &[Key] = &[
-    required("raid", Kind::Words(&["raid0", "raid1", "raid10"])),
+    required("raid", Kind::Words(&["raid0", "raid1", "raid10", "RAID0", "RAID1", "RAID10"])),
     optional("compress", Kind::Words(&["on", "off", "zlib", "lzo", "zstd"])),
     optional("hdsize", Kind::Size),
 ];

@@ -107,6 +107,9 @@ fn disks_suffice(given: &Given<'_>, own: &str) {
     };
     if disks.len() < least {
         given.note("disk-list", &format!("must name at least {least} disks for this raid level"));
+    } else if level.unwrap_or_default().eq_ignore_ascii_case("raid10") && disks.len() % 2 == 1 {
+        // A stripe of mirrors of two (pve-installer 9.2.6).
+        given.note("disk-list", "must name an even number of disks for raid10");
     }
 }
 

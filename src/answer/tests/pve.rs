@@ -119,6 +119,17 @@ fn pve_refuses_what_its_installer_refuses() {
             "disk-setup.disk-list: must name at least 4 disks",
         ),
         (
+            "filesystem = \"ext4\"\ndisk_list = [\"sda\"]",
+            "filesystem = \"btrfs\"\nbtrfs = { raid = \"RAID10\" }\n\
+             disk_list = [\"sda\", \"sdb\", \"sdc\", \"sdd\", \"sde\"]",
+            "disk-setup.disk-list: must name an even number of disks",
+        ),
+        (
+            "[network]",
+            "subscription-key = \"pve2c-0123ABCDEF\"\n[network]",
+            "ten hexadecimal digits in lower case",
+        ),
+        (
             "filesystem = \"ext4\"",
             "filesystem = \"ext4\"\nlvm = { maxvz = -1 }",
             "disk-setup.lvm.maxvz: must be a size in GiB",

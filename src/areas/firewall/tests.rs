@@ -120,6 +120,7 @@ fn d4_services_are_opened_for_their_networks_in_ufws_own_order_of_ports() {
         rules(&profile, &Facts::example())[2..],
         [
             "allow from 10.0.40.0/24 to any port 5405:5412 proto udp comment 'firstlight: cluster'",
+            "allow from 10.0.40.0/24 to any port 22,8006 proto tcp comment 'firstlight: cluster'",
             "allow from 10.0.40.0/24 to any port 3300,6789,6800:7300 proto tcp comment 'firstlight: ceph'",
             "allow from 10.0.40.0/24 to any port 111,2049 proto tcp comment 'firstlight: nfs'",
             "allow from 10.0.40.0/24 to any port 111,2049 proto udp comment 'firstlight: nfs'",

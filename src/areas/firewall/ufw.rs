@@ -1,6 +1,6 @@
 //! UFW (rows E2 to E4 and D4). Rules are written as `ufw show added` prints them, so that they can be compared.
 
-use super::tables::{API_PORT, OUTGOING, Ports, service};
+use super::tables::{API_PORT, OUTGOING, service};
 use crate::areas::{control, refusal};
 use crate::change::{Change, UfwChange, UnitChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
@@ -54,7 +54,7 @@ pub(super) fn propose(profile: &Profile, facts: &Facts, management: &[Network]) 
         routed: if facts.forwards { "allow" } else { "deny" }.to_owned(),
         logging: logging(&profile.firewall.log_level).to_owned(),
         ping: ping(profile, management),
-        rules: rules(profile, management),
+        rules: rules(profile, facts.cluster_member, management),
     };
     let mut proposal = Proposal { warnings: warnings(profile, facts, management), ..Proposal::default() };
     let active = Check::UfwActive {
@@ -154,12 +154,13 @@ fn logging(level: &str) -> &'static str {
     }
 }
 
-fn rules(profile: &Profile, management: &[Network]) -> Vec<Vec<String>> {
+fn rules(profile: &Profile, member: bool, management: &[Network]) -> Vec<Vec<String>> {
     let firewall = &profile.firewall;
     let ssh = profile.ssh.port.number().to_string();
     let mut rules = Vec::new();
     if management.is_empty() {
-        rules.push(simple("limit", &ssh, "tcp", "SSH"));
+        // The other nodes log in several times for one migration; UFW's limit is six times in half a minute.
+        rules.push(simple(if member { "allow" } else { "limit" }, &ssh, "tcp", "SSH"));
         rules.push(simple("allow", &API_PORT.to_string(), "tcp", "web interface"));
     }
     for network in management {
@@ -169,7 +170,10 @@ fn rules(profile: &Profile, management: &[Network]) -> Vec<Vec<String>> {
     let peers = if firewall.services_from.is_empty() { management } else { &firewall.services_from };
     for wanted in &firewall.services {
         let (name, ports) = service(*wanted);
-        ports.iter().for_each(|ports| open(&mut rules, peers, ports, name));
+        ports.iter().for_each(|ports| open(&mut rules, peers, ports.ports, ports.protocol, name));
+        if let Some(ports) = between_nodes(*wanted, &ssh).filter(|_| !firewall.services_from.is_empty()) {
+            open(&mut rules, peers, &ports, "tcp", name);
+        }
     }
     if firewall.outgoing == Outgoing::Drop {
         outgoing(&mut rules, firewall.services.as_slice(), peers, &ssh);
@@ -192,14 +196,28 @@ fn before_comment(rule: &[String]) -> impl Iterator<Item = &String> {
     rule.iter().take_while(|word| *word != "comment")
 }
 
-fn open(rules: &mut Vec<Vec<String>>, peers: &[Network], ports: &Ports, name: &str) {
+fn open(rules: &mut Vec<Vec<String>>, peers: &[Network], ports: &str, protocol: &str, name: &str) {
     if peers.is_empty() {
-        rules.push(simple("allow", ports.ports, ports.protocol, name));
+        rules.push(simple("allow", ports, protocol, name));
     }
-    rules.extend(peers.iter().map(|network| from("allow", network, ports.ports, ports.protocol, name)));
+    rules.extend(peers.iter().map(|network| from("allow", network, ports, protocol, name)));
 }
 
-/// The node is a client of its services too; cluster nodes log into each other and use each other's API.
+/// Nodes of a cluster log into each other and pass requests on to each other's API; a migration is a login, with what
+/// is migrated in its tunnel (pve-contract 3.8 and 4.6).
+fn between_nodes(service: Service, ssh: &str) -> Option<String> {
+    match service {
+        // In UFW's own order.
+        Service::Cluster if ssh.parse::<u16>().is_ok_and(|ssh| ssh > API_PORT) => {
+            Some(format!("{API_PORT},{ssh}"))
+        }
+        Service::Cluster => Some(format!("{ssh},{API_PORT}")),
+        Service::Migration => Some(ssh.to_owned()),
+        _ => None,
+    }
+}
+
+/// The node is a client of its services too.
 fn outgoing(rules: &mut Vec<Vec<String>>, services: &[Service], peers: &[Network], ssh: &str) {
     for (name, ports) in OUTGOING {
         rules.push(words(&["allow", "out", ports], name));
@@ -218,8 +236,8 @@ fn outgoing(rules: &mut Vec<Vec<String>>, services: &[Service], peers: &[Network
     for wanted in services {
         let (name, ports) = service(*wanted);
         ports.iter().for_each(|ports| to(ports.ports, ports.protocol, name));
-        if *wanted == Service::Cluster {
-            to(&format!("{ssh},{API_PORT}"), "tcp", name);
+        if let Some(ports) = between_nodes(*wanted, ssh) {
+            to(&ports, "tcp", name);
         }
     }
 }

@@ -51,6 +51,12 @@ fn cluster(profile: &Profile, facts: &Facts, refuse: &mut dyn FnMut(&str, String
             "must be 22 on a cluster member: the other nodes use no other port".to_owned(),
         );
     }
+    if !profile.ssh.tcp_forwarding {
+        refuse(
+            "firstlight.ssh.tcp-forwarding",
+            "must be true on a cluster member: guests migrate through tunnels of SSH".to_owned(),
+        );
+    }
 }
 
 fn port(profile: &Profile, facts: &Facts, refuse: &mut dyn FnMut(&str, String)) {

@@ -72,6 +72,20 @@ fn b2_root_may_be_shut_out_on_a_standalone_node_only() {
 }
 
 #[test]
+fn b5_forwarding_stays_on_where_migration_needs_it() {
+    let mut profile = Profile::example();
+    profile.ssh.tcp_forwarding = false;
+    assert!(messages(&profile, &Facts::example()).is_empty());
+    let facts = Facts { cluster_member: true, ..Facts::example() };
+    assert_eq!(
+        messages(&profile, &facts),
+        [
+            "firstlight.ssh.tcp-forwarding must be true on a cluster member: guests migrate through tunnels of SSH"
+        ]
+    );
+}
+
+#[test]
 fn b3_allow_users_contains_root_and_the_admin() {
     let mut profile = Profile::example();
     profile.ssh.allow_users = ["eve", "ops"].map(|name| UserName::parse(name).unwrap()).to_vec();

@@ -106,9 +106,9 @@ mod tests {
                 crate::node::Output { status: 0, stdout: String::new(), stderr: String::new() }
             });
         }
-        super::super::undo(&node, true).unwrap();
+        super::super::undo(&node, true, &[]).unwrap();
         assert!(node.ran().is_empty(), "it filtered before: its chains belong there");
-        super::super::undo(&node, false).unwrap();
+        super::super::undo(&node, false, &[]).unwrap();
         assert_eq!(fed.borrow().len(), 2);
         assert_eq!(fed.borrow()[0], removal(RULES).unwrap().into_bytes());
     }

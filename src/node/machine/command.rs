@@ -98,20 +98,44 @@ fn start(invocation: &Invocation, stdout: OwnedFd, stderr: OwnedFd) -> io::Resul
     }
 }
 
-/// Asks again and again, each time after an eighth of the time that has passed: a tool of 5 ms is not made
-/// slower, one of minutes costs nothing. duct's own waiting with a limit costs 16 KiB of the binary.
+/// duct's own waiting with a limit costs 16 KiB of the binary.
 fn wait(handle: &duct::Handle, limit: Duration) -> io::Result<Option<ExitStatus>> {
     let begin = Instant::now();
+    let end = handle.pids().first().and_then(|&pid| end_of(pid));
     loop {
         if let Some(output) = handle.try_wait()? {
             return Ok(Some(output.status));
         }
-        let passed = begin.elapsed();
-        if passed >= limit {
+        let left = limit.saturating_sub(begin.elapsed());
+        if left.is_zero() {
             return Ok(None);
         }
-        let pause = (passed / 8).clamp(Duration::from_micros(200), Duration::from_millis(50));
-        std::thread::sleep(pause.min(limit - passed));
+        pause(end.as_ref(), left);
+    }
+}
+
+/// What becomes readable when a child has ended. It is ours and nobody has waited for it: its number is its own.
+fn end_of(pid: u32) -> Option<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
+}
+
+/// Until the child may have ended: at once when it does, or every now and then where nobody tells.
+fn pause(end: Option<&OwnedFd>, left: Duration) {
+    let told = end.and_then(|end| {
+        let limit = rustix::event::Timespec {
+            tv_sec: i64::try_from(left.as_secs()).ok()?,
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        let mut ends = [rustix::event::PollFd::new(end, rustix::event::PollFlags::IN)];
+        // A signal ends it early: the caller looks again.
+        match rustix::event::poll(&mut ends, Some(&limit)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Some(()),
+            Err(_) => None,
+        }
+    });
+    if told.is_none() {
+        std::thread::sleep(left.min(Duration::from_millis(20)));
     }
 }
 

@@ -86,11 +86,11 @@ fn pmxcfs_lets_go_of_a_lock_two_minutes_after_it_was_asked_for() {
     node.make_directory(lock, 0o700).unwrap();
     node.sleep(std::time::Duration::from_secs(3600));
     for second in 0..119 {
-        node.set_modified(lock, (0, 0)).unwrap();
+        node.set_times_to_zero(lock).unwrap();
         assert!(node.lookup(lock).unwrap().is_some(), "{second}");
         node.sleep(std::time::Duration::from_secs(1));
     }
     node.sleep(std::time::Duration::from_secs(2));
-    node.set_modified(lock, (0, 0)).unwrap();
+    node.set_times_to_zero(lock).unwrap();
     assert!(node.lookup(lock).unwrap().is_none());
 }

@@ -191,6 +191,11 @@ impl Node for Scripted {
         self.files.machine.set_modified(path, modified)
     }
 
+    fn set_times_to_zero(&self, path: &Path) -> Result<()> {
+        self.step(&line("set-times-to-zero", path))?;
+        self.files.machine.set_times_to_zero(path)
+    }
+
     fn sync_file(&self, path: &Path) -> Result<()> {
         self.step(&line("sync-file", path))?;
         self.files.machine.lookup(path)?.ok_or_else(|| Error::new(line("sync-file", path), "not there"))?;
@@ -231,6 +236,10 @@ impl Node for Scripted {
 
     fn now(&self) -> u64 {
         self.clock.get()
+    }
+
+    fn interrupted(&self) -> bool {
+        self.stop.get()
     }
 
     fn boottime(&self) -> u64 {

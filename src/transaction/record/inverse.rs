@@ -40,6 +40,8 @@ pub enum Inverse {
     Ufw {
         /// Whether it filtered before.
         active: bool,
+        /// Kernel settings that starting it changes: name and value before.
+        settings: Vec<(String, String)>,
     },
     /// Wait for PVE's firewall once its files are back, then bring these kernel settings back.
     PveFirewall(Vec<(String, String)>),
@@ -101,9 +103,10 @@ impl Inverse {
                 fields.push(("value", value.clone()));
             }
             Self::HostKey => fields.push(("inverse", "host-key".to_owned())),
-            Self::Ufw { active } => {
+            Self::Ufw { active, settings } => {
                 fields.push(("inverse", "ufw".to_owned()));
                 fields.push(("active", flag(*active)));
+                fields.extend(settings.iter().map(|(name, value)| ("setting", format!("{name}={value}"))));
             }
             Self::Pve(pve) => {
                 fields.push(("inverse", "pve".to_owned()));
@@ -133,7 +136,7 @@ impl Inverse {
             "reload" => Self::Reload(fields.text("name")?),
             "kernel" => Self::Kernel { name: fields.text("name")?, value: fields.text("value")? },
             "host-key" => Self::HostKey,
-            "ufw" => Self::Ufw { active: fields.flag("active")? },
+            "ufw" => Self::Ufw { active: fields.flag("active")?, settings: pairs(&fields.all("setting"))? },
             "pve" => Self::Pve(PveInverse {
                 kind: fields.text("kind")?,
                 title: fields.text("title")?,
@@ -142,15 +145,15 @@ impl Inverse {
                 path: fields.text("path")?,
                 was: fields.all("was"),
             }),
-            "pve-firewall" => Self::PveFirewall(
-                fields.all("setting").iter().filter_map(|text| text.split_once('=')).map(owned).collect(),
-            ),
+            "pve-firewall" => Self::PveFirewall(pairs(&fields.all("setting"))?),
             "reach" => Self::Reach(fields.text("keys")?.into()),
             _ => return None,
         })
     }
 }
 
-fn owned((name, value): (&str, &str)) -> (String, String) {
-    (name.to_owned(), value.to_owned())
+/// `NAME=VALUE` each.
+fn pairs(texts: &[String]) -> Option<Vec<(String, String)>> {
+    let pair = |text: &String| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    texts.iter().map(pair).collect()
 }

@@ -10,7 +10,10 @@ fn examples() -> Vec<Event> {
         Inverse::Account { name: "ops".into(), created: true },
         Inverse::Unit { name: "ssh.service".into(), active: false },
         Inverse::Reload("ssh.service".into()),
-        Inverse::Ufw { active: true },
+        Inverse::Ufw {
+            active: true,
+            settings: vec![("net/ipv4/x".into(), "1\t2".into()), ("y".into(), String::new())],
+        },
         Inverse::Kernel { name: "net.x".into(), value: "1 2".into() },
     ];
     let mut events: Vec<Event> = inverses

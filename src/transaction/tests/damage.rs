@@ -121,7 +121,7 @@ fn j3_a_journal_of_a_newer_version_is_left_to_it() {
 }
 
 #[test]
-fn j3_without_our_directory_there_is_nothing_to_recover_and_a_run_begins_anew() {
+fn j3_without_our_directory_there_is_nothing_to_recover_and_nothing_left_to_do() {
     let node = world::node(&committed());
     node.shell(|shell| shell.remove("/var/lib/firstlight"));
     let before = Look::at(&node.tree());

@@ -295,7 +295,20 @@ fn j3_a_waiting_run_can_be_taken_back_at_once() {
 }
 
 #[test]
-fn j3_a_run_within_its_time_is_left_alone_and_one_that_is_stuck_too() {
+fn j3_a_confirmed_run_forgets_old_ones_like_any_other_commit() {
+    let (node, _) = waiting();
+    let line = |event| Record { at: 1, event }.encode();
+    let Some(begin) = records(&node).into_iter().next() else { panic!("no records") };
+    for number in 2..=14 {
+        let path = TransactionId(number).journal();
+        node.files.put(path.to_str().unwrap(), line(begin.event.clone()) + &line(Event::Commit));
+    }
+    assert!(matches!(confirm(&node, "me").unwrap(), Some(Outcome::Committed(ID))));
+    assert_eq!(state::transactions(&node).unwrap().len(), super::super::KEPT);
+}
+
+#[test]
+fn j3_a_run_that_ends_as_it_should_while_its_keeper_waits_is_left_alone() {
     let node = node();
     run(&node, &Limits::DEFAULT).unwrap();
     cut_journal(&node, |event| matches!(event, Event::Done { step: 2, .. }));

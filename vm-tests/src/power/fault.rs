@@ -101,7 +101,7 @@ struct Stage<'a> {
 const WORDS: &str = "\
 log=/run/hook.log; journal=/var/lib/firstlight/tx/0001/journal
 # Leaves so many KiB of the disk; ext4 keeps 16 MiB for itself, from root too.
-fill() { set -- $1 $(stat -f -c '%f %S' /); fallocate -l $(($2 * $3 / 1024 - 16384 - $1))K /var/tmp/filler; }
+fill() { set -- $1 $(stat -f -c '%f %S' /); fallocate -l $(($2 * $3 / 1024 - 16384 - $1))K /var/tmp/filler || echo missed; }
 kill_dpkg() {
     for program in /proc/[0-9]*; do
         [ \"$(readlink $program/exe)\" != /usr/bin/dpkg ] || kill -9 ${program#/proc/}
@@ -179,11 +179,14 @@ impl<'a> Stage<'a> {
             tries.output.trim()
         );
         self.lab.ok(&format!("{WORDS}{}", fault.boot))?;
+        let found = State::of(self.lab)?;
         let early = self.lab.run("[ ! -x /usr/local/sbin/firstlight ] || firstlight recover --early")?;
         let late = self.lab.run("[ ! -x /usr/local/sbin/firstlight ] || firstlight recover")?;
         if fault.end == End::Refused {
             ensure!(late.status == 5, "recovery ended with {}: {}", late.status, late.output);
             ensure!(helps(&late.output), "recovery names no command: {}", late.output);
+            let touched = found.differences(&State::of(self.lab)?, false);
+            ensure!(touched.is_empty(), "recovery refuses and touches:\n    {}", touched.join("\n    "));
             return Ok("refused with the commands to type".to_owned());
         }
         ensure!(early.status == 0, "the early recovery ended with {}: {}", early.status, early.output);

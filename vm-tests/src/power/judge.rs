@@ -122,6 +122,8 @@ pub struct Judge<'a> {
     new: State,
     /// SHA-256 of the product without its payload.
     product: String,
+    /// From this flush on the node must be the new one.
+    committed: usize,
 }
 
 /// How a cut ended.
@@ -143,7 +145,7 @@ impl<'a> Judge<'a> {
         let new = look(lab, log, &end).context("looking at the node after the run")?;
         fs::remove_file(lab.file("end")).context("removing a disk")?;
         let product = digest(&fs::read(product).context("reading the product")?);
-        Ok(Self { lab, log, disk, old, new, product })
+        Ok(Self { lab, log, disk, old, new, product, committed: run.committed()? })
     }
 
     /// The points must come in the order of their flushes.
@@ -152,7 +154,11 @@ impl<'a> Judge<'a> {
         let copy = self.lab.file("cut");
         let mut chance = Chance(point.seed);
         self.disk.cut(&copy, self.log, &mut |request| part(point.seed, &mut chance, request))?;
-        self.lab.mounted(&copy, || self.recovered())
+        let mut verdict = self.lab.mounted(&copy, || self.recovered())?;
+        if point.flush >= self.committed && !verdict.new {
+            verdict.wrong.push("the commit was durable, and is lost".to_owned());
+        }
+        Ok(verdict)
     }
 
     fn recovered(&self) -> Result<Verdict> {

@@ -156,6 +156,12 @@ impl Run {
             .request)
     }
 
+    /// From this flush on the commit is durable: ext4 flushes once more for the record of the file's new size, and
+    /// every file system has by the flush after that.
+    pub fn committed(&self) -> Result<usize> {
+        self.flush_after("commit", None, DURABLE)
+    }
+
     fn flush_after(&self, verb: &str, step: Option<&str>, number: usize) -> Result<usize> {
         self.flush_from(self.place(verb, step)?, number)
     }

@@ -83,18 +83,32 @@ const SECOND: &str = "for words in 'apply /root/ufw.toml' recover rollback; do \
     [ $? = 2 ] && echo \"$said\" | grep -q 'is at work' || { echo \"$words: $said\"; kill -9 $hook; }; done; \
     /usr/local/sbin/firstlight status > /dev/null || [ $? -lt 5 ] || kill -9 $hook";
 
-/// A disk that is full, fails, or turns read-only.
+/// A disk that is full or turns read-only, and no more open files.
 pub fn disk(bench: &mut Bench) -> Result<()> {
     fault::all(
         bench,
         "fault-disk",
         &[
-            full("a disk without any room", "fill 0", "true"),
-            full("a disk with 64 KiB left", "fill 64", "true"),
-            full("a disk with 1 MiB left", "fill 1024", "true"),
-            full("a disk with 8 MiB left", "fill 8192", "true"),
-            full("a disk that is full once dpkg unpacks", "true", UNPACKED),
-            full("a disk that is full among the files", "true", IN_FILES),
+            full("a disk without any room", "fill 0", "true", NO_ROOM),
+            full("a disk with 64 KiB left", "fill 64", "true", NO_ROOM),
+            full("a disk with 1 MiB left", "fill 1024", "true", NO_ROOM),
+            full("a disk with 8 MiB left", "fill 8192", "true", NO_ROOM),
+            full("a disk that is full once dpkg unpacks", "true", UNPACKED, &[1, 5]),
+            full("a disk that is full among the files", "true", IN_FILES, &[0, 1, 5]),
+            Fault {
+                name: "no more open files among the packages",
+                moment: UNPACKED,
+                act: "prlimit --pid $hook --nofile=3:3",
+                codes: &[1, 5],
+                ..PLAIN
+            },
+            Fault {
+                name: "no more open files among the files",
+                moment: IN_FILES,
+                act: "prlimit --pid $hook --nofile=3:3",
+                codes: &[1, 5],
+                ..PLAIN
+            },
             Fault {
                 name: "the disk turns read-only among the packages",
                 moment: UNPACKED,
@@ -113,19 +127,18 @@ pub fn disk(bench: &mut Bench) -> Result<()> {
     )
 }
 
+/// The packages alone need more; 2 where not even the directory for the state can be made.
+const NO_ROOM: &[i32] = &[1, 2, 5];
+
 /// A full disk, at the start or at a moment; the remedy is room.
-const fn full(name: &'static str, before: &'static str, moment: &'static str) -> Fault {
+const fn full(
+    name: &'static str,
+    before: &'static str,
+    moment: &'static str,
+    codes: &'static [i32],
+) -> Fault {
     let act = if let b"true" = before.as_bytes() { "fill 0" } else { "true" };
-    Fault {
-        name,
-        before,
-        moment,
-        act,
-        codes: &[0, 1, 2, 5],
-        boot: "rm -f /var/tmp/filler",
-        end: End::Either,
-        ..PLAIN
-    }
+    Fault { name, before, moment, act, codes, boot: "rm -f /var/tmp/filler", end: End::Either, ..PLAIN }
 }
 
 /// The state directory at boot after a crash.

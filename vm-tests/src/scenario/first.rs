@@ -9,7 +9,7 @@ use crate::node::Node;
 use crate::payload::{ADMIN, ADMIN_PASSWORD};
 use crate::workspace::KeyPair;
 
-/// What `sshd -T` must say after a run with the example answer (B1–B5).
+/// What `sshd -T` must say after a run with the example answer (B1–B5), beside what [`sshd`] asks for.
 const SSHD: &[&str] = &[
     "port 22",
     "passwordauthentication no",
@@ -97,9 +97,24 @@ fn sshd(node: &mut Node) -> Result<()> {
         .flat_map(|users| users.split(' '))
         .collect();
     ensure!(
-        users.is_empty() || (users.contains(&ADMIN) && users.contains(&"root")),
+        users.contains(&ADMIN) && users.contains(&"root") && users.len() == 2,
         "sshd -T: allowusers {users:?}"
     );
+    for (name, first) in [
+        // OpenSSH 9.2 of Debian 12 does not have the former.
+        ("kexalgorithms", &["mlkem768x25519-sha256,", "sntrup761x25519-sha512@openssh.com,"][..]),
+        ("ciphers", &["chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,"]),
+        ("macs", &["hmac-sha2-512-etm@openssh.com,"]),
+        ("hostkeyalgorithms", &["ssh-ed25519,"]),
+    ] {
+        let set =
+            lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap_or_default();
+        ensure!(first.iter().any(|first| set.starts_with(first)), "sshd -T: {name} {set}");
+        let weak = ["sha1,", "-sha1", "cbc", "ssh-dss", "diffie-hellman-group1-", "ssh-rsa", "umac-64"];
+        let found =
+            set.split(',').find(|word| *word == "hmac-sha1" || weak.iter().any(|weak| word.contains(weak)));
+        ensure!(found.is_none(), "sshd -T: {name} has {found:?}");
+    }
     Ok(())
 }
 

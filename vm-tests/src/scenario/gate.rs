@@ -24,12 +24,19 @@ pub fn visudo(bench: &mut Bench) -> Result<()> {
     failing(bench, broken, "reverted", &["sudoers", "zz-broken"]).map(drop)
 }
 
-/// A unit refuses to start when its configuration is already written: all is put back.
+/// `cap_net_raw+ep`, as the kernel keeps it.
+const CAPABILITY: &str = "0x0100000200200000000000000000000000000000";
+
+/// A unit refuses to start when its configuration is already written: all is put back, with what a file can have
+/// beside its content: attributes, an ACL, capabilities and a second name, where the tools of the run write too.
 pub fn unit(bench: &mut Bench) -> Result<()> {
-    let broken = "mkdir -p /etc/systemd/system/fail2ban.service.d \
+    let broken = "setfattr -n user.note -v hello /etc/passwd && setfacl -m u:nobody:r /etc/group \
+        && ln /etc/shadow /etc/shadow.mine && cp /bin/true /etc/default/tool && setfattr -n security.capability -v {CAPABILITY} /etc/default/tool \
+        && setfattr -n user.note -v hello /etc/default \
+        && mkdir -p /etc/systemd/system/fail2ban.service.d \
         && printf '[Service]\\nExecStartPre=/bin/false\\n' > /etc/systemd/system/fail2ban.service.d/broken.conf \
         && systemctl daemon-reload";
-    failing(bench, broken, "reverted", &["fail2ban"])?;
+    failing(bench, &broken.replace("{CAPABILITY}", CAPABILITY), "reverted", &["fail2ban"])?;
     let node = bench.same_idle()?;
     let sshd = node.ok("sshd -T | grep -E '^(permitrootlogin|passwordauthentication) '")?;
     ensure!(

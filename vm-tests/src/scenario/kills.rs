@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
+use super::first::hardened;
 use super::{hook, kept};
 use crate::bench::Bench;
 use crate::manifest::Manifest;
@@ -18,6 +19,7 @@ const CLOCK: &str = "cat /var/log/dpkg.log /var/lib/firstlight/tx/*/journal 2>/d
 /// Kills at every moment and compares each time.
 pub fn spread(bench: &mut Bench) -> Result<()> {
     let before = bench.original()?;
+    let admin = bench.payload()?.admin_key.clone();
     let node = bench.armed()?;
     let begin = clock(node)?;
     hook::run(node)?;
@@ -30,7 +32,11 @@ pub fn spread(bench: &mut Bench) -> Result<()> {
         let node = bench.armed()?;
         let committed = kill(node, begin + moment).and_then(|()| {
             node.power_on_with(NO_HOOK)?;
-            recovered(node, &before)
+            let new = recovered(node, &before)?;
+            if new {
+                hardened(node, &admin)?;
+            }
+            Ok(new)
         });
         // The kept state is one without words.
         node.power_cut()?;
@@ -42,6 +48,7 @@ pub fn spread(bench: &mut Bench) -> Result<()> {
         say(format_args!("  {}/{KILLS} after {moment} of {whole} records: {word} ({took})", number + 1));
     }
     say(format_args!("  {KILLS} kills: {} old, {new} new", KILLS - new));
+    ensure!(new < KILLS / 2, "{new} of {KILLS} kills came after the commit");
     Ok(())
 }
 
@@ -58,7 +65,8 @@ fn kill(node: &mut Node, target: usize) -> Result<()> {
          case $(systemctl show -P ActiveState {}) in active|failed) break;; esac; sleep 0.05; done",
         hook::UNIT
     );
-    node.run_within(&watch, 300).context("waiting for the moment of the power cut")?;
+    let seen = node.run_within(&watch, 300).context("waiting for the moment of the power cut")?;
+    ensure!(seen.status == 0, "waiting for the moment of the power cut ended with {}", seen.status);
     node.power_cut()
 }
 

@@ -43,13 +43,16 @@ pub fn proved(bench: &mut Bench) -> Result<()> {
     ensure!(logins.trim() == "1", "{} logins of the probe", logins.trim());
     let offences = node.ok(OFFENCES)?;
     ensure!(offences.is_empty(), "sshd complains of the probe: {offences}");
-    let jails = node.ok("fail2ban-client status sshd 2>&1 || true")?;
+    let jails = node.ok("fail2ban-client status sshd")?;
     say(format_args!("  fail2ban: {}", jails.lines().map(str::trim).collect::<Vec<_>>().join(" ")));
-    let clean = |word: &str| {
-        let mut numbers = jails.lines().filter(|line| line.contains(word));
-        numbers.all(|line| line.trim_end().ends_with(['0', ':']))
+    let count = |word: &str| {
+        let line = jails.lines().find_map(|line| line.split_once(word));
+        line.and_then(|(_, number)| number.trim().parse::<u64>().ok())
     };
-    ensure!(clean("Total failed") && clean("Total banned"), "fail2ban counts the probe: {jails}");
+    ensure!(
+        count("Total failed:") == Some(0) && count("Total banned:") == Some(0),
+        "fail2ban counts the probe, or has no jail: {jails}"
+    );
     Ok(())
 }
 
@@ -106,10 +109,13 @@ pub fn live(bench: &mut Bench) -> Result<()> {
         "  the probe took {} ms; greatest gap of the session meanwhile {inside} ms, else {elsewhere} ms",
         end - begin
     ));
-    // A packet that went astray would be missed for as long as the probe lasts, or for TCP's second try.
+    // A packet that went astray would be missed for as long as the probe lasts, or for TCP's second try; the guest
+    // itself stands still for a moment now and then under emulation.
+    let half = (end - begin) / 2;
     ensure!(
-        inside <= elsewhere.max(1000),
-        "the session stood still for {inside} ms, else {elsewhere} ms at most"
+        inside <= 1000 || (inside <= elsewhere && inside < half),
+        "the session stood still for {inside} ms of {} ms, else {elsewhere} ms at most",
+        end - begin
     );
     expect_nothing_left(node)
 }

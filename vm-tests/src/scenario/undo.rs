@@ -11,10 +11,11 @@ use crate::payload::ADMIN;
 /// A package of somebody else's that needs one of ours.
 const DEPENDENT: &str = "needs-sudo";
 
-/// The kernel filters as before, IPv4 and IPv6, and every unit is enabled, masked or static as before.
+/// The kernel filters as before, IPv4 and IPv6, with its settings of before; every unit is enabled, masked or static as
+/// before, and every service, timer and socket runs or does not, as before.
 pub fn run_time(bench: &mut Bench) -> Result<()> {
     let node = bench.idle()?;
-    let (rules, units) = (filter(node)?, units(node)?);
+    let (rules, units, settings, running) = (filter(node)?, units(node)?, settings(node)?, running(node)?);
     let node = bench.committed()?;
     let filtering = filter(node)?;
     ensure!(filtering.contains("ufw-user-input"), "UFW does not filter after the run:\n{filtering}");
@@ -24,6 +25,10 @@ pub fn run_time(bench: &mut Bench) -> Result<()> {
     ensure!(now == rules, "the kernel filters otherwise than before:\n{now}\nand before:\n{rules}");
     let now = self::units(node)?;
     ensure!(now == units, "units are not as before:\n{now}\nand before:\n{units}");
+    let now = self::settings(node)?;
+    ensure!(now == settings, "kernel settings are not as before:\n{}", changed(&settings, &now));
+    let now = self::running(node)?;
+    ensure!(now == running, "units do not run as before:\n{}", changed(&running, &now));
     ensure!(!node.holds("systemctl is-failed --quiet ufw.service")?, "a unit of ours is left as failed");
     Ok(())
 }
@@ -73,6 +78,31 @@ fn filter(node: &mut Node) -> Result<String> {
         "for tool in iptables-save ip6tables-save; do echo $tool; $tool | grep -v '^[#*]\\|^COMMIT\\|^:[A-Z]* ACCEPT ' \
          | sed 's/ \\[[0-9:]*\\]$//'; done",
     )
+}
+
+/// What the kernel does with packets, beside its filter.
+fn settings(node: &mut Node) -> Result<String> {
+    node.ok(
+        "sysctl -a 2>/dev/null | grep -E '^(net.ipv[46]|net.bridge|kernel.(kptr|dmesg|yama|sysrq))' | sort",
+    )
+}
+
+/// Units of the system that run; what starts by a clock or a login for a moment apart.
+fn running(node: &mut Node) -> Result<String> {
+    node.ok(
+        "systemctl list-units --type=service,timer,socket --state=active --no-legend --no-pager --plain \
+         | awk '{ print $1 }' | grep -Ev '^(firstlight|user|session|apt-daily|dpkg-db|systemd-(hostnamed|localed|timedated|tmpfiles))' \
+         | sort",
+    )
+}
+
+/// Lines that only one of them has.
+fn changed(before: &str, now: &str) -> String {
+    let only = |one: &str, other: &str, mark: &str| -> Vec<String> {
+        let lost = one.lines().filter(|line| !other.lines().any(|same| same == *line));
+        lost.map(|line| format!("{mark} {line}")).collect()
+    };
+    [only(before, now, "-"), only(now, before, "+")].concat().join("\n")
 }
 
 /// Every unit file and whether it starts at boot; our own installation apart.

@@ -25,6 +25,7 @@ fn kernel(shell: &mut Shell<'_>, boot: &str) {
     shell.directory("/run/sshd");
     shell.put("/proc/sys/kernel/random/boot_id", boot);
     shell.put("/proc/sys/net/ipv4/ip_forward", "0\n");
+    shell.put("/proc/sys/net/ipv4/conf/all/accept_redirects", "1\n");
     for name in ["iptables", "ip6tables", "arptables"] {
         shell.put(&format!("/proc/sys/net/bridge/bridge-nf-call-{name}"), "0\n");
     }

@@ -18,7 +18,7 @@ pub const FILES: [(&str, &str, u32); 8] = [
     (CONF, "ENABLED=no\nLOGLEVEL=low\n", 0o644),
     (
         DEFAULTS,
-        "IPV6=yes\nDEFAULT_INPUT_POLICY=\"DROP\"\nDEFAULT_OUTPUT_POLICY=\"ACCEPT\"\nDEFAULT_FORWARD_POLICY=\"DROP\"\n",
+        "IPV6=yes\nIPT_SYSCTL=/etc/ufw/sysctl.conf\nDEFAULT_INPUT_POLICY=\"DROP\"\nDEFAULT_OUTPUT_POLICY=\"ACCEPT\"\nDEFAULT_FORWARD_POLICY=\"DROP\"\n",
         0o644,
     ),
     (RULES, "", 0o640),
@@ -33,7 +33,7 @@ pub const FILES: [(&str, &str, u32); 8] = [
         "*filter\n-A ufw6-before-input -p icmpv6 --icmpv6-type echo-request -j ACCEPT\nCOMMIT\n",
         0o640,
     ),
-    ("/etc/ufw/sysctl.conf", "net/ipv4/tcp_sack=1\n", 0o644),
+    ("/etc/ufw/sysctl.conf", "net/ipv4/conf/all/accept_redirects=0\n", 0o644),
     ("/etc/init.d/ufw", "#!/bin/sh\n", 0o755),
 ];
 
@@ -68,6 +68,7 @@ fn load(shell: &mut Shell<'_>) {
         }
     }
     shell.show(LOADED, &text);
+    shell.show("/proc/sys/net/ipv4/conf/all/accept_redirects", "0\n");
 }
 
 pub fn unload(shell: &mut Shell<'_>) {

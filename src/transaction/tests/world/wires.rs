@@ -44,7 +44,7 @@ pub fn ip(shell: &mut Shell<'_>, words: &[&str]) -> Output {
         ["netns", "add", _] => shell.show(NAMESPACE, ""),
         ["netns", "delete", _] if !shell.has(NAMESPACE) => return refused(1, "No such file or directory"),
         ["netns", "delete", _] => {
-            // The route is in the namespace: it never outlives it.
+            // What is in it goes with it.
             gone(shell, SOURCE);
             shell.remove(NAMESPACE);
         }

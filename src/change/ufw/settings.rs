@@ -1,0 +1,54 @@
+//! The kernel settings that UFW sets when it starts (`ufw-init` runs `sysctl` on the file that `IPT_SYSCTL` names),
+//! and never sets back.
+
+use super::setting;
+use crate::change::kernel;
+use crate::error::Result;
+use crate::facts::ufw::DEFAULTS_PATH;
+use crate::node::{Node, read_text};
+use std::path::Path;
+
+/// The values now of all that starting UFW will set: name as the file has it, and value.
+pub fn now(node: &dyn Node) -> Result<Vec<(String, String)>> {
+    let Some(path) = setting(node, DEFAULTS_PATH, "IPT_SYSCTL")?.filter(|path| path.starts_with('/')) else {
+        return Ok(Vec::new());
+    };
+    let text = read_text(node, Path::new(&path))?.unwrap_or_default();
+    let mut settings = Vec::new();
+    for name in names(&text) {
+        if let Some(value) = kernel::value(node, name)? {
+            settings.push((name.to_owned(), value));
+        }
+    }
+    Ok(settings)
+}
+
+/// Sets them back, where the kernel still has them.
+pub fn set_back(node: &dyn Node, settings: &[(String, String)]) -> Result<()> {
+    settings.iter().try_for_each(|(name, value)| kernel::undo(node, name, value))
+}
+
+/// `NAME = VALUE`, a `-` in front of names whose failure does not matter; comments begin with `#` or `;`.
+fn names(text: &str) -> Vec<&str> {
+    let mut names: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with(['#', ';']))
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, _)| name.trim().trim_start_matches('-'))
+        // Globs and whatever else would not be one file below /proc/sys.
+        .filter(|name| !name.is_empty() && !name.contains("..") && !name.contains(['*', '?', ' ']))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn j3_every_setting_of_the_file_is_named_once() {
+        let text = "# net/a=1\n;x=1\n\nnet/ipv4/tcp_sack=1\n-net.ipv6.y = 0\nnet/ipv4/tcp_sack=0\n../x=1\nnet/*/z=1\n";
+        assert_eq!(super::names(text), ["net.ipv6.y", "net/ipv4/tcp_sack"]);
+    }
+}
