@@ -87,7 +87,7 @@ impl Code {
         let data = 1 << 3 | mask;
         let mut rest = data;
         for _ in 0..10 {
-            rest = rest << 1 ^ (rest >> 9) * 0x537;
+            rest = (rest << 1) ^ ((rest >> 9) * 0x537);
         }
         let bits = (data << 10 | rest) ^ 0x5412;
         for place in 0..15 {
@@ -174,7 +174,7 @@ impl Code {
 
 /// What ends at this module of a line whose last modules are bits.
 fn found(line: u32, length: usize) -> usize {
-    let same = |count: u32| line & (1 << count) - 1 == 0 || line | u32::MAX << count == u32::MAX;
+    let same = |count: u32| line & ((1 << count) - 1) == 0 || line | (u32::MAX << count) == u32::MAX;
     let mut penalty = 0;
     if length >= 5 && same(5) {
         penalty += if length >= 6 && same(6) { 1 } else { 3 };

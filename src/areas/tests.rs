@@ -98,14 +98,11 @@ fn what_is_not_built_is_named_in_one_sentence() {
 fn all_refusals_of_all_areas_come_at_once() {
     let mut profile = Profile::example();
     profile.admin.password_hash = None;
-    profile.firewall.mode = Some(FirewallMode::Pve);
+    profile.totp.secret = "bake".to_owned();
     let facts = Facts { sshd_includes_drop_ins: false, ..Facts::example() };
     let messages = messages(propose_all(&profile, &facts));
     let keys: Vec<&str> = messages.iter().map(|message| message.split(' ').next().unwrap()).collect();
-    assert_eq!(
-        keys,
-        ["firstlight.admin.password-hash", "firstlight.ssh.enabled", "firstlight.firewall.mode"]
-    );
+    assert_eq!(keys, ["firstlight.admin.password-hash", "firstlight.totp.secret", "firstlight.ssh.enabled"]);
 }
 
 #[test]

@@ -56,7 +56,8 @@ pub const ALL: &[Check] = &[
         title: "the recorded commands of PVE's own tools, against the stand-in",
         run: |workspace, _| {
             let test = ["test", "--package", "stand-in", "--test", "conformance", "--locked"];
-            cargo(workspace, &[&test[..], &["--", "--nocapture", "--test-threads", "1"]].concat())
+            cargo(workspace, &[&test[..], &["--", "--nocapture", "--test-threads", "1"]].concat())?;
+            against_the_stand_in(workspace)
         },
     },
     Check { name: "crash", title: "every crash and power cut of whole runs", run: crash },
@@ -74,6 +75,14 @@ pub fn run(check: &Check, workspace: &Workspace, full: bool) -> Result<()> {
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     show(workspace.cargo().args(arguments))
+}
+
+/// What the product does with PVE's users and factors, once more with the stand-in in the place of our own models.
+fn against_the_stand_in(workspace: &Workspace) -> Result<()> {
+    cargo(workspace, &["build", "--package", "stand-in", "--locked"])?;
+    let test = ["test", "--package", "firstlight", "--lib", "--locked", "--", "change::pve::", "factor::"];
+    let stand_in = workspace.target_directory().join("debug/stand-in");
+    show(workspace.cargo().args(test).env("FIRSTLIGHT_STAND_IN", stand_in))
 }
 
 /// Explores with bounds and shows its figures; with `full` goes deep, too.

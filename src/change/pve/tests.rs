@@ -203,6 +203,7 @@ fn c6_a_realm_demands_a_factor_only_while_everybody_has_one() {
 #[test]
 fn c1_the_way_back_waits_for_the_lock_of_a_run_that_died() {
     let node = node();
+    model::install_model(&node);
     let made = make(&node, recovery());
     node.files.directory("/etc/pve/priv/lock/file-priv_tfa_cfg");
     let error = crate::change::undo(&node, &made).err().unwrap().to_string();

@@ -1,7 +1,7 @@
 //! The same with PVE's own firewall: on a node where it was never on, and from one firewall to the other and back.
 
 use super::super::world;
-use super::runs::{apply, committed, never_holds};
+use super::runs::{apply, never_holds};
 use super::{BOUNDED, End, Reference, Run, explore_all};
 use crate::answer::Answer;
 use crate::facts::cluster_firewall;
