@@ -235,7 +235,8 @@ impl Change {
             Self::Account(change) => account::scopes(node, change)?,
             Self::Unit(_) => unit::scopes(),
             Self::Reload(_) | Self::Kernel(_) | Self::Pve(_) => Vec::new(),
-            Self::Ufw(_) | Self::UfwOff => ufw::scopes(),
+            Self::Ufw(_) => ufw::scopes(),
+            Self::UfwOff => ufw::off_scopes(),
             Self::HostKey(change) => host_key::scopes(change),
         })
     }

@@ -165,8 +165,8 @@ impl Run<'_> {
         self.gates(true)?;
         self.probes()?;
         self.reach(id)?;
-        self.keep_firewall(order.limits)?;
         self.not_interrupted()?;
+        self.keep_firewall(order.limits)?;
         state::write_atomically(self.node, &state::record_path(id), order.record.as_bytes())
             .and_then(|()| confirm::commit_or_wait(self.node, self.journal, order.limits))
             .map_err(named("commit"))

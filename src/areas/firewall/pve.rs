@@ -29,7 +29,6 @@ pub use text::{cluster_file, host_file};
 
 const KEY: &str = "firstlight.firewall";
 const UNIT: &str = "pve-firewall.service";
-const UFW_UNIT: &str = "ufw.service";
 /// The set that PVE itself lets in.
 const MANAGEMENT: &str = "management";
 const SERVICES: &str = "services";
@@ -240,10 +239,6 @@ pub(super) fn propose(profile: &Profile, facts: &Facts, management: &[Network]) 
     gone.changes.push(proposal.changes.len());
     proposal.changes.push((Phase::Exposure, Change::UfwOff));
     proposal.controls.push(gone);
-    if facts.has_package("ufw") {
-        let unit = UnitChange { name: UFW_UNIT.to_owned(), enabled: Some(false), active: None };
-        proposal.changes.push((Phase::Exposure, Change::Unit(unit)));
-    }
     let known = ufw::known_networks(profile, management);
     let wide = if management.is_empty() { Vec::new() } else { wide(profile, facts, &known) };
     for line in &wide {

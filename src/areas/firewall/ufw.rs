@@ -205,7 +205,7 @@ fn open(rules: &mut Vec<Vec<String>>, peers: &[Network], ports: &str, protocol: 
 
 /// Nodes of a cluster log into each other and pass requests on to each other's API; a migration is a login, with what
 /// is migrated in its tunnel (pve-contract 3.8 and 4.6).
-fn between_nodes(service: Service, ssh: &str) -> Option<String> {
+pub(super) fn between_nodes(service: Service, ssh: &str) -> Option<String> {
     match service {
         // In UFW's own order.
         Service::Cluster if ssh.parse::<u16>().is_ok_and(|ssh| ssh > API_PORT) => {

@@ -208,12 +208,14 @@ impl Node for Memory {
         }
         let mut disk = self.disk.borrow_mut();
         let text = line("create", path);
-        let ino = disk.make(directory, name, Kind::File, 0o600, text.clone());
+        // pmxcfs knows no other mode, not even for a moment.
+        let inside = disk.tree.inode(directory).device == CLUSTER_DEVICE;
+        let ino = disk.make(directory, name, Kind::File, if inside { fixed } else { 0o600 }, text.clone());
         if !disk.write(ino, content, format!("{text} (content)")) {
             disk.put_name(directory, name, None, line("remove", path));
             return Err(refused("creating", path, NO_SPACE));
         }
-        if mode != 0o600 {
+        if mode != 0o600 && !inside {
             disk.label(ino, directory, format!("{text} (mode)"), |label| label.mode = mode);
         }
         Ok(())

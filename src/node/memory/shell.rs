@@ -190,6 +190,13 @@ impl<'a> Shell<'a> {
         });
     }
 
+    /// Takes the right to write from PVE's link, as pmxcfs does while the cluster has no quorum.
+    pub fn lose_quorum(&mut self, path: &str) {
+        let (directory, name) = self.disk.tree.place(Path::new(path), true).unwrap();
+        let ino = self.disk.tree.inode(directory).entries[name];
+        self.disk.label(ino, directory, "quorum is lost".to_owned(), |label| label.mode = 0o555);
+    }
+
     /// Gives a file an extended attribute.
     pub fn mark(&mut self, path: &str, name: &str, value: &[u8]) {
         let ino = self.find(path).unwrap();

@@ -65,6 +65,7 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/sbin/visudo" => accounts::visudo(shell, &words),
         "/usr/bin/systemctl" => units::systemctl(shell, &words),
         "/usr/sbin/ufw" => firewall::ufw(shell, &words[1..]),
+        "/lib/ufw/ufw-init" => firewall::init(shell),
         "/usr/sbin/iptables-save" => firewall::save(shell, false),
         "/usr/sbin/ip6tables-save" => firewall::save(shell, true),
         "/usr/sbin/pve-firewall" => pve::pve_firewall(shell, &words[1..]),

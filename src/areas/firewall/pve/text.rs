@@ -4,14 +4,14 @@
 //! knows them: the web interface rewrites the whole file, and keeps nothing but comments at the ends of lines.
 
 use super::super::tables::{API_PORT, OUTGOING, Ports, service};
-use super::super::ufw::port_lists;
+use super::super::ufw::{between_nodes, port_lists};
 use super::merge::{HEAD, Section, merge};
 use super::{MANAGEMENT, SERVICES, entries, local_network};
 use crate::facts::Facts;
 use crate::facts::cluster_firewall;
 use crate::facts::networks::short;
 use crate::facts::ufw::COMMENT_PREFIX;
-use crate::profile::{Network, Outgoing, Ping, Profile, Rule, Service};
+use crate::profile::{Network, Outgoing, Ping, Profile, Rule};
 
 /// `cluster.fw`; with `enable: 0` where the firewall is not on yet.
 pub fn cluster_file(profile: &Profile, facts: &Facts) -> String {
@@ -110,6 +110,10 @@ fn rules(profile: &Profile, everybody: bool) -> Vec<String> {
         for Ports { protocol, ports } in ports {
             rules.push(rule("IN ACCEPT", &source(peers, everybody_serves), protocol, ports, name));
         }
+        let ssh = profile.ssh.port.number().to_string();
+        if let Some(ports) = between_nodes(*wanted, &ssh).filter(|_| peers == SERVICES) {
+            rules.push(rule("IN ACCEPT", &source(peers, false), "tcp", &ports, name));
+        }
     }
     if firewall.outgoing == Outgoing::Drop {
         outgoing(profile, if everybody_serves { "" } else { peers }, &mut rules);
@@ -119,7 +123,7 @@ fn rules(profile: &Profile, everybody: bool) -> Vec<String> {
     rules
 }
 
-/// The node is a client of its services too; cluster nodes log into each other and use each other's API.
+/// The node is a client of its services too.
 fn outgoing(profile: &Profile, peers: &str, rules: &mut Vec<String>) {
     for (name, ports) in OUTGOING {
         let (ports, protocols) = match ports.split_once('/') {
@@ -134,8 +138,7 @@ fn outgoing(profile: &Profile, peers: &str, rules: &mut Vec<String>) {
         for Ports { protocol, ports } in ports {
             rules.push(rule("OUT ACCEPT", &to, protocol, ports, name));
         }
-        if *wanted == Service::Cluster {
-            let ports = format!("{},{API_PORT}", profile.ssh.port.number());
+        if let Some(ports) = between_nodes(*wanted, &profile.ssh.port.number().to_string()) {
             rules.push(rule("OUT ACCEPT", &to, "tcp", &ports, name));
         }
     }

@@ -1,25 +1,31 @@
 //! The same with PVE's own firewall: on a node where it was never on, and from one firewall to the other and back.
 
 use super::super::world;
-use super::runs::{apply, never_holds};
-use super::{BOUNDED, End, Reference, Run, explore_all};
+use super::runs::{apply, committed, never_holds};
+use super::{BOUNDED, End, Look, Run, explore_all};
 use crate::answer::Answer;
 use crate::facts::cluster_firewall;
+use crate::install;
+use crate::node::Node;
 use crate::node::memory::{Memory, Tree};
-use crate::plan::Plan;
 use crate::progress::Silent;
-use crate::transaction::{Outcome, rollback};
+use crate::provision;
+use crate::transaction::{Confirmation, Limits, Outcome, confirm, rollback, state};
+use std::path::Path;
 
 /// A recorded run from `base` that ends as `end` says.
-fn run(base: Tree, answer: &Answer, change: impl FnOnce(&mut Plan), end: End) -> Run {
+fn run(base: Tree, answer: &Answer, end: End) -> Run {
+    let new = whole(&base, answer).tree();
     let node = world::node(&base);
     node.record();
-    let outcome = apply(&node, answer, change);
-    let committed = matches!(outcome, Outcome::Committed(_));
-    assert!(committed == (end == End::New), "{outcome:?}");
+    let outcome = apply(&node, answer, |plan| {
+        if end == End::Old {
+            never_holds(plan);
+        }
+    });
+    assert!(matches!(outcome, Outcome::Committed(_)) == (end == End::New), "{outcome:?}");
     node.promise();
-    let new = Reference::of(&if committed { node.tree() } else { whole(&base, answer).tree() });
-    Run { old: Reference::of(&base), base, events: node.record(), new, promised: end }
+    Run::new(base.clone(), node.record(), &base, &new, end)
 }
 
 fn whole(base: &Tree, answer: &Answer) -> Memory {
@@ -29,8 +35,9 @@ fn whole(base: &Tree, answer: &Answer) -> Memory {
     node
 }
 
-fn with_pve() -> Tree {
-    whole(&world::untouched(), &world::pve_answer()).tree()
+/// A node that filtered with UFW, and filters with PVE's firewall by now.
+fn switched() -> Tree {
+    whole(&committed(), &world::pve_answer()).tree()
 }
 
 #[test]
@@ -52,29 +59,79 @@ fn d1_the_model_of_a_node_takes_pves_firewall_in_the_order_that_cannot_shut_anyb
 
 #[test]
 fn d1_every_crash_of_an_apply_with_pves_firewall_ends_old_or_new() {
-    explore_all("pve", &run(world::untouched(), &world::pve_answer(), |_| {}, End::New), BOUNDED, 500, 900);
+    explore_all("pve", &run(world::untouched(), &world::pve_answer(), End::New), BOUNDED, 800, 4000);
 }
 
 #[test]
-fn d1_every_crash_of_an_apply_with_pves_firewall_that_is_put_back_ends_old() {
-    explore_all(
-        "pve, failed",
-        &run(world::untouched(), &world::pve_answer(), never_holds, End::Old),
-        BOUNDED,
-        500,
-        900,
-    );
+fn j4_every_crash_of_a_change_from_ufw_to_pves_firewall_ends_old_or_new() {
+    explore_all("ufw to pve", &run(committed(), &world::pve_answer(), End::New), BOUNDED, 100, 200);
 }
 
 #[test]
-fn d1_every_crash_of_a_rollback_of_pves_firewall_ends_old_or_new() {
-    let base = with_pve();
+fn j4_every_crash_of_a_change_from_ufw_to_pves_firewall_that_is_put_back_ends_old() {
+    explore_all("ufw to pve, failed", &run(committed(), &world::pve_answer(), End::Old), BOUNDED, 100, 200);
+}
+
+#[test]
+fn j4_every_crash_of_a_change_from_pves_firewall_to_ufw_ends_old_or_new() {
+    explore_all("pve to ufw", &run(switched(), &world::answer(), End::New), BOUNDED, 100, 200);
+}
+
+#[test]
+fn j4_every_crash_of_a_rollback_from_pves_firewall_to_ufw_ends_old_or_new() {
+    let base = switched();
     let node = world::node(&base);
     node.record();
-    let outcome = rollback(&node, None, false, &mut Silent).unwrap();
+    let last = state::standing(&node).unwrap().last().copied();
+    let outcome = rollback(&node, last, false, &mut Silent).unwrap();
     assert!(matches!(&outcome, Outcome::Reverted(_, _, kept) if kept.is_empty()), "{outcome:?}");
     node.promise();
-    let (old, new) = (Reference::of(&world::untouched()), Reference::of(&base));
-    let run = Run { old, new, base, events: node.record(), promised: End::Old };
-    explore_all("pve, rollback", &run, BOUNDED, 200, 300);
+    let run = Run::new(base.clone(), node.record(), &committed(), &base, End::Old);
+    explore_all("pve to ufw, rollback", &run, BOUNDED, 60, 200);
+}
+
+#[test]
+fn j4_there_and_back_twice_and_then_to_the_first_state() {
+    let node = world::node(&world::untouched());
+    for answer in [world::pve_answer(), world::answer(), world::pve_answer(), world::answer()] {
+        let outcome = apply(&node, &answer, |_| {});
+        assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
+    }
+    assert!(node.shell(|shell| shell.text("/proc/sys/net/bridge/bridge-nf-call-iptables")) == "0\n");
+    let first = state::standing(&node).unwrap().first().copied();
+    let outcome = rollback(&node, first, false, &mut Silent).unwrap();
+    assert!(matches!(&outcome, Outcome::Reverted(_, _, kept) if kept.is_empty()), "{outcome:?}");
+    let differences = Look::at(&world::untouched()).differences(&Look::at(&node.tree()), true);
+    assert!(differences.is_empty(), "{differences:?}");
+}
+
+#[test]
+fn d1_with_a_confirmation_to_wait_for_pve_switches_off_by_itself_until_somebody_confirms() {
+    let node = world::node(&world::untouched());
+    let plan = world::planned(&node, &world::pve_answer());
+    let confirmation =
+        Confirmation { minutes: 10, admin: "ops".to_owned(), keys: Vec::new(), not_from: Vec::new() };
+    let limits = Limits { minutes: 60, confirm: Some(confirmation) };
+    install::install(&node, Path::new(world::EXECUTABLE)).unwrap();
+    let outcome =
+        provision::apply(&node, &plan, &world::pve_answer(), "command", &limits, &mut Silent).unwrap();
+    assert!(matches!(outcome, Outcome::Waiting(..)), "{outcome:?}");
+    let value = || node.shell(|shell| cluster_firewall::value(&shell.text(cluster_firewall::PATH)));
+    let left = value() - node.now() / 1000;
+    assert!((530..=540).contains(&left), "one minute before its time is up: {left}");
+    confirm(&node, "somebody").unwrap();
+    assert_eq!(value(), 1);
+    assert_eq!(state::standing(&node).unwrap().len(), 1);
+    let outcome = rollback(&node, None, false, &mut Silent).unwrap();
+    assert!(matches!(&outcome, Outcome::Reverted(_, _, kept) if kept.is_empty()), "{outcome:?}");
+    assert!(!node.shell(|shell| shell.has("/etc/pve/firewall")));
+}
+
+#[test]
+fn d1_a_plan_that_would_write_below_etc_pve_is_refused_without_quorum() {
+    let node = world::node(&world::untouched());
+    node.shell(|shell| shell.lose_quorum("/etc/pve/local"));
+    let error = provision::plan(&node, &world::pve_answer()).err().unwrap().to_string();
+    assert!(error.contains("the cluster has no quorum"), "{error}");
+    assert!(provision::plan(&node, &world::answer()).is_ok(), "UFW needs nothing there");
 }

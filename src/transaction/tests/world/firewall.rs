@@ -115,8 +115,15 @@ pub fn ufw(shell: &mut Shell<'_>, words: &[&str]) -> Output {
         ["show", "added"] => return ok(shell.text(RULES)),
         ["--dry-run", ..] => return ok("*filter\n"),
         ["--force", "enable"] => {
-            set(shell, CONF, "ENABLED", "yes");
+            if setting(shell, CONF, "ENABLED") != "yes" {
+                set(shell, CONF, "ENABLED", "yes");
+            }
             load(shell);
+            // It always brings its lines about logging up to date.
+            for path in [RULES, RULES6] {
+                let text = shell.text(path);
+                shell.put(path, &text);
+            }
         }
         ["--force", "disable"] => {
             unload(shell);
@@ -161,6 +168,15 @@ pub fn ufw(shell: &mut Shell<'_>, words: &[&str]) -> Output {
             }
         }
         _ => return refused(1, format!("not simulated: ufw {}", words.join(" "))),
+    }
+    ended(shell)
+}
+
+/// `ufw-init force-reload`.
+pub fn init(shell: &mut Shell<'_>) -> Output {
+    if setting(shell, CONF, "ENABLED") == "yes" {
+        unload(shell);
+        load(shell);
     }
     ended(shell)
 }
