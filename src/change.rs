@@ -6,6 +6,7 @@ mod file;
 mod host_key;
 mod kernel;
 mod packages;
+pub mod pve;
 mod pve_firewall;
 mod ufw;
 mod unit;
@@ -15,7 +16,7 @@ use crate::facts::cluster_firewall;
 use crate::manifest::Scope;
 use crate::node::Node;
 use crate::plan::View;
-use crate::profile::{PasswordHash, Secret};
+use crate::profile::{Handover, PasswordHash, Secret};
 use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
 pub use packages::{Stays, needed as packages_needed};
+pub use pve::{PveChange, PveObject, undo as undo_pve};
 pub use pve_firewall::{PROGRAM as PVE_FIREWALL_PROGRAM, lint as pve_firewall_lint};
 
 /// One reversible effect. Areas build these; `transaction` observes, does and reverts them.
@@ -55,6 +57,8 @@ pub enum Change {
     PveFirewall(Switch),
     /// A host key of the SSH server with at least so many bits.
     HostKey(HostKeyChange),
+    /// A user of PVE, a permission, a second factor.
+    Pve(PveChange),
 }
 
 /// A regular file with exactly this content, mode and owner. Parents must exist by then.
@@ -216,6 +220,7 @@ impl Change {
             Self::PveFile(change) => pve_firewall::file_need(node, change),
             Self::PveFirewall(switch) => pve_firewall::switch_need(node, *switch),
             Self::HostKey(change) => host_key::need(node, change),
+            Self::Pve(change) => pve::need(node, change),
         }
     }
 
@@ -229,7 +234,7 @@ impl Change {
             Self::Packages(_) => packages::scopes(),
             Self::Account(change) => account::scopes(node, change)?,
             Self::Unit(_) => unit::scopes(),
-            Self::Reload(_) | Self::Kernel(_) => Vec::new(),
+            Self::Reload(_) | Self::Kernel(_) | Self::Pve(_) => Vec::new(),
             Self::Ufw(_) => ufw::scopes(),
             Self::UfwOff => ufw::off_scopes(),
             Self::HostKey(change) => host_key::scopes(change),
@@ -248,6 +253,7 @@ impl Change {
             Self::Ufw(_) | Self::UfwOff => ufw::inverse(node),
             Self::Kernel(change) => kernel::inverse(node, change),
             Self::HostKey(_) => host_key::inverse(node),
+            Self::Pve(change) => Ok(Inverse::Pve(pve::inverse(node, change)?)),
         }
     }
 
@@ -266,6 +272,7 @@ impl Change {
             Self::PveFile(change) => pve_firewall::write(node, change),
             Self::PveFirewall(switch) => pve_firewall::switch(node, *switch),
             Self::HostKey(change) => host_key::make(node, change),
+            Self::Pve(change) => pve::make(node, change),
         }
     }
 
@@ -311,6 +318,11 @@ impl Change {
             Self::PveFirewall(switch) => vec![if *switch == Switch::Off { "off" } else { "on" }.to_owned()],
             Self::Kernel(change) => vec![change.name.clone(), change.value.clone()],
             Self::HostKey(change) => vec![change.path.display().to_string(), change.bits.to_string()],
+            Self::Pve(change) => {
+                let mut words = change.object.words();
+                words.push(format!("{}", change.handover == Handover::File));
+                words
+            }
             Self::Ufw(change) => {
                 let mut lines = vec![change.incoming.clone(), change.outgoing.clone(), change.routed.clone()];
                 lines.push(change.logging.clone());
@@ -340,6 +352,7 @@ impl Change {
             Self::PveFile(_) => "pve-file",
             Self::PveFirewall(_) => "pve-firewall",
             Self::HostKey(_) => "host-key",
+            Self::Pve(_) => "pve",
         }
     }
 }
@@ -370,6 +383,7 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
         Inverse::Ufw { active, settings } => ufw::undo(node, *active, settings),
         Inverse::Kernel { name, value } => kernel::undo(node, name, value),
         Inverse::Reach(_) => crate::reach::clear(node),
+        Inverse::Pve(inverse) => pve::undo(node, inverse),
     }?;
     Ok(Vec::new())
 }
@@ -377,7 +391,11 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
 /// Once all paths are back: services read them again, and what ran before runs again. Safe to repeat.
 pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
     match inverse {
-        Inverse::Paths | Inverse::Account { .. } | Inverse::Packages(_) | Inverse::Kernel { .. } => Ok(()),
+        Inverse::Paths
+        | Inverse::Account { .. }
+        | Inverse::Packages(_)
+        | Inverse::Kernel { .. }
+        | Inverse::Pve(_) => Ok(()),
         // Here too: the early stage of recovery may have been all of its way back.
         Inverse::Reach(_) => crate::reach::clear(node),
         Inverse::Unit { name, active } => unit::settle(node, name, *active),

@@ -2,7 +2,7 @@
 //!
 //! Plan, probe and audit are readings of the same controls; there is no second list of expectations.
 
-use crate::change::Change;
+use crate::change::{Change, PveObject};
 use crate::profile::Network;
 use crate::reach::Reach;
 use std::borrow::Cow;
@@ -112,6 +112,8 @@ pub enum Check {
         /// Least bits.
         bits: u32,
     },
+    /// PVE's files say that it is there.
+    Pve(PveObject),
     /// A file whose presence and mode are the state itself.
     FileMode {
         /// The path.
@@ -149,6 +151,8 @@ pub enum GateAsk {
     PveFirewall,
     /// `ufw --dry-run` accepts every rule.
     UfwRules(Vec<Vec<String>>),
+    /// systemd says that the clock is synchronised; waited for, so many seconds.
+    Clock(u32),
 }
 
 /// What one area asks for.

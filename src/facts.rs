@@ -7,13 +7,14 @@ mod gather;
 pub mod networks;
 pub mod packages;
 pub mod pmxcfs;
+pub mod pve;
 pub mod ufw;
 
 use crate::profile::Network;
 use std::net::IpAddr;
 
 pub use fingerprint::{authorized_blob, fingerprint};
-pub use gather::{RSA_HOST_KEY_PATH, gather, host_keys};
+pub use gather::{RSA_HOST_KEY_PATH, gather, host_keys, own_host_name as host_name};
 pub(crate) use gather::{sockets, sshd_options};
 
 /// What the node is.
@@ -37,6 +38,8 @@ pub struct Facts {
     pub cluster_firewall: Option<String>,
     /// Text of this node's `host.fw`, if there is one.
     pub host_firewall: Option<String>,
+    /// PVE's users, what they may, and their second factors.
+    pub access: pve::Access,
     /// Nodes whose `host.fw` chooses PVE's other firewall (`nftables: 1`), by name.
     pub nftables_nodes: Vec<String>,
     /// Addresses of all nodes of the cluster, on a member.

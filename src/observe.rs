@@ -9,6 +9,7 @@ mod ufw;
 use crate::change;
 use crate::control::Check;
 use crate::error::{Error, Result};
+use crate::facts::pve::Access;
 use crate::node::{Invocation, Node, Output, read_text};
 use std::path::Path;
 
@@ -62,6 +63,10 @@ impl<'a> Observer<'a> {
             Check::Kernel { name, value } => self.kernel(name, value),
             Check::Unit { name, enabled, active } => self.unit(name, *enabled, *active),
             Check::HostKeyBits { path, bits } => self.host_key_bits(path, *bits),
+            Check::Pve(object) => {
+                let held = object.holds(&Access::read(self.node)?);
+                Ok(Verdict::of(held, || format!("PVE does not have it: {}", object.title())))
+            }
             Check::FileMode { path, mode } => self.file_mode(path, *mode),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::answer::{Answer, Problems};
 use crate::areas;
+use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::facts::{self, Facts, pmxcfs};
 use crate::node::Node;
@@ -47,6 +48,9 @@ pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
 
 fn writes_to_cluster(node: &dyn Node, plan: &Plan) -> Result<bool> {
     for step in &plan.steps {
+        if matches!(step.change, Change::Pve(_)) {
+            return Ok(true);
+        }
         if step.change.scopes(node)?.iter().any(|scope| scope.path().starts_with(pmxcfs::MOUNT_POINT)) {
             return Ok(true);
         }

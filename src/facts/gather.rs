@@ -4,7 +4,7 @@ mod accounts;
 mod network;
 mod ssh;
 
-use super::{Facts, cluster_firewall, packages, pmxcfs, ufw};
+use super::{Facts, cluster_firewall, packages, pmxcfs, pve, ufw};
 use crate::error::Result;
 use crate::node::{Invocation, Node, exists, read_text};
 use std::path::Path;
@@ -21,7 +21,7 @@ const SSH_PACKAGE: &str = "openssh-server";
 
 /// Reads the node once. An error only when a path that is there cannot be looked at.
 pub fn gather(node: &dyn Node) -> Result<Facts> {
-    let mut facts = Facts { host_name: host_name(&text(node, HOST_NAME_PATH)), ..Facts::default() };
+    let mut facts = Facts { host_name: own_host_name(node), ..Facts::default() };
     facts.debian_version = os_release(&text(node, OS_RELEASE_PATH), "VERSION_ID");
     facts.packages = installed_packages(&text(node, packages::STATUS_PATH));
     facts.pve_version = facts.package_version(PVE_PACKAGE).map(str::to_owned);
@@ -33,6 +33,7 @@ pub fn gather(node: &dyn Node) -> Result<Facts> {
     facts.cluster_name = pmxcfs::cluster_name(node);
     facts.member_addresses = pmxcfs::member_addresses(node);
     facts.cluster_firewall = read_text(node, Path::new(cluster_firewall::PATH))?;
+    facts.access = pve::Access::read(node)?;
     facts.node_name = pmxcfs::node_name(node);
     facts.host_firewall = read_text(node, &cluster_firewall::host_path(&facts.node_name))?;
     for name in node.list(Path::new(cluster_firewall::NODES_PATH)).unwrap_or_default() {
@@ -70,6 +71,11 @@ fn output(node: &dyn Node, program: &str, arguments: &[&str]) -> String {
         Ok(output) if output.success() => output.stdout,
         _ => String::new(),
     }
+}
+
+/// The node's short name.
+pub fn own_host_name(node: &dyn Node) -> String {
+    host_name(&text(node, HOST_NAME_PATH))
 }
 
 fn host_name(text: &str) -> String {

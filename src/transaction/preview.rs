@@ -88,7 +88,7 @@ impl View<'_> {
         let after =
             made.after.ok_or_else(|| Error::new("looking at a rollback", "a step was never observed"))?;
         let (before, after) = (self.stored(made.before)?, self.stored(after)?);
-        let stays = self.actions(made)?;
+        let stays = self.actions(made, other_cluster)?;
         let now = manifest::capture(self.node, &made.scopes, &run::skipped(), None)?;
         let mut expected = Manifest::default();
         for (path, entry) in &now.entries {
@@ -139,7 +139,7 @@ impl View<'_> {
     }
 
     /// Says what the step's inverse does; whether packages of it stay.
-    fn actions(&mut self, made: &Made) -> Result<bool> {
+    fn actions(&mut self, made: &Made, other_cluster: bool) -> Result<bool> {
         let mut stays = false;
         let mut say = |text: String| self.preview.actions.push(text);
         match &made.inverse {
@@ -169,6 +169,10 @@ impl View<'_> {
             Inverse::Kernel { name, value } => say(format!("the kernel's {name} is {value}")),
             Inverse::PveFirewall(_) => say("PVE's firewall filters by its earlier files".to_owned()),
             Inverse::HostKey => say("PVE publishes the host key of before".to_owned()),
+            Inverse::Pve(inverse) if other_cluster => {
+                say(format!("{} stays: it is the cluster's now", inverse.title))
+            }
+            Inverse::Pve(inverse) => say(format!("{} is as before", inverse.title)),
             Inverse::Paths | Inverse::Reach(_) => {}
         }
         Ok(stays)

@@ -184,7 +184,9 @@ impl Way<'_> {
             .map(|difference| difference.path.to_owned())
             .collect();
         let mut stay = Vec::new();
-        if stage == Stage::Late {
+        if let (true, Inverse::Pve(inverse)) = (joined, &made.inverse) {
+            kept.push(inverse.title.clone().into());
+        } else if stage == Stage::Late {
             stay = change::undo(self.node, &made.inverse)?;
             if matches!(made.inverse, Inverse::Account { .. }) {
                 kept = self.untangle(&before, &after, kept, force)?;
@@ -348,5 +350,6 @@ fn cluster_file(made: &Made) -> Option<&Path> {
 
 /// Whether the step is about files that a whole cluster may share.
 fn in_cluster(made: &Made) -> bool {
-    made.scopes.iter().any(|scope| scope.path().starts_with(CLUSTER_DIR))
+    matches!(made.inverse, Inverse::Pve(_))
+        || made.scopes.iter().any(|scope| scope.path().starts_with(CLUSTER_DIR))
 }

@@ -26,6 +26,8 @@ pub const FIRST_BOOT_PATH: &str = "/root/vm-tests/first-boot";
 const IDLE: &str = "idle";
 const ARMED: &str = "armed";
 const COMMITTED: &str = "committed";
+/// A fresh node with the stand-in for PVE up: made by the worker whose scenario is the first to need it.
+const PVE: &str = "pve";
 
 /// Which node a scenario used last: the one to ask when it failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,6 +74,22 @@ impl Bench {
     /// The product, built and baked on first use.
     pub fn payload(&mut self) -> Result<&Payload> {
         self.kit.payload()
+    }
+
+    /// A node of PVE on which nothing of firstlight has ever run: the stand-in is on it and up, and firstlight's
+    /// files lie in `/root/vm-tests`.
+    pub fn pve(&mut self) -> Result<&mut Node> {
+        let made = self.fresh.as_ref().is_some_and(|node| node.has(PVE));
+        self.at(State::Fresh, if made { PVE } else { ARMED })?;
+        if !made {
+            let stand_in = self.kit.stand_in()?;
+            let node = self.fresh.as_mut().context("no fresh node")?;
+            let step = Step::begin("making a node of PVE");
+            node.pve().enable(&stand_in)?;
+            node.snapshot(PVE)?;
+            step.done();
+        }
+        self.fresh.as_mut().context("no fresh node")
     }
 
     /// A booted node on which nothing of firstlight has ever run.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::command::show;
 use crate::fuzz;
+use crate::host;
 use crate::progress::{Step, say};
 use crate::workspace::{TARGET, Workspace};
 
@@ -44,6 +45,8 @@ pub const ALL: &[Check] = &[
         name: "unit",
         title: "cargo test (unit tests)",
         run: |workspace, _| {
+            // Codes are read back by a reader, and compared with those of another generator.
+            host::install_for_tests(&["zbarimg", "oathtool"])?;
             // The exploration is the next check, which shows its figures.
             cargo(workspace, &["test", "--workspace", "--locked", "--", "--skip", EXPLORATION])
         },
@@ -52,8 +55,12 @@ pub const ALL: &[Check] = &[
         name: "conformance",
         title: "the recorded commands of PVE's own tools, against the stand-in",
         run: |workspace, _| {
-            let test = ["test", "--package", "stand-in", "--test", "conformance", "--locked"];
-            cargo(workspace, &[&test[..], &["--", "--nocapture", "--test-threads", "1"]].concat())
+            host::install_for_tests(&["strace", "perl", "getfattr", "setfacl", "iptables-legacy", "ipset"])?;
+            let test = ["test", "--package", "stand-in", "--locked", "--test", "conformance"];
+            // They mount, and filter, in namespaces of their own, and need root for it.
+            let mount = ["--test", "pmxcfs_recordings", "--test", "live_firewall", "--", "--include-ignored"];
+            cargo(workspace, &[&test[..], &mount, &["--nocapture", "--test-threads", "1"]].concat())?;
+            against_the_stand_in(workspace)
         },
     },
     Check { name: "crash", title: "every crash and power cut of whole runs", run: crash },
@@ -71,6 +78,14 @@ pub fn run(check: &Check, workspace: &Workspace, full: bool) -> Result<()> {
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     show(workspace.cargo().args(arguments))
+}
+
+/// What the product does with PVE's users and factors, once more with the stand-in in the place of our own models.
+fn against_the_stand_in(workspace: &Workspace) -> Result<()> {
+    cargo(workspace, &["build", "--package", "stand-in", "--locked"])?;
+    let test = ["test", "--package", "firstlight", "--lib", "--locked", "--", "change::pve::", "factor::"];
+    let stand_in = workspace.target_directory().join("debug/stand-in");
+    show(workspace.cargo().args(test).env("FIRSTLIGHT_STAND_IN", stand_in))
 }
 
 /// Explores with bounds and shows its figures; with `full` goes deep, too.

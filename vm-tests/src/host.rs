@@ -62,11 +62,7 @@ fn install_missing() -> Result<()> {
         bail!("missing here, and there is no apt-get to install them: {}", missing.join(" "));
     }
     say(format_args!("installing Debian packages the virtual machines need: {}", missing.join(" ")));
-    if let Err(error) = show(&mut apt(&["update"])) {
-        // A third-party source of the host may be broken without mattering to us.
-        say(format_args!("apt-get update: {error:#} (going on)"));
-    }
-    install(&missing)?;
+    install_fresh(&missing)?;
     let still = missing_packages();
     if !still.is_empty() {
         bail!("still missing after apt-get install: {}", still.join(" "));
@@ -99,15 +95,36 @@ pub fn prepare_toolchain(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Installs the package of a program that only few scenarios need.
-pub fn install_for(program: &str) -> Result<()> {
-    let package = match program {
+/// Installs what the unit tests call, where it is missing.
+pub fn install_for_tests(programs: &[&str]) -> Result<()> {
+    let missing: Vec<&&str> = programs.iter().filter(|program| !on_path(program)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.into_iter().map(|program| package_of(program)).collect::<Result<Vec<_>>>()?;
+    say(format_args!("installing Debian packages that the tests need: {}", packages.join(" ")));
+    install_fresh(&packages)
+}
+
+fn package_of(program: &str) -> Result<String> {
+    Ok(match program {
         "mkfs.xfs" => "xfsprogs",
         "mkfs.btrfs" => "btrfs-progs",
+        "zbarimg" => "zbar-tools",
+        "iptables-legacy" => "iptables",
+        "getfattr" => "attr",
+        "setfacl" => "acl",
+        "oathtool" | "strace" | "perl" | "ipset" => program,
         other => bail!("no package is known for {other}"),
-    };
+    }
+    .to_owned())
+}
+
+/// Installs the package of a program that only few scenarios need.
+pub fn install_for(program: &str) -> Result<()> {
+    let package = package_of(program)?;
     say(format_args!("installing a Debian package that this scenario needs: {package}"));
-    install(&[package.to_owned()])
+    install(&[package])
 }
 
 fn missing_packages() -> Vec<String> {
@@ -121,6 +138,15 @@ fn missing_packages() -> Vec<String> {
     }
     missing.dedup();
     missing
+}
+
+/// Installs from lists that are not older than today.
+fn install_fresh(packages: &[String]) -> Result<()> {
+    if let Err(error) = show(&mut apt(&["update"])) {
+        // A third-party source of the host may be broken without mattering to us.
+        say(format_args!("apt-get update: {error:#} (going on)"));
+    }
+    install(packages)
 }
 
 fn install(packages: &[String]) -> Result<()> {

@@ -10,6 +10,7 @@ use crate::image::{Image, Release};
 use crate::manifest::Manifest;
 use crate::node::Kept;
 use crate::payload::Payload;
+use crate::progress::Step;
 use crate::workspace::Workspace;
 
 /// A state of a node that many scenarios begin with.
@@ -61,6 +62,15 @@ impl Kit {
             return Ok(self.payload.get_or_init(|| payload));
         }
         self.payload.get().context("the product is not built")
+    }
+
+    /// The stand-in for PVE, built on first use.
+    pub fn stand_in(&self) -> Result<Vec<u8>> {
+        let _one = lock(&self.making);
+        let step = Step::begin("building the stand-in for PVE");
+        let path = self.workspace.stand_in()?;
+        step.done();
+        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
     }
 
     /// The image of a release and how its guests are started.

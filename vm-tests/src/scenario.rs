@@ -12,6 +12,7 @@ mod fault;
 mod first;
 mod gate;
 mod ground;
+mod ground_pve;
 mod kills;
 mod older;
 mod power;
@@ -69,6 +70,11 @@ pub const ALL: &[Scenario] = &[
         "ground",
         "the guest without firstlight: open to both sides, no package of ours, legacy iptables",
         ground::open,
+    ),
+    short(
+        "ground-pve",
+        "the stand-in for PVE: mount, tools, logins, no quorum, down, late, killed, a lost transaction",
+        ground_pve::stands_in,
     ),
     short("ground-power", "snapshots, clock and power cuts of the test bench itself", ground::power),
     short(

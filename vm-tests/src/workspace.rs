@@ -83,6 +83,14 @@ impl Workspace {
         Ok(self.target_directory().join(TARGET).join(profile).join(binary))
     }
 
+    /// Builds the stand-in for PVE as it goes into a guest and returns its path.
+    pub fn stand_in(&self) -> Result<PathBuf> {
+        let mut cargo = self.cargo();
+        cargo.args(["build", "--locked", "--target", TARGET, "--profile", "guest"]);
+        crate::command::show(cargo.args(["--package", "stand-in", "--bin", "stand-in"]))?;
+        Ok(self.target_directory().join(TARGET).join("guest/stand-in"))
+    }
+
     /// Cargo, started in the workspace.
     pub fn cargo(&self) -> std::process::Command {
         let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());

@@ -11,6 +11,8 @@ mod units;
 mod wires;
 
 use crate::answer::{self, Answer};
+use crate::change::pve::model;
+use crate::facts::pve::{FACTORS_PATH, REALMS_PATH, USERS_PATH};
 use crate::node::memory::{CLUSTER_DEVICE, KERNEL_DEVICE, Memory, RUN_DEVICE, Shell, Tree};
 use crate::node::{Invocation, Output};
 use crate::plan::Plan;
@@ -71,6 +73,8 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/sbin/sshd" => ssh::sshd(shell, &words),
         "/usr/bin/ssh" => ok("curve25519-sha256\nsntrup761x25519-sha512\nmlkem768x25519-sha256\n"),
         "/usr/bin/ssh-keygen" => wires::keygen(shell),
+        "/usr/sbin/pveum" | "/usr/bin/pvesh" => model::run(shell, invocation),
+        "/usr/bin/timedatectl" => ok("yes\n"),
         "/usr/sbin/ip" => wires::ip(shell, &words[1..]),
         _ => refused(127, format!("not simulated: {}", invocation.line())),
     }
@@ -87,6 +91,9 @@ fn kernel(shell: &mut Shell<'_>, words: &[&str]) -> Output {
 }
 
 const CLUSTER_FIREWALL: &str = "[OPTIONS]\n\nenable: 1\n\n[RULES]\n\nIN ACCEPT -p tcp -dport 8006 # web\n";
+
+const REALMS: &str = "pam: pam\n\tcomment Linux PAM standard authentication\n\n\
+    pve: pve\n\tcomment Proxmox VE authentication server\n\n";
 
 fn furnish(shell: &mut Shell<'_>) {
     shell.mount("/run", RUN_DEVICE);
@@ -112,6 +119,9 @@ fn furnish(shell: &mut Shell<'_>) {
         "ssh-keygen",
         "bash",
         "pmxcfs",
+        "pvesh",
+        "timedatectl",
+        "../sbin/pveum",
         "../sbin/useradd",
         "../sbin/usermod",
         "../sbin/userdel",
@@ -145,6 +155,10 @@ fn furnish(shell: &mut Shell<'_>) {
     shell.directory("/etc/pve/priv/lock");
     shell.link("/etc/pve/local", "nodes/pve1");
     shell.put_as("/etc/pve/firewall/cluster.fw", CLUSTER_FIREWALL, (0o640, 0), false);
+    // As PVE writes them anew, so that "as before" is the same text.
+    shell.put_as(USERS_PATH, "user:root@pam:1:0:::admin@example.com:::\n\n\n\n\n", (0o640, 0), false);
+    shell.put_as(FACTORS_PATH, "{}", (0o600, 0), false);
+    shell.put_as(REALMS_PATH, REALMS, (0o640, 0), false);
     units::furnish(shell);
     power_up(shell);
 }

@@ -101,7 +101,8 @@ struct Stage<'a> {
 const WORDS: &str = "\
 log=/run/hook.log; journal=/var/lib/firstlight/tx/0001/journal
 # Leaves so many KiB of the disk; ext4 keeps 16 MiB for itself, from root too.
-fill() { set -- $1 $(stat -f -c '%f %S' /); fallocate -l $(($2 * $3 / 1024 - 16384 - $1))K /var/tmp/filler || echo missed; }
+fill() { set -- $1 $(stat -f -c '%f %S' /); fallocate -l $(($2 * $3 / 1024 - 16384 - $1))K /var/tmp/filler 2> /dev/null; set -- $1 $(stat -f -c '%f %S' /); \
+    [ $(($2 * $3 / 1024 - 16384 - $1)) -lt 1024 ] || echo missed; }
 kill_dpkg() {
     for program in /proc/[0-9]*; do
         [ \"$(readlink $program/exe)\" != /usr/bin/dpkg ] || kill -9 ${program#/proc/}

@@ -48,6 +48,8 @@ impl Run {
         let mut written: Vec<Written> = Vec::new();
         let mut known = std::collections::HashSet::new();
         let mut unpacking = None;
+        // The beginning of a record that goes on in another page.
+        let mut half: Vec<u8> = Vec::new();
         for (request, _) in
             log.requests.iter().enumerate().filter(|(_, found)| found.length > 0 && !found.discard)
         {
@@ -56,7 +58,13 @@ impl Run {
             if unpacking.is_none() && data.windows(LAST_FILE.len()).any(|window| window == LAST_FILE) {
                 unpacking = Some(request);
             }
-            for record in records(&data) {
+            let joined = [&half, data.split(|byte| *byte == b'\n').next().unwrap_or_default()].concat();
+            let mut found = records(&data);
+            found.extend(tail(&joined).filter(|_| !half.is_empty()));
+            if let Some(begun) = begun(&data) {
+                half = begun;
+            }
+            for record in found {
                 let step = record.field("step");
                 let verb = record.verb.clone();
                 if known.insert(record.line) {
@@ -203,9 +211,28 @@ fn records(data: &[u8]) -> Vec<journal::Record> {
     data.split(|byte| *byte == b'\n').filter_map(tail).collect()
 }
 
+/// A line of a journal that the data ends in the middle of.
+fn begun(data: &[u8]) -> Option<Vec<u8>> {
+    let last = data.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let lines = data.windows(4).any(|window| window == b"\tat=");
+    (lines && last.last().is_some_and(|byte| *byte != 0)).then(|| last.to_vec())
+}
+
 /// The record that a line ends with: btrfs keeps small files among other things.
 fn tail(line: &[u8]) -> Option<journal::Record> {
     let time = line.windows(4).position(|window| window == b"\tat=")?;
     let verb = line.get(..time)?.iter().rposition(|byte| *byte == b'\t')?;
     journal::record(line.get(verb.checked_sub(16)?..)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_goes_on_in_another_page_is_known_by_its_beginning() {
+        assert_eq!(begun(b"0\tcommit\tat=1\n1\tdone\tat=").as_deref(), Some(&b"1\tdone\tat="[..]));
+        assert_eq!(begun(b"0\tcommit\tat=1\n\0\0"), None);
+        assert_eq!(begun(b"no journal"), None);
+    }
 }

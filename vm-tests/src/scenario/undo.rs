@@ -91,7 +91,7 @@ fn settings(node: &mut Node) -> Result<String> {
 fn running(node: &mut Node) -> Result<String> {
     node.ok(
         "systemctl list-units --type=service,timer,socket --state=active --no-legend --no-pager --plain \
-         | awk '{ print $1 }' | grep -Ev '^(firstlight|user|session|apt-daily|dpkg-db|systemd-(hostnamed|localed|timedated|tmpfiles))' \
+         | awk '{ print $1 }' | grep -Ev '^(firstlight|proxmox-first-boot|user|session|apt-daily|dpkg-db|systemd-(hostnamed|localed|timedated|tmpfiles))' \
          | sort",
     )
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use sha1::{Digest, Sha1};
 
@@ -26,32 +26,35 @@ pub fn ask_for_access(context: &Context) -> Result<(), Failure> {
     Err(Failure::new(status, format!("Unable to load access control list: {reason}")))
 }
 
-/// True if pmxcfs is there: on the machine it is mounted; in a directory nobody said that it is down.
+/// True if pmxcfs is there: on the machine its link answers, as PVE itself looks (contract 4.1); in a directory nobody
+/// said that it is down.
 pub fn is_up(context: &Context) -> bool {
-    if context.path("/etc/pve-stand-in/pmxcfs-down").exists() {
-        return false;
+    if context.is_the_machine() {
+        return local_mode().is_some();
     }
-    if !context.is_the_machine() {
-        return true;
-    }
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    mounts.lines().any(|line| {
-        let mut words = line.split(' ').skip(1);
-        words.next() == Some("/etc/pve") && words.next().is_some_and(|kind| kind.starts_with("fuse"))
-    })
+    !context.path("/etc/pve-stand-in/pmxcfs-down").exists()
 }
 
-/// True unless pmxcfs says that the cluster has no quorum.
+/// True unless the cluster has no quorum: pmxcfs then takes the right to write from its link. A plain directory of a
+/// replay has its `.members` only.
 pub fn has_quorum(context: &Context) -> bool {
-    let members = fs::read_to_string(context.path("/etc/pve/.members")).unwrap_or_default();
+    if context.is_the_machine() {
+        return local_mode().is_some_and(|mode| mode & 0o200 != 0);
+    }
     // Without corosync there is no word about quorum, and none is needed.
     if !context.path("/etc/pve/corosync.conf").exists() {
         return true;
     }
+    let members = fs::read_to_string(context.path("/etc/pve/.members")).unwrap_or_default();
     serde_json::from_str::<serde_json::Value>(&members)
         .ok()
         .and_then(|members| members.get("cluster")?.get("quorate")?.as_i64())
         == Some(1)
+}
+
+/// Mode of the link `/etc/pve/local`, which pmxcfs alone has.
+fn local_mode() -> Option<u32> {
+    fs::symlink_metadata("/etc/pve/local").ok().filter(fs::Metadata::is_symlink).map(|found| found.mode())
 }
 
 /// The content of a file below `/etc/pve`, or None if there is none.

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// Where the files lie that switch something for a test: never below `/etc/pve`, which comes and goes.
+pub const SWITCHES: &str = "/etc/pve-stand-in";
+
 /// What the tools look at and write to, apart from their arguments.
 pub struct Context {
     root: PathBuf,

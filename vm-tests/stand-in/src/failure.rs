@@ -18,6 +18,11 @@ impl Failure {
         Self { status: status.max(1), message: message.into(), parameters: Vec::new(), usage: None }
     }
 
+    /// A failure that has said all it had to say.
+    pub fn silent(status: u8) -> Self {
+        Self::new(status, String::new())
+    }
+
     /// What Perl's `die` gives when errno is nothing in particular.
     pub fn die(message: impl Into<String>) -> Self {
         Self::new(255, message)

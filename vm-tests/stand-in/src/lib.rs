@@ -8,10 +8,16 @@ pub mod api;
 pub mod cluster_files;
 pub mod command_line;
 pub mod context;
+pub mod endpoint;
 pub mod evaluator;
 pub mod failure;
 pub mod firewall;
+pub mod journal;
 pub mod locks;
+pub mod pmxcfs;
+pub mod pvecm;
+pub mod pveversion;
+pub mod setup;
 pub mod version;
 
 use context::Context;
@@ -25,12 +31,21 @@ pub fn run(program: &str, arguments: &[String], context: &Context) -> u8 {
         "pvesh" => command_line::pvesh::run(context, arguments),
         "pveum" => command_line::program::run(&access::commands::PVEUM, context, arguments),
         "pve-firewall" => firewall::run(context, arguments),
+        "pmxcfs" => pmxcfs::run(context, arguments),
+        "pvecm" => pvecm::run(context, arguments),
+        "pvedaemon" => endpoint::daemon(context, arguments),
+        "pveproxy" => endpoint::proxy(context, arguments),
+        "pveversion" => pveversion::run(context, arguments),
+        "setup" => setup::run(context, arguments),
         _ => Err(Failure::new(127, format!("{program}: command not found"))),
     };
     match outcome {
         Ok(()) => 0,
         Err(failure) => {
-            context.warn(&failure.text());
+            let text = failure.text();
+            if !text.is_empty() {
+                context.warn(&text);
+            }
             failure.status()
         }
     }

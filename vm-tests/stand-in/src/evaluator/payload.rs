@@ -61,6 +61,7 @@ pub fn payloads(
     options: &BTreeMap<&str, &str>,
 ) -> Option<(Vec<Matcher>, Option<Family>)> {
     if let Some(name) = name {
+        // The real tool takes what repeats the macro; nobody writes that, and here it is not understood.
         let own =
             ["p", "proto", "dport", "sport", "icmp-type"].iter().any(|option| options.contains_key(option));
         return if own { None } else { Some((of_macro(name)?, None)) };

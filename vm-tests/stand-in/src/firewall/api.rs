@@ -36,9 +36,11 @@ static NODE_INDEX: Method =
         .returns(Returns::List(&[]))
         .children("name");
 
-static MACROS: Method = Method::new(Verb::Get, "/cluster/firewall/macros", |_, _| Ok(json!([])))
-    .returns(Returns::List(&[]))
-    .without_properties();
+static MACROS: Method = Method::new(Verb::Get, "/cluster/firewall/macros", |_, _| {
+    Ok(super::macros::names().map(|name| json!({ "macro": name, "descr": name })).collect())
+})
+.returns(Returns::List(&[]))
+.without_properties();
 
 /// Everything.
 pub static METHODS: &[&Method] = &[

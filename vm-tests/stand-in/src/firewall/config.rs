@@ -114,3 +114,60 @@ pub fn host(path: &str, text: &[u8], names: &Names, datacenter: &Config) -> Read
     reader.run(text);
     reader.read
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Read {
+        cluster("cluster.fw", text.as_bytes(), Names::of_the_machine(), 0)
+    }
+
+    /// What is said about a file.
+    fn messages(text: &str) -> Vec<String> {
+        let inner = |message| match message {
+            Message::Warning(text) | Message::Fault(text) | Message::Member(text) => text,
+        };
+        read(text).messages.into_iter().map(inner).collect()
+    }
+
+    #[test]
+    fn a_rule_above_the_set_it_needs_has_no_set() {
+        let text = "[RULES]\nIN ACCEPT -source +ok\n[IPSET ok]\n10.0.0.1\n";
+        assert_eq!(
+            messages(text),
+            [
+                "cluster.fw (line 2) - errors in rule parameters: IN ACCEPT -source +ok",
+                "  source: no such ipset 'ok'"
+            ]
+        );
+        assert!(messages("[IPSET ok]\n10.0.0.1\n[RULES]\nIN ACCEPT -source +ok\n").is_empty());
+    }
+
+    #[test]
+    fn a_second_section_of_a_set_replaces_the_first_and_other_sections_add_up() {
+        let config =
+            read("[IPSET ok]\n10.0.0.1\n[OPTIONS]\nenable: 1\n[IPSET ok]\n10.0.0.2\n[OPTIONS]\nenable: 0\n")
+                .config;
+        assert_eq!(config.ipsets["ok"].len(), 1);
+        assert_eq!(config.option("enable"), Some("0"));
+    }
+
+    #[test]
+    fn an_impossible_prefix_is_taken_without_a_word() {
+        assert!(messages("[IPSET ok]\n10.0.0.0/33\n[ALIASES]\nbad 10.0.0.0/40\n").is_empty());
+    }
+
+    #[test]
+    fn the_last_byte_of_some_letters_is_a_blank_to_the_real_tool() {
+        let config = read("[RULES]\nIN ACCEPT # voilà\nIN DROP # Größe\n").config;
+        let comments: Vec<_> = config.rules.iter().filter_map(|rule| rule.get("comment")).collect();
+        assert_eq!(comments, ["voil\u{fffd}", "Größe"]);
+    }
+
+    #[test]
+    fn an_alias_takes_exactly_one_blank() {
+        let config = read("[ALIASES]\none 10.0.0.1\ntwo  10.0.0.2\n").config;
+        assert_eq!(config.aliases.keys().collect::<Vec<_>>(), ["one"]);
+    }
+}

@@ -47,15 +47,15 @@ fn saved(context: &Context, program: &str, arguments: &[&str]) -> Result<String,
 pub fn active(context: &Context) -> Result<Active, String> {
     let v4 = saved(context, "iptables-save", &[])?;
     let v6 = saved(context, "ip6tables-save", &[])?;
-    // A kernel without bridge tables has nothing to filter bridges with.
-    let bridge = saved(context, "ebtables-save", &[]).unwrap_or_default();
+    let bridge = saved(context, "ebtables-save", &[]);
     Ok(Active {
         sets: status::read_sets(&saved(context, "ipset", &["save"])?),
         filter_v4: status::read_chains(&v4, "filter"),
         filter_v6: status::read_chains(&v6, "filter"),
         raw_v4: status::read_chains(&v4, "raw"),
         raw_v6: status::read_chains(&v6, "raw"),
-        bridge: status::read_bridge(&bridge),
+        without_bridge: bridge.is_err(),
+        bridge: status::read_bridge(&bridge.unwrap_or_default()),
     })
 }
 

@@ -112,6 +112,12 @@ const MACROS_V6: [(&str, &str); 4] = [
     ("Trcrt", "udp 33434:33524; icmpv6 echo-request"),
 ];
 
+/// The names of all macros.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let only_v6 = MACROS_V6.iter().filter(|(name, _)| !MACROS.iter().any(|(known, _)| known == name));
+    MACROS.iter().chain(only_v6).map(|(name, _)| *name)
+}
+
 /// The canonical spelling of a macro's name, whatever its case.
 pub fn canonical(name: &str) -> Option<&'static str> {
     let all = MACROS.iter().chain(&MACROS_V6);
@@ -153,6 +159,7 @@ mod tests {
     fn names_match_in_any_case_and_ping_differs_by_family() {
         assert_eq!(canonical("ssh"), Some("SSH"));
         assert_eq!(canonical("nosuch"), None);
+        assert_eq!(names().count(), 86, "84 and two for IPv6 alone");
         let ping = |family| expand("Ping", family).first().map(|one| one.protocol);
         assert_eq!(ping(None), Some("icmp"));
         assert_eq!(ping(Some(Family::V6)), Some("icmpv6"));

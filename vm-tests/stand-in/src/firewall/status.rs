@@ -39,6 +39,8 @@ pub struct Active {
     pub raw_v6: Chains,
     /// Chains of ebtables.
     pub bridge: BTreeMap<String, BridgeChain>,
+    /// This machine cannot filter bridges: nothing of it counts as a change.
+    pub without_bridge: bool,
 }
 
 /// What to load, in the order it is loaded.
@@ -88,7 +90,7 @@ pub fn commands(wanted: &Compiled, active: &Active) -> Commands {
     commands.filter_v6 = table("ip6tables", "filter", &wanted.filter_v6, &active.filter_v6);
     listing.push_str("\nebtables cmdlist:\n");
     let (bridge, changed) = bridge(&wanted.bridge, &active.bridge, &mut listing);
-    commands.changes |= changed;
+    commands.changes |= changed && !active.without_bridge;
     commands.bridge = bridge;
     let mut table = |title: &str, rules: &Ruleset, chains: &Chains| {
         listing.push_str(&format!("\n{title} table raw cmdlist:\n"));
@@ -316,4 +318,70 @@ pub fn read_bridge(saved: &str) -> BTreeMap<String, BridgeChain> {
         }
     }
     chains
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ruleset(name: &str, lines: &[&str]) -> Ruleset {
+        Ruleset::from([(name.to_owned(), lines.iter().map(|line| (*line).to_owned()).collect())])
+    }
+
+    const CREATE: &str = "create PVEFW-0-ok-v4 hash:net family inet hashsize 64 maxelem 64 bucketsize 12";
+
+    #[test]
+    fn a_set_is_made_then_swapped_then_left_alone_and_at_last_removed() {
+        let wanted = Compiled {
+            sets: ruleset("PVEFW-0-ok-v4", &[CREATE, "add PVEFW-0-ok-v4 10.0.0.1"]),
+            ..Compiled::default()
+        };
+        let first = commands(&wanted, &Active::default());
+        assert_eq!(first.sets, format!("{CREATE}\nadd PVEFW-0-ok-v4 10.0.0.1\n"));
+        let saved = format!("{CREATE} initval 0xf505d932\nadd PVEFW-0-ok-v4 10.0.0.1\n");
+        let same = Active { sets: read_sets(&saved), ..Active::default() };
+        assert!(!commands(&wanted, &same).changes, "what newer versions add does not count");
+        let other = Active { sets: read_sets(&saved.replace("10.0.0.1", "10.0.0.2")), ..Active::default() };
+        let update = commands(&wanted, &other).sets;
+        assert!(
+            update.starts_with("create PVEFW-0-ok-v4_swap ")
+                && update.ends_with("destroy PVEFW-0-ok-v4_swap\n")
+        );
+        let last = commands(&Compiled::default(), &same);
+        assert_eq!(last.sets_to_remove, "flush PVEFW-0-ok-v4\ndestroy PVEFW-0-ok-v4\n");
+    }
+
+    #[test]
+    fn chains_are_compared_by_their_checksum_and_hooked_once() {
+        let wanted = Compiled {
+            filter_v4: ruleset("PVEFW-INPUT", &["-A PVEFW-INPUT -j PVEFW-HOST-IN"]),
+            ..Compiled::default()
+        };
+        let first = commands(&wanted, &Active::default()).filter_v4;
+        assert_eq!(
+            first,
+            "*filter\n:PVEFW-INPUT - [0:0]\n-A INPUT -j PVEFW-INPUT\n-F PVEFW-INPUT\n-A PVEFW-INPUT -j PVEFW-HOST-IN\n\
+             -A PVEFW-INPUT -m comment --comment \"PVESIG:+5iMmLaxKXynOB/+5xibfx7WhFk\"\nCOMMIT\n"
+        );
+        let saved = first.replace("-F PVEFW-INPUT\n", "");
+        let same = Active { filter_v4: read_chains(&saved, "filter"), ..Active::default() };
+        assert!(!commands(&wanted, &same).changes);
+        let gone = commands(&Compiled::default(), &same).filter_v4;
+        assert_eq!(gone, "*filter\n-F PVEFW-INPUT\nCOMMIT\n", "a hooked chain is emptied, not removed");
+        assert_eq!(
+            removal("filter", &same.filter_v4),
+            "*filter\n-D INPUT -j PVEFW-INPUT\n-F PVEFW-INPUT\n-X PVEFW-INPUT\nCOMMIT\n"
+        );
+    }
+
+    #[test]
+    fn foreign_chains_stay_out_of_it() {
+        let saved =
+            "*filter\n:INPUT DROP [0:0]\n:ufw-user-input - [0:0]\n-A INPUT -j ufw-user-input\nCOMMIT\n";
+        assert_eq!(read_chains(saved, "filter"), Chains::default());
+        let bridge = read_bridge("*filter\n:FORWARD ACCEPT\n:mine ACCEPT\n-A FORWARD -j mine\n");
+        let text = commands(&Compiled::default(), &Active { bridge, ..Active::default() });
+        assert!(!text.changes);
+        assert!(text.bridge.contains("-A FORWARD -j mine\n"));
+    }
 }

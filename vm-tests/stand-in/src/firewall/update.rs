@@ -8,6 +8,7 @@ use super::files::{self, Audience};
 use super::kernel;
 use super::names::Names;
 use super::network;
+use crate::cluster_files;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -54,8 +55,12 @@ fn uses_nftables(context: &Context, host: &Config) -> bool {
     context.path("/usr/libexec/proxmox/proxmox-firewall").exists() && host.option("nftables") == Some("1")
 }
 
-/// One round.
+/// One round. Without pmxcfs the rules stay as they are: the real one asks it for the files, not the directory, which
+/// would be empty.
 pub fn update(context: &Context, audience: Audience) -> Result<(), Failure> {
+    if !cluster_files::is_up(context) {
+        return Err(Failure::new(111, "Connection refused"));
+    }
     let _lock = lock(context);
     let datacenter = files::cluster(context, audience)?;
     let host = files::host(context, &datacenter, audience)?;

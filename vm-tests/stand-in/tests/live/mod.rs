@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Set in the process that runs inside the namespaces.
@@ -23,8 +24,9 @@ pub fn inside(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let program = std::env::current_exe().expect("this program");
-    let existed = Path::new("/etc/pve").exists();
     let status = Command::new("unshare")
         .args(["-n", "-m"])
         .arg(program)
@@ -32,25 +34,21 @@ pub fn inside(test: &str) -> bool {
         .env(INSIDE, "1")
         .status()
         .expect("unshare");
-    if !existed {
-        let _ = fs::remove_dir("/etc/pve");
-    }
     assert!(status.success(), "{test} inside its namespaces");
     false
 }
 
-/// Puts a directory of links in front of a directory of the machine, in this namespace alone.
-fn legacy_tables() {
-    let own = "/run/alternatives";
-    sh(&format!("mkdir -p {own} && cp -a /etc/alternatives/. {own}/"));
+/// A copy of `/etc` that this namespace has for itself, with the alternatives set as PVE sets them.
+fn own_etc(name: &str) {
+    sh("mkdir /run/etc && cp -a /etc/. /run/etc/ && mount --bind /run/etc /etc");
     for tool in ["iptables", "ip6tables"] {
         for suffix in ["", "-save", "-restore"] {
-            let link = format!("{own}/{tool}{suffix}");
+            let link = format!("/etc/alternatives/{tool}{suffix}");
             let _ = fs::remove_file(&link);
             symlink(format!("/usr/sbin/{tool}-legacy{suffix}"), link).expect("a link");
         }
     }
-    sh(&format!("mount --bind {own} /etc/alternatives"));
+    fs::write("/etc/hosts", format!("127.0.0.1 localhost\n192.168.10.5 {name}\n")).expect("hosts");
 }
 
 /// A neighbour of the node: a network namespace with one address of each family.
@@ -114,13 +112,12 @@ impl Neighbour {
 
 /// Makes the node: `/etc/pve` that looks mounted, the bridge with its addresses, listeners, neighbours.
 pub fn node(listening: &[u16]) -> Vec<Neighbour> {
-    sh("mount --make-rprivate / && mount -t tmpfs none /run && mkdir -p /run/lock /etc/pve");
-    legacy_tables();
+    sh("mount --make-rprivate / && mount -t tmpfs none /run && mkdir /run/lock");
     let name = sh("uname -n | cut -d. -f1").trim().to_owned();
-    fs::write("/run/hosts", format!("127.0.0.1 localhost\n192.168.10.5 {name}\n")).expect("hosts");
+    own_etc(&name);
     // A mount of FUSE that nobody serves, and a plain one above it: the stand-in looks for the first.
     sh(&format!(
-        "mount --bind /run/hosts /etc/hosts
+        "mkdir -p /etc/pve
          exec 3<>/dev/fuse && mount -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 stand-in /etc/pve
          mount -t tmpfs none /etc/pve && mkdir -p /etc/pve/nodes/{name} /etc/pve/firewall /etc/pve/priv/lock
          ip link set lo up; ip link add vmbr0 type bridge; ip addr add 192.168.10.5/24 dev vmbr0
