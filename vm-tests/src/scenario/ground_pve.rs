@@ -24,7 +24,7 @@ fn mounted(node: &mut Node) -> Result<()> {
     let mount = node.ok("grep ' /etc/pve ' /proc/mounts")?;
     let wanted = "/dev/fuse /etc/pve fuse rw,nosuid,nodev,relatime,user_id=0,group_id=0,default_permissions,allow_other 0 0\n";
     ensure!(mount == wanted, "/etc/pve is mounted otherwise: {mount}");
-    let failed = node.ok("systemctl --failed --no-legend --plain 'pve*'")?;
+    let failed = node.ok("systemctl list-units --failed --no-legend --plain 'pve*'")?;
     ensure!(failed.is_empty(), "units failed: {failed}");
     let version = node.ok("pveversion; pvesh get /version --output-format json; pve-firewall status")?;
     ensure!(version.contains("pve-manager/9.2.11") && version.contains("\"release\":\"9.2\""), "{version}");

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid, setsid};
@@ -20,8 +20,8 @@ use crate::failure::Failure;
 /// The argument that makes a process the daemon itself.
 pub const FOREGROUND: &str = "--stand-in-daemon";
 
-/// Seconds between two rounds.
-const ROUND: u32 = 10;
+/// From the beginning of a round to that of the next.
+const ROUND: Duration = Duration::from_secs(10);
 
 /// Seconds the daemon gets to end by itself.
 const PATIENCE: u32 = 5;
@@ -136,15 +136,13 @@ pub fn run(context: &Context) -> Result<(), Failure> {
     let pid = std::process::id();
     fs::write(pid_file(context), format!("{pid}\n")).map_err(|error| Failure::die(error.to_string()))?;
     log::info(context, "starting server");
-    while !ended.load(Ordering::Relaxed) {
+    let is_ended = || ended.load(Ordering::Relaxed);
+    while !is_ended() {
+        let next = Instant::now() + ROUND;
         if let Err(failure) = update::update(context, Audience::Daemon) {
             log::error(context, &format!("status update error: {}", failure.message()));
         }
-        again.store(false, Ordering::Relaxed);
-        for _ in 0..ROUND * 10 {
-            if ended.load(Ordering::Relaxed) || again.load(Ordering::Relaxed) {
-                break;
-            }
+        while Instant::now() < next && !is_ended() && !again.swap(false, Ordering::Relaxed) {
             sleep(Duration::from_millis(100));
         }
     }

@@ -67,44 +67,72 @@ impl Machine {
     pub fn replay(&mut self, item: &Item, title: &str) -> Option<String> {
         let line = item.argv.join(" ");
         let line = line.strip_prefix("bash -c ").unwrap_or(&line);
-        let (recorded, replayed) = if only_writes(item) {
-            for (path, file) in &item.changed {
-                let text = file.as_ref().map(|file| String::from_utf8_lossy(&file.content).into_owned());
-                write(path, &text.unwrap_or_default());
-            }
-            // Here the recorder had waited without saying so.
-            if matches!(title.trim(), "good again" | "disable") {
-                sleep(ROUND);
-            }
+        if only_writes(item) {
+            prepare(item, title);
             return None;
-        } else if line.contains("pve-firewall start") {
-            self.start();
-            let (_, rules, _) = self.run("iptables-save | grep -- '--dport 7'");
-            let expected = String::from_utf8_lossy(&item.stdout).into_owned();
-            (lines(&expected, "--dport 7"), lines(&rules, "--dport 7"))
-        } else if line.starts_with("kill ") {
+        }
+        let expected = String::from_utf8_lossy(&item.stdout).into_owned();
+        if line.starts_with("kill ") {
             let ended = self.stop();
             let (_, status, _) = self.run("pve-firewall status");
-            let expected = String::from_utf8_lossy(&item.stdout).into_owned();
-            (lines(&format!("{expected}true\n"), ""), lines(&format!("{status}{ended}\n"), ""))
-        } else {
-            if title.contains("later") || title.contains("after") && !title.contains("right after") {
-                sleep(ROUND);
-            }
-            let own = line.split("; grep \"pve-firewall").next().unwrap_or_default();
-            let (status, output, errors) = self.run(own);
-            let expected = String::from_utf8_lossy(&item.stdout).into_owned();
-            let messages = String::from_utf8_lossy(&item.stderr).into_owned();
-            let all = |class: bool, output: &str, errors: &str| {
-                let mut found = lines(output, "");
-                found.insert("stderr".to_owned(), lines(errors, "").into_values().flatten().collect());
-                found.insert("status".to_owned(), vec![class.to_string()]);
-                found
+            return difference(&lines(&format!("{expected}true\n")), &lines(&format!("{status}{ended}\n")));
+        }
+        if line.contains("pve-firewall start") {
+            self.start();
+            let only = |text: &str| {
+                text.lines()
+                    .filter(|line| line.contains("--dport 7"))
+                    .fold(String::new(), |all, line| all + line + "\n")
             };
-            (all(item.exit == 0, &expected, &messages), all(status == 0, &output, &errors))
-        };
-        (recorded != replayed).then(|| difference(&recorded, &replayed))
+            return patiently(|| {
+                let (_, rules, _) = self.run("iptables-save");
+                difference(&lines(&only(&expected)), &lines(&only(&rules)))
+            });
+        }
+        if title.contains("later") || title.contains("after") && !title.contains("right after") {
+            sleep(ROUND);
+        }
+        let own = line.split("; grep \"pve-firewall").next().unwrap_or_default();
+        let messages = String::from_utf8_lossy(&item.stderr).into_owned();
+        let recorded = everything(item.exit == 0, &expected, &messages);
+        patiently(|| {
+            let (status, output, errors) = self.run(own);
+            difference(&recorded, &everything(status == 0, &output, &errors))
+        })
     }
+}
+
+/// Puts the files there that a shell line had written.
+fn prepare(item: &Item, title: &str) {
+    for (path, file) in &item.changed {
+        let text = file.as_ref().map(|file| String::from_utf8_lossy(&file.content).into_owned());
+        write(path, &text.unwrap_or_default());
+    }
+    // Here the recorder had waited without saying so.
+    if matches!(title.trim(), "good again" | "disable") {
+        sleep(ROUND);
+    }
+}
+
+/// Looks again for a while: on a busy machine the daemon may be late.
+fn patiently(look: impl Fn() -> Option<String>) -> Option<String> {
+    let mut found = look();
+    for _ in 0..20 {
+        if found.is_none() {
+            break;
+        }
+        sleep(Duration::from_secs(1));
+        found = look();
+    }
+    found
+}
+
+/// Status class and both outputs.
+fn everything(success: bool, output: &str, errors: &str) -> Lines {
+    let mut found = lines(output);
+    found.insert("stderr".to_owned(), lines(errors).into_values().flatten().collect());
+    found.insert("status".to_owned(), vec![success.to_string()]);
+    found
 }
 
 /// Whether a recorded shell line only prepares files: there is nothing to compare then.
@@ -115,10 +143,10 @@ fn only_writes(item: &Item) -> bool {
 /// Lines by chain; what differs between versions of the tools and from run to run is left out.
 type Lines = BTreeMap<String, Vec<String>>;
 
-fn lines(text: &str, with: &str) -> Lines {
+fn lines(text: &str) -> Lines {
     let mut found = Lines::new();
     let mut table = "filter".to_owned();
-    for line in text.lines().filter(|line| line.contains(with)) {
+    for line in text.lines() {
         if let Some(name) = line.strip_prefix('*') {
             name.clone_into(&mut table);
         }
@@ -143,15 +171,15 @@ fn lines(text: &str, with: &str) -> Lines {
     found
 }
 
-fn difference(recorded: &Lines, replayed: &Lines) -> String {
+fn difference(recorded: &Lines, replayed: &Lines) -> Option<String> {
     let mut text = String::new();
     for chain in recorded.keys().chain(replayed.keys()) {
         let (one, other) = (recorded.get(chain), replayed.get(chain));
-        if one != other {
+        if one != other && !text.contains(&format!("\n    {chain}\n")) {
             text.push_str(&format!("\n    {chain}\n      recorded {one:?}\n      replayed {other:?}"));
         }
     }
-    text
+    (!text.is_empty()).then_some(text)
 }
 
 /// Titles of the commands, which say how long the recorder had waited.
