@@ -3,11 +3,13 @@
 mod admin;
 #[cfg(test)]
 pub(crate) mod example;
-mod firewall;
+pub mod firewall;
 mod packages;
 mod ssh;
+mod totp;
 
-use crate::control::{Check, Control, Proposal, Refusal};
+use crate::change::{Change, PveChange, PveObject};
+use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::Profile;
 use crate::reach::Reach;
@@ -24,7 +26,8 @@ pub trait Area {
 }
 
 /// Every area that this version builds; the one place to register one.
-pub const AREAS: &[&dyn Area] = &[&packages::Packages, &admin::Admin, &ssh::Ssh, &firewall::Firewall];
+pub const AREAS: &[&dyn Area] =
+    &[&packages::Packages, &admin::Admin, &totp::Totp, &ssh::Ssh, &firewall::Firewall];
 
 /// What all enabled areas want together: changes in the order of their phases, within a phase in the order of
 /// the areas. The places in controls are those of the merged list. All refusals of all areas at once.
@@ -99,12 +102,9 @@ fn refused_together(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
 
 /// One sentence that names what the answer has and this version does not build.
 fn left_alone(profile: &Profile, facts: &Facts) -> Option<String> {
-    let pve = facts.pve_version.is_some();
-    let on_pve_admin = profile.admin.enabled && !profile.admin.pve_role.is_empty();
+    let no_pve = facts.pve_version.is_none();
     let areas = [
-        (pve && on_pve_admin, "the admin in PVE"),
-        (profile.admin.enabled && !profile.admin.api_token.is_empty(), "the API token"),
-        (profile.totp.enabled, "totp"),
+        (no_pve && profile.admin.enabled && !profile.admin.api_token.is_empty(), "the API token"),
         (profile.fail2ban.enabled, "fail2ban configuration"),
         (profile.kernel.enabled, "kernel"),
         (profile.services.enabled, "services"),
@@ -157,6 +157,30 @@ fn sshd_listens(facts: &Facts, own: IpAddr) -> bool {
 /// A refusal; `message` goes on after the key: `must …` or a whole sentence.
 fn refusal(key: &str, message: String) -> Refusal {
     Refusal { key: key.to_owned(), message }
+}
+
+/// Adds a change and the controls that it brings about.
+fn push(proposal: &mut Proposal, change: (Phase, Change), controls: Vec<Control>) {
+    let place = proposal.changes.len();
+    proposal.changes.push(change);
+    proposal.controls.extend(controls.into_iter().map(|mut control| {
+        control.changes.push(place);
+        control
+    }));
+}
+
+/// Something that PVE shall have, and the control that looks for it.
+fn push_pve(
+    proposal: &mut Proposal,
+    profile: &Profile,
+    phase: Phase,
+    (id, requirement): (String, &'static str),
+    object: PveObject,
+) {
+    let check = Check::Pve(object.clone());
+    let control = Control { id: id.into(), requirement, wanted: object.title(), check, changes: Vec::new() };
+    let change = Change::Pve(PveChange { object, handover: profile.handover });
+    push(proposal, (phase, change), vec![control]);
 }
 
 /// A control with a fixed id.

@@ -6,15 +6,17 @@ mod file;
 mod host_key;
 mod kernel;
 mod packages;
+pub mod pve;
+mod pve_firewall;
 mod ufw;
 mod unit;
 
 use crate::error::Result;
 use crate::facts::cluster_firewall;
 use crate::manifest::Scope;
-use crate::node::{Node, read_text};
+use crate::node::Node;
 use crate::plan::View;
-use crate::profile::{PasswordHash, Secret};
+use crate::profile::{Handover, PasswordHash, Secret};
 use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,8 @@ pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
 pub use packages::{Stays, needed as packages_needed};
+pub use pve::{PveChange, PveObject, undo as undo_pve};
+pub use pve_firewall::{PROGRAM as PVE_FIREWALL_PROGRAM, lint as pve_firewall_lint};
 
 /// One reversible effect. Areas build these; `transaction` observes, does and reverts them.
 #[derive(Clone)]
@@ -45,10 +49,16 @@ pub enum Change {
     Ufw(UfwChange),
     /// A kernel setting at run time.
     Kernel(KernelChange),
-    /// PVE's own firewall switched off, every other line of its file as it is.
-    PveFirewallOff,
+    /// UFW switched off, with nothing of it left in the kernel.
+    UfwOff,
+    /// One of PVE's firewall files as a whole.
+    PveFile(PveFileChange),
+    /// PVE's own firewall switched, every other line of its file as it is.
+    PveFirewall(Switch),
     /// A host key of the SSH server with at least so many bits.
     HostKey(HostKeyChange),
+    /// A user of PVE, a permission, a second factor.
+    Pve(PveChange),
 }
 
 /// A regular file with exactly this content, mode and owner. Parents must exist by then.
@@ -161,6 +171,30 @@ pub struct UfwChange {
     pub rules: Vec<Vec<String>>,
 }
 
+/// A file of PVE's firewall, written under PVE's lock and checked by PVE at once (rows D1, D5).
+#[derive(Clone)]
+pub struct PveFileChange {
+    /// `cluster.fw`, or `host.fw` of this node.
+    pub path: PathBuf,
+    /// The whole text.
+    pub content: String,
+    /// The text that it was made from, what others wrote included; another one by then is not overwritten.
+    pub base: Option<String>,
+}
+
+/// What PVE's firewall is switched to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// Off.
+    Off,
+    /// On until the deadline of the open transaction: PVE's own dead man's switch.
+    Trial,
+    /// On until this second since 1970.
+    Until(u64),
+    /// On.
+    On,
+}
+
 /// What is missing on this node for a change to be true, as a plan shows it.
 pub struct Need {
     /// One line.
@@ -182,29 +216,27 @@ impl Change {
             Self::Reload(_) => Ok(None),
             Self::Ufw(change) => ufw::need(node, change),
             Self::Kernel(change) => kernel::need(node, change),
-            Self::PveFirewallOff => match read_text(node, Path::new(cluster_firewall::PATH))? {
-                Some(text) => file::file_need(node, &file::pve_firewall_off(&text)),
-                None => Ok(None),
-            },
+            Self::UfwOff => ufw::off_need(node),
+            Self::PveFile(change) => pve_firewall::file_need(node, change),
+            Self::PveFirewall(switch) => pve_firewall::switch_need(node, *switch),
             Self::HostKey(change) => host_key::need(node, change),
+            Self::Pve(change) => pve::need(node, change),
         }
     }
 
     /// Every path that the effect may touch, directories whose times it changes included.
     pub fn scopes(&self, node: &dyn Node) -> Result<Vec<Scope>> {
         Ok(match self {
-            Self::File(change) => {
-                let mut scopes = with_parent(&change.path);
-                scopes.push(Scope::Entry(file::waiting_path(&change.path)));
-                scopes
-            }
+            Self::File(change) => with_waiting(&change.path),
+            Self::PveFile(change) => with_waiting(&change.path),
+            Self::PveFirewall(_) => with_waiting(Path::new(cluster_firewall::PATH)),
             Self::Directory(change) => with_parent(&change.path),
             Self::Packages(_) => packages::scopes(),
             Self::Account(change) => account::scopes(node, change)?,
             Self::Unit(_) => unit::scopes(),
-            Self::Reload(_) | Self::Kernel(_) => Vec::new(),
-            Self::PveFirewallOff => return Self::File(file::pve_firewall_off("")).scopes(node),
+            Self::Reload(_) | Self::Kernel(_) | Self::Pve(_) => Vec::new(),
             Self::Ufw(_) => ufw::scopes(),
+            Self::UfwOff => ufw::off_scopes(),
             Self::HostKey(change) => host_key::scopes(change),
         })
     }
@@ -212,14 +244,16 @@ impl Change {
     /// What takes the effect back beside its paths, observed before it. Refuses what could not be taken back.
     pub fn inverse(&self, node: &dyn Node, warnings: &mut Vec<String>) -> Result<Inverse> {
         match self {
-            Self::File(_) | Self::Directory(_) | Self::PveFirewallOff => Ok(Inverse::Paths),
+            Self::File(_) | Self::Directory(_) => Ok(Inverse::Paths),
+            Self::PveFile(_) | Self::PveFirewall(_) => pve_firewall::inverse(node),
             Self::Packages(change) => packages::inverse(node, change, warnings),
             Self::Account(change) => account::inverse(node, change),
             Self::Unit(change) => unit::inverse(node, &change.name),
             Self::Reload(change) => Ok(Inverse::Reload(change.name.clone())),
-            Self::Ufw(_) => ufw::inverse(node),
+            Self::Ufw(_) | Self::UfwOff => ufw::inverse(node),
             Self::Kernel(change) => kernel::inverse(node, change),
             Self::HostKey(_) => host_key::inverse(node),
+            Self::Pve(change) => Ok(Inverse::Pve(pve::inverse(node, change)?)),
         }
     }
 
@@ -234,8 +268,11 @@ impl Change {
             Self::Reload(change) => unit::reload(node, change),
             Self::Ufw(change) => ufw::make(node, change),
             Self::Kernel(change) => kernel::set(node, &change.name, &change.value),
-            Self::PveFirewallOff => file::switch_pve_firewall_off(node),
+            Self::UfwOff => ufw::switch_off(node),
+            Self::PveFile(change) => pve_firewall::write(node, change),
+            Self::PveFirewall(switch) => pve_firewall::switch(node, *switch),
             Self::HostKey(change) => host_key::make(node, change),
+            Self::Pve(change) => pve::make(node, change),
         }
     }
 
@@ -276,9 +313,16 @@ impl Change {
                 vec![change.name.clone(), format!("{:?} {:?}", change.enabled, change.active)]
             }
             Self::Reload(change) => vec![change.name.clone()],
-            Self::PveFirewallOff => Vec::new(),
+            Self::UfwOff => Vec::new(),
+            Self::PveFile(change) => vec![change.path.display().to_string(), change.content.clone()],
+            Self::PveFirewall(switch) => vec![if *switch == Switch::Off { "off" } else { "on" }.to_owned()],
             Self::Kernel(change) => vec![change.name.clone(), change.value.clone()],
             Self::HostKey(change) => vec![change.path.display().to_string(), change.bits.to_string()],
+            Self::Pve(change) => {
+                let mut words = change.object.words();
+                words.push(format!("{}", change.handover == Handover::File));
+                words
+            }
             Self::Ufw(change) => {
                 let mut lines = vec![change.incoming.clone(), change.outgoing.clone(), change.routed.clone()];
                 lines.push(change.logging.clone());
@@ -304,8 +348,11 @@ impl Change {
             Self::Reload(_) => "reload",
             Self::Ufw(_) => "ufw",
             Self::Kernel(_) => "kernel",
-            Self::PveFirewallOff => "pve-firewall",
+            Self::UfwOff => "ufw-off",
+            Self::PveFile(_) => "pve-file",
+            Self::PveFirewall(_) => "pve-firewall",
             Self::HostKey(_) => "host-key",
+            Self::Pve(_) => "pve",
         }
     }
 }
@@ -315,16 +362,28 @@ fn with_parent(path: &Path) -> Vec<Scope> {
     parent.into_iter().chain([Scope::Entry(path.to_owned())]).collect()
 }
 
+/// A file, its directory, and where the new content waits.
+fn with_waiting(path: &Path) -> Vec<Scope> {
+    let mut scopes = with_parent(path);
+    scopes.push(Scope::Entry(file::waiting_path(path)));
+    scopes
+}
+
 /// Takes back what a step did beside its paths, before they are restored; returns the packages that stay, because
 /// somebody else's need them. Safe to repeat.
 pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
     match inverse {
-        Inverse::Paths | Inverse::Account { .. } | Inverse::Reload(_) | Inverse::HostKey => Ok(()),
+        Inverse::Paths
+        | Inverse::Account { .. }
+        | Inverse::Reload(_)
+        | Inverse::HostKey
+        | Inverse::PveFirewall(_) => Ok(()),
         Inverse::Packages(names) => return packages::undo(node, names),
         Inverse::Unit { name, active } => unit::undo(node, name, *active),
         Inverse::Ufw { active, settings } => ufw::undo(node, *active, settings),
         Inverse::Kernel { name, value } => kernel::undo(node, name, value),
         Inverse::Reach(_) => crate::reach::clear(node),
+        Inverse::Pve(inverse) => pve::undo(node, inverse),
     }?;
     Ok(Vec::new())
 }
@@ -332,13 +391,18 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
 /// Once all paths are back: services read them again, and what ran before runs again. Safe to repeat.
 pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
     match inverse {
-        Inverse::Paths | Inverse::Account { .. } | Inverse::Packages(_) | Inverse::Kernel { .. } => Ok(()),
+        Inverse::Paths
+        | Inverse::Account { .. }
+        | Inverse::Packages(_)
+        | Inverse::Kernel { .. }
+        | Inverse::Pve(_) => Ok(()),
         // Here too: the early stage of recovery may have been all of its way back.
         Inverse::Reach(_) => crate::reach::clear(node),
         Inverse::Unit { name, active } => unit::settle(node, name, *active),
         Inverse::Reload(name) => unit::settle_reload(node, name),
         Inverse::Ufw { active, .. } => ufw::settle(node, *active),
         Inverse::HostKey => host_key::publish(node),
+        Inverse::PveFirewall(settings) => pve_firewall::settle(node, settings),
     }
 }
 

@@ -63,6 +63,8 @@ pub enum Command {
     Rollback(Rollback),
     /// Look at the snapshots.
     Snapshots(Snapshots),
+    /// Look after the second factor of a user.
+    Totp(Factor, String),
     /// Put the executable and its units in place.
     Install,
     /// Take them away.
@@ -74,6 +76,18 @@ pub enum Command {
     },
     /// Keep the deadline of the open transaction: for `firstlight-deadline.service`.
     Deadline,
+}
+
+/// What to do with a second factor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub enum Factor {
+    /// Its code and secret, once more.
+    Show,
+    /// Whether a code is right.
+    Verify,
+    /// A new one in its place.
+    Reset,
 }
 
 /// Which transactions to take back, and how.
@@ -129,7 +143,7 @@ pub struct Usage(pub String);
 /// The hook's words: PVE's units give one of them as the only argument.
 const HOOK_WORDS: [&str; 3] = ["before-network", "network-online", "fully-up"];
 /// Commands of the design that this version does not have.
-const LATER: [&str; 4] = ["wizard", "audit", "totp", "bundle"];
+const LATER: [&str; 3] = ["wizard", "audit", "bundle"];
 /// Longest wait without a number: apt's own patience and the 10 minutes of a first boot fit.
 const WAIT_SECONDS: u64 = 1800;
 
@@ -149,8 +163,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, Usage> {
         _ => {}
     }
     let name = full_name(first, &mut arguments)?;
-    if name == "snapshots --help" || name == "snapshots -h" {
-        return Ok(Command::Help(help("snapshots")));
+    if let Some((command, "--help" | "-h")) = name.split_once(' ') {
+        return Ok(Command::Help(help(command)));
     }
     let Some(form) = form::find(&name) else { return Err(unknown(&name)) };
     let words = form.read(arguments)?;
@@ -160,16 +174,18 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, Usage> {
     build(&name, words)
 }
 
-/// `snapshots` takes a second word.
+/// `snapshots` and `totp` take a second word.
 fn full_name(first: String, arguments: &mut dyn Iterator<Item = OsString>) -> Result<String, Usage> {
     if LATER.contains(&first.as_str()) {
         return Err(Usage(format!("`{first}` is not in this version")));
     }
-    if first != "snapshots" {
-        return Ok(first);
-    }
+    let seconds = match first.as_str() {
+        "snapshots" => "list, show, diff, prune",
+        "totp" => "show, verify, reset",
+        _ => return Ok(first),
+    };
     match first_word(arguments).as_str() {
-        "" => Err(Usage("`snapshots` needs one of list, show, diff, prune".to_owned())),
+        "" => Err(Usage(format!("`{first}` needs one of {seconds}"))),
         second => Ok(format!("{first} {second}")),
     }
 }
@@ -207,10 +223,21 @@ fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
         "install" => Command::Install,
         "uninstall" => Command::Uninstall,
         "confirm" => Command::Confirm,
+        "totp show" => Command::Totp(Factor::Show, user(&mut words)?),
+        "totp verify" => Command::Totp(Factor::Verify, user(&mut words)?),
+        "totp reset" => Command::Totp(Factor::Reset, user(&mut words)?),
         "recover" if words.flag("deadline") => Command::Deadline,
         "recover" => Command::Recover { early: words.flag("early") },
         _ => Command::Snapshots(snapshots(name, words)?),
     })
+}
+
+fn user(words: &mut Words) -> Result<String, Usage> {
+    let user = words.required("USER")?.to_string_lossy().into_owned();
+    match user.split_once('@') {
+        Some((name, realm)) if !name.is_empty() && !realm.is_empty() && !user.contains('/') => Ok(user),
+        _ => Err(Usage(format!("`{user}` is no user of PVE: they have a realm, as in root@pam"))),
+    }
 }
 
 fn rollback(words: &mut Words) -> Result<Rollback, Usage> {

@@ -12,10 +12,12 @@ mod hook;
 mod maintain;
 mod plan;
 mod rollback;
+mod screen;
 mod snapshots;
 mod status;
 #[cfg(test)]
 mod tests;
+mod totp;
 
 use crate::cli::{self, Command, PROGRAM};
 use crate::error::Error;
@@ -93,6 +95,7 @@ fn as_root(command: Command) -> Ended {
         Command::Status { wait, json } => status::run(node, wait, json),
         Command::Rollback(what) => rollback::run(node, &what),
         Command::Snapshots(what) => snapshots::run(node, &what),
+        Command::Totp(what, user) => totp::run(node, what, &user),
         Command::Install => maintain::install(node),
         Command::Uninstall => maintain::uninstall(node),
         Command::Recover { early } => maintain::recover(node, early),

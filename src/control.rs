@@ -2,7 +2,7 @@
 //!
 //! Plan, probe and audit are readings of the same controls; there is no second list of expectations.
 
-use crate::change::Change;
+use crate::change::{Change, PveObject};
 use crate::profile::Network;
 use crate::reach::Reach;
 use std::borrow::Cow;
@@ -81,6 +81,12 @@ pub enum Check {
         /// Who may reach them.
         networks: Vec<Network>,
     },
+    /// PVE's firewall filters in the kernel as its files say.
+    PveFirewallOn,
+    /// The kernel has nothing of UFW.
+    UfwGone,
+    /// Nobody filters beside the rules that `iptables-save` shows: no table of nftables, no other iptables.
+    NoForeignTables,
     /// PVE's firewall does not filter.
     PveFirewallOff,
     /// `/proc/sys` shows this value; a setting that the kernel does not have holds.
@@ -106,6 +112,8 @@ pub enum Check {
         /// Least bits.
         bits: u32,
     },
+    /// PVE's files say that it is there.
+    Pve(PveObject),
     /// A file whose presence and mode are the state itself.
     FileMode {
         /// The path.
@@ -139,8 +147,12 @@ pub enum GateAsk {
         /// Files as they will be.
         staged: Vec<(PathBuf, Vec<u8>)>,
     },
+    /// `pve-firewall compile` has nothing to say about the files as they are.
+    PveFirewall,
     /// `ufw --dry-run` accepts every rule.
     UfwRules(Vec<Vec<String>>),
+    /// systemd says that the clock is synchronised; waited for, so many seconds.
+    Clock(u32),
 }
 
 /// What one area asks for.

@@ -6,13 +6,15 @@ mod fingerprint;
 mod gather;
 pub mod networks;
 pub mod packages;
+pub mod pmxcfs;
+pub mod pve;
 pub mod ufw;
 
 use crate::profile::Network;
 use std::net::IpAddr;
 
 pub use fingerprint::{authorized_blob, fingerprint};
-pub use gather::{RSA_HOST_KEY_PATH, cluster_filesystem_is_ready, cluster_name, gather, host_keys};
+pub use gather::{RSA_HOST_KEY_PATH, gather, host_keys, own_host_name as host_name};
 pub(crate) use gather::{sockets, sshd_options};
 
 /// What the node is.
@@ -24,15 +26,24 @@ pub struct Facts {
     pub debian_version: String,
     /// Version of pve-manager, if this is a PVE node.
     pub pve_version: Option<String>,
-    /// Whether what is told of `/etc/pve` is true: on a PVE node pmxcfs is mounted there and knows the node; without
-    /// PVE nothing is to wait for.
-    pub cluster_filesystem_ready: bool,
+    /// Whether what is told of `/etc/pve` is true, and whether it can be written.
+    pub pmxcfs: pmxcfs::State,
+    /// The node's own name in PVE; empty while it is unknown.
+    pub node_name: String,
     /// Whether the node is a member of a PVE cluster (`/etc/pve/corosync.conf`).
     pub cluster_member: bool,
     /// `cluster_name` of corosync, on a member.
     pub cluster_name: Option<String>,
     /// Text of `/etc/pve/firewall/cluster.fw`, if there is one.
     pub cluster_firewall: Option<String>,
+    /// Text of this node's `host.fw`, if there is one.
+    pub host_firewall: Option<String>,
+    /// PVE's users, what they may, and their second factors.
+    pub access: pve::Access,
+    /// Nodes whose `host.fw` chooses PVE's other firewall (`nftables: 1`), by name.
+    pub nftables_nodes: Vec<String>,
+    /// Addresses of all nodes of the cluster, on a member.
+    pub member_addresses: Vec<IpAddr>,
     /// Addresses of the node with their networks; loopback and link-local left out.
     pub addresses: Vec<(IpAddr, Network)>,
     /// Default gateways.

@@ -11,6 +11,7 @@ use crate::control::{Gate, GateAsk};
 use crate::error::Result;
 use crate::node::{Invocation, Node};
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) use include::{below, keyword, matches, matches_path, words};
 
@@ -23,6 +24,10 @@ pub const SSHD_NO_CONNECTION: &str = "lport=1";
 pub const VISUDO_PROGRAM: &str = "/usr/sbin/visudo";
 /// The uncomplicated firewall.
 pub const UFW_PROGRAM: &str = "/usr/sbin/ufw";
+
+/// Knows whether the clock is synchronised.
+pub const TIMEDATECTL_PROGRAM: &str = "/usr/bin/timedatectl";
+const CLOCK_PAUSE_SECONDS: u32 = 2;
 
 /// What a tool said about new contents.
 #[cfg_attr(test, derive(Debug, PartialEq, Eq))]
@@ -42,7 +47,12 @@ pub fn run(node: &dyn Node, gate: &Gate, stage: &Path) -> Result<Verdict> {
             sshd::run(&stage, connections)
         }
         GateAsk::Sudoers { staged } => sudoers::run(&stage::Stage::new(node, stage, staged)),
+        GateAsk::PveFirewall => Ok(match crate::change::pve_firewall_lint(node)? {
+            None => Verdict::Passed,
+            Some(complaint) => Verdict::Failed(complaint),
+        }),
         GateAsk::UfwRules(rules) => ufw_rules(node, rules),
+        GateAsk::Clock(seconds) => clock(node, *seconds),
     }
 }
 
@@ -57,6 +67,29 @@ fn ufw_rules(node: &dyn Node, rules: &[Vec<String>]) -> Result<Verdict> {
         }
     }
     Ok(Verdict::Passed)
+}
+
+/// Codes are made of the time: with a wrong clock, those of the admin's device would be wrong. systemd asks the kernel,
+/// whoever it is that keeps the clock (timedatectl(1)).
+fn clock(node: &dyn Node, seconds: u32) -> Result<Verdict> {
+    let mut left = seconds;
+    loop {
+        let output =
+            node.run(&Invocation::new(TIMEDATECTL_PROGRAM, &["show", "-p", "NTPSynchronized", "--value"]))?;
+        if output.success() && output.stdout.trim() == "yes" {
+            return Ok(Verdict::Passed);
+        }
+        if left == 0 {
+            let message = format!(
+                "the clock is not synchronised after {seconds} s, and codes are made of the time: see `timedatectl` and \
+                 `chronyc tracking`, or set firstlight.totp.enrolment = \"on-verify\""
+            );
+            return Ok(Verdict::Failed(message));
+        }
+        let pause = left.min(CLOCK_PAUSE_SECONDS);
+        node.sleep(Duration::from_secs(pause.into()));
+        left -= pause;
+    }
 }
 
 #[cfg(test)]

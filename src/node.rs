@@ -70,7 +70,7 @@ pub struct Sighting {
 #[derive(Clone)]
 #[cfg_attr(test, derive(Debug))]
 pub struct Invocation {
-    /// Absolute program and arguments; never a secret.
+    /// Absolute program and arguments; a secret only by [`hide`](Self::hide).
     pub arguments: Vec<String>,
     /// What the child reads; the place for secrets. `None` is an empty input.
     pub input: Option<Vec<u8>>,
@@ -78,6 +78,8 @@ pub struct Invocation {
     pub environment: Vec<(String, String)>,
     /// After this the child and its group are killed, and the call fails.
     pub limit: Duration,
+    /// Arguments that no report may show: where a tool takes a secret in no other way.
+    pub hidden: Vec<String>,
 }
 
 impl Invocation {
@@ -85,7 +87,13 @@ impl Invocation {
     pub fn new(program: &str, arguments: &[&str]) -> Self {
         let arguments =
             std::iter::once(program).chain(arguments.iter().copied()).map(str::to_owned).collect();
-        Self { arguments, input: None, environment: Vec::new(), limit: Duration::from_secs(60) }
+        Self {
+            arguments,
+            input: None,
+            environment: Vec::new(),
+            limit: Duration::from_secs(60),
+            hidden: Vec::new(),
+        }
     }
 
     /// The same with another time limit.
@@ -109,9 +117,24 @@ impl Invocation {
         self
     }
 
+    /// The same with one more argument that no report shows. For the few tools of PVE that take a secret nowhere
+    /// else: other processes of the node can read it as long as the tool runs.
+    #[must_use]
+    pub fn hide(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self.hidden.push(argument.to_owned());
+        self
+    }
+
     /// As a person would type it, for reports and errors.
     pub fn line(&self) -> String {
-        self.arguments.join(" ")
+        let shown = |word: &String| if self.hidden.contains(word) { "…".to_owned() } else { word.clone() };
+        self.arguments.iter().map(shown).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What the tool complained of, without what is hidden.
+    pub fn complaint(&self, output: &Output) -> String {
+        self.hidden.iter().fold(output.complaint(), |text, secret| text.replace(secret.as_str(), "…"))
     }
 }
 
@@ -222,6 +245,8 @@ pub trait Node {
     /// Runs a command to its end. A non-zero status is an `Output`; `Err` means it could not be run or its
     /// time was up.
     fn run(&self, invocation: &Invocation) -> Result<Output>;
+    /// So many random bytes from the kernel's own source, or an error: there is no other source.
+    fn random(&self, length: usize) -> Result<Vec<u8>>;
     /// Wall clock: seconds since 1970 and milliseconds, as one number of milliseconds.
     fn now(&self) -> u64;
     /// Time since the boot, suspended time included, in milliseconds (`CLOCK_BOOTTIME`): nobody can set it.
@@ -257,7 +282,7 @@ pub fn run_checked(node: &dyn Node, invocation: &Invocation) -> Result<Output> {
     if output.success() {
         return Ok(output);
     }
-    Err(crate::error::Error::new(format!("running {}", invocation.line()), output.complaint()))
+    Err(crate::error::Error::new(format!("running {}", invocation.line()), invocation.complaint(&output)))
 }
 
 /// The kernel's boot id; empty where there is none.

@@ -1,6 +1,7 @@
 //! Evaluates [`Check`]s: what is true now, from effective state and never from our own files alone.
 
 mod accounts;
+mod firewall;
 mod rules;
 mod sshd;
 mod ufw;
@@ -8,6 +9,7 @@ mod ufw;
 use crate::change;
 use crate::control::Check;
 use crate::error::{Error, Result};
+use crate::facts::pve::Access;
 use crate::node::{Invocation, Node, Output, read_text};
 use std::path::Path;
 
@@ -54,10 +56,17 @@ impl<'a> Observer<'a> {
             Check::UfwActive { incoming, outgoing, routed } => self.ufw_active([incoming, outgoing, routed]),
             Check::UfwRule(words) => self.ufw_rule(words),
             Check::UfwNothingWider { ports, networks } => self.ufw_nothing_wider(ports, networks),
+            Check::PveFirewallOn => self.pve_firewall_on(),
+            Check::UfwGone => self.ufw_gone(),
+            Check::NoForeignTables => self.no_foreign_tables(),
             Check::PveFirewallOff => self.pve_firewall_off(),
             Check::Kernel { name, value } => self.kernel(name, value),
             Check::Unit { name, enabled, active } => self.unit(name, *enabled, *active),
             Check::HostKeyBits { path, bits } => self.host_key_bits(path, *bits),
+            Check::Pve(object) => {
+                let held = object.holds(&Access::read(self.node)?);
+                Ok(Verdict::of(held, || format!("PVE does not have it: {}", object.title())))
+            }
             Check::FileMode { path, mode } => self.file_mode(path, *mode),
         }
     }

@@ -2,13 +2,14 @@
 
 use crate::answer::{Answer, Problems};
 use crate::areas;
+use crate::change::Change;
 use crate::error::{Error, Result};
-use crate::facts::{self, Facts};
+use crate::facts::{self, Facts, pmxcfs};
 use crate::node::Node;
 use crate::plan::{self, Plan};
 use crate::profile::{Confirm, Profile};
 use crate::progress::{Importance, Watch};
-use crate::transaction::{self, Confirmation, Limits, Order, Outcome, state};
+use crate::transaction::{self, Confirmation, Limits, Order, Outcome};
 use std::time::Duration;
 
 const PATIENCE_SECONDS: u64 = 600;
@@ -25,12 +26,18 @@ pub enum Planned {
 /// Reads the node and plans; changes nothing.
 pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
     let facts = facts::gather(node)?;
-    if !facts.cluster_filesystem_ready {
+    if facts.pmxcfs == pmxcfs::State::Down {
         let because = "PVE is installed and pmxcfs is not up: users, firewall and cluster cannot be seen";
         return Err(Error::new("reading /etc/pve", because).hint("systemctl status pve-cluster"));
     }
     match areas::propose_all(&answer.profile, &facts) {
-        Ok(proposal) => Ok(Planned::Plan(Box::new(facts), plan::make(node, proposal)?)),
+        Ok(proposal) => {
+            let plan = plan::make(node, proposal)?;
+            if facts.pmxcfs == pmxcfs::State::ReadOnly && writes_to_cluster(node, &plan)? {
+                pmxcfs::writable(node, "planning changes below /etc/pve")?;
+            }
+            Ok(Planned::Plan(Box::new(facts), plan))
+        }
         Err(refusals) => {
             let problems =
                 refusals.iter().map(|refusal| answer.problem_at(&refusal.key, &*refusal.message)).collect();
@@ -39,7 +46,19 @@ pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
     }
 }
 
-/// Like [`plan`], at a first boot: waits until pmxcfs is up, as long as network steps are repeated (design 3).
+fn writes_to_cluster(node: &dyn Node, plan: &Plan) -> Result<bool> {
+    for step in &plan.steps {
+        if matches!(step.change, Change::Pve(_)) {
+            return Ok(true);
+        }
+        if step.change.scopes(node)?.iter().any(|scope| scope.path().starts_with(pmxcfs::MOUNT_POINT)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Like [`plan`], at a first boot: waits until pmxcfs is up and has quorum, as long as network steps are repeated (design 3).
 pub fn plan_patiently(node: &dyn Node, answer: &Answer, watch: &mut dyn Watch) -> Result<Planned> {
     let mut waited = 0;
     loop {
@@ -56,9 +75,9 @@ pub fn plan_patiently(node: &dyn Node, answer: &Answer, watch: &mut dyn Watch) -
     }
 }
 
-/// Whether PVE is there and pmxcfs is not up yet.
+/// Whether PVE is there and `/etc/pve` cannot be written yet.
 fn waits_for_cluster(node: &dyn Node) -> Result<bool> {
-    Ok(state::has_pve(node)? && !facts::cluster_filesystem_is_ready(node)?)
+    Ok(matches!(pmxcfs::state(node)?, pmxcfs::State::Down | pmxcfs::State::ReadOnly))
 }
 
 /// By when a run must be over, and who confirms it.

@@ -15,6 +15,7 @@ pub use fold::{Evidence, Outcome, Status, fold};
 pub use story::{Checked, Standing, StepOutcome, StepStory, Story};
 
 use crate::error::Result;
+use crate::factor;
 use crate::node::{Node, boot_id, exists};
 use crate::transaction::holder;
 use crate::transaction::journal::read_records;
@@ -74,5 +75,7 @@ fn read_with(node: &dyn Node, holder: Option<u32>) -> Result<Status> {
     };
     let boot = boot_id(node);
     let pending = exists(node, Path::new(PENDING_PATH))?;
-    Ok(fold(Evidence { stories, hook, holder, pending, boot, up: node.boottime(), now: node.now() }))
+    let unverified = factor::unverified(node);
+    let (up, now) = (node.boottime(), node.now());
+    Ok(fold(Evidence { stories, hook, holder, pending, unverified, boot, up, now }))
 }

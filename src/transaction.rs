@@ -24,7 +24,7 @@ use state::TransactionId;
 use std::path::PathBuf;
 
 pub use confirm::{Confirmation, Limits, confirm, waiting};
-pub use deadline::keep as keep_deadline;
+pub use deadline::{keep as keep_deadline, seconds as deadline_seconds};
 pub use process::{descends_from, holder};
 pub use prune::{KEPT, prune};
 pub use recovery::{chain, recover, rollback, withdraw};

@@ -8,7 +8,9 @@ use firstlight::observe::{Observer, Verdict};
 use firstlight::plan;
 use firstlight::profile::Network;
 use firstlight::provision::{self, Planned};
+use firstlight::qr;
 use firstlight::report::terminal::{Paint, visible};
+use firstlight::totp;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -79,6 +81,15 @@ const FACTS: &[Source] = &[
     ),
     ("/usr/bin/systemctl is-enabled", "enabled\n"),
     ("/proc/sys/net/ipv4/ip_forward", "0\n"),
+    (
+        "/etc/pve/user.cfg",
+        "user:ops@pam:1:0:::o@example.org:Ops%3A two:x:\ntoken:ops@pam!t1:0:1::\nrole:Own:VM.Audit:\nacl:1:/:ops@pam,@a:Own,PVEAuditor:\n",
+    ),
+    (
+        "/etc/pve/priv/tfa.cfg",
+        "{\"users\":{\"ops@pam\":{\"totp\":[{\"id\":\"a\",\"description\":\"firstlight\",\"created\":1,\"entry\":{\"totp\":\"otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ&digits=6\",\"last-count\":5}},{\"id\":\"b\",\"enable\":0,\"entry\":\"otpauth://totp/y?secret=A\"}],\"recovery\":{\"entries\":[null]}}}}",
+    ),
+    ("/etc/pve/domains.cfg", "pam: pam\n\tcomment Linux\n\ttfa type=oath,step=30\n\npve: pve\n"),
 ];
 
 const IPTABLES: &str = "*filter\n:INPUT DROP [0:0]\n-A INPUT -j ufw-before-input\n-A ufw-before-input -j ufw-user-input\n-A ufw-user-input -s 10.0.20.0/24 -p tcp -m multiport --dports 22,8006 -j ACCEPT\n-A ufw-user-input -p udp -m udp --dport 5405:5412 -j ACCEPT\n-A ufw-user-input -p tcp -m tcp --dport 23 -j REJECT --reject-with tcp-reset\nCOMMIT\n";
@@ -179,6 +190,14 @@ pub fn facts(data: &[u8]) {
     let Ok(found) = facts::gather(&node) else { return };
     let networks = found.addresses.iter().all(|(address, network)| network.contains(*address));
     assert!(networks, "an address outside of its network");
+    for factor in &found.access.factors {
+        let Some(secret) = totp::secret(&factor.uri) else { continue };
+        let uri = totp::uri(&found.host_name, &factor.user, secret);
+        assert!(secret.len() > 32 || qr::Code::of(uri.as_bytes()).is_some(), "no code for {uri}");
+        if let Some(key) = totp::from_base32(secret) {
+            assert!(totp::is_right(&key, 0, &totp::code(&key, 0, 1)));
+        }
+    }
     let number = data.get(1).map_or(0, |byte| usize::from(*byte));
     ANSWERS.with(|answers| {
         let Some(answer) = answers.get(number % answers.len().max(1)) else { return };

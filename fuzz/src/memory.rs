@@ -322,6 +322,10 @@ impl Node for Memory {
         }
     }
 
+    fn random(&self, length: usize) -> Result<Vec<u8>> {
+        Ok(vec![0x5a; length])
+    }
+
     fn now(&self) -> u64 {
         self.clock.get()
     }

@@ -16,6 +16,12 @@ const MOST_PORTS: usize = 15;
 const MANAGEMENT: &str = "management";
 /// PVE drops what is in this one by itself.
 const BLACKLIST: &str = "blacklist";
+/// The set of `services-from`.
+const SERVICES_SET: &str = "services";
+/// A line of a firewall file.
+const LONGEST_COMMENT: usize = 200;
+/// The kernel's limit of rates (iptables-extensions(8), limit) is in tenths of a millisecond.
+const MOST_PER_SECOND: u16 = 10_000;
 
 pub(super) const MODES: &[&str] = &["pve", "ufw"];
 const LEVELS: &[&str] = &["info", "nolog", "emerg", "alert", "crit", "err", "warning", "notice", "debug"];
@@ -117,7 +123,7 @@ fn sets(table: &Table<'_>) -> Vec<AddressSet> {
         if networks.is_empty() {
             entry.note("networks", "must list at least one network");
         }
-        sets.push(AddressSet { name, networks, comment: entry.formed("comment", "", ANY) });
+        sets.push(AddressSet { name, networks, comment: entry.formed("comment", "", COMMENT) });
         entry.finish();
     }
     sets
@@ -150,7 +156,7 @@ fn read_rule(entry: &Table<'_>, names: &[&str]) -> Rule {
         protocol: required_word(entry, "protocol", &["tcp", "udp"]),
         ports: ports(entry),
         action: required_word(entry, "action", &["accept", "drop", "reject"]),
-        comment: entry.formed("comment", "", ANY),
+        comment: entry.formed("comment", "", COMMENT),
         enabled: entry.flag("enabled", true),
         scope: entry.chosen("scope", &["datacenter", "node"]),
     };
@@ -199,9 +205,11 @@ pub(super) fn port(text: &str) -> Option<Port> {
 }
 
 const SET_NAME: Form = Form {
-    fits: |text| is_name(text, LONGEST_SET_NAME) && ![MANAGEMENT, BLACKLIST, "any"].contains(&text),
-    right: "must be a lower-case letter, then letters, digits, `-` and `_`, at most 64; `management`, `blacklist` \
-            and `any` are taken",
+    fits: |text| {
+        is_name(text, LONGEST_SET_NAME) && ![MANAGEMENT, SERVICES_SET, BLACKLIST, "any"].contains(&text)
+    },
+    right: "must be a lower-case letter, then letters, digits, `-` and `_`, at most 64; `management`, `services`, \
+            `blacklist` and `any` are taken",
 };
 
 const GROUP_NAME: Form = Form {
@@ -220,10 +228,17 @@ fn is_name(text: &str, longest: usize) -> bool {
 const RATE: Form = Form {
     fits: |text| {
         text.split_once('/').is_some_and(|(number, unit)| {
-            port(number).is_some() && ["second", "minute", "hour", "day"].contains(&unit)
+            let number = port(number).map_or(0, Port::number);
+            (1..=MOST_PER_SECOND).contains(&number) && ["second", "minute", "hour", "day"].contains(&unit)
         })
     },
-    right: "must be a rate such as \"1/second\" or \"10/minute\"",
+    right: "must be a rate such as \"1/second\" or \"10/minute\", its number at most 10000",
+};
+
+/// In a firewall file, a line break in a comment would be a line of its own (pve-observed 3.6).
+const COMMENT: Form = Form {
+    fits: |text| text.len() <= LONGEST_COMMENT && !text.chars().any(char::is_control),
+    right: "must be one line of at most 200 bytes, without control characters",
 };
 
 #[cfg(test)]
@@ -241,13 +256,31 @@ mod tests {
     }
 
     #[test]
+    fn d2_d7_comments_are_one_line_and_rates_are_those_that_the_kernel_can_count() {
+        for (comment, right) in
+            [("mine # yours", true), ("x\nIN ACCEPT", false), ("\r", false), ("\u{85}", false)]
+        {
+            assert_eq!((COMMENT.fits)(comment), right, "{comment:?}");
+        }
+        for (rate, right) in [
+            ("1/second", true),
+            ("10000/second", true),
+            ("10001/second", false),
+            ("foo", false),
+            ("0/day", false),
+        ] {
+            assert_eq!((RATE.fits)(rate), right, "{rate}");
+        }
+    }
+
+    #[test]
     fn names_of_sets_are_those_that_pve_matches() {
         for (name, right) in
             [("backup", true), ("a", false), ("Backup", false), ("1a", false), ("a-_9", true)]
         {
             assert_eq!((SET_NAME.fits)(name), right, "{name}");
         }
-        assert!(!(SET_NAME.fits)("management"));
+        assert!(!(SET_NAME.fits)("management") && !(SET_NAME.fits)("services"));
         assert!((GROUP_NAME.fits)(&"a".repeat(18)) && !(GROUP_NAME.fits)(&"a".repeat(19)));
     }
 }

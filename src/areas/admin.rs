@@ -1,9 +1,10 @@
-//! The admin user (rows A1 and A3 to A5): account, keys, sudo. `/root/.ssh/authorized_keys` is never touched:
+//! The admin user (rows A1 to A5): account, keys, sudo, and the same person in PVE. `/root/.ssh/authorized_keys` is never touched:
 //! it is a link into `/etc/pve` (row A4).
 
+pub(super) mod pve;
 mod sudoers;
 
-use super::{Area, control, refusal};
+use super::{Area, control, push, refusal};
 use crate::change::{AccountChange, Change, DirectoryChange, FileChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::{Facts, User, authorized_blob};
@@ -37,6 +38,7 @@ impl Area for Admin {
         account(&mut proposal, profile, known);
         keys(&mut proposal, profile, known);
         sudo(&mut proposal, profile, facts);
+        pve::propose(&mut proposal, profile, facts);
         Ok(proposal)
     }
 }
@@ -82,6 +84,7 @@ fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
             ),
         );
     }
+    pve::refuse(profile, facts, &mut refuse);
     if admin.ssh_key_pair != KeyPair::None {
         refuse("firstlight.admin.ssh-key-pair", "must be \"none\": pairs are not in this version".to_owned());
     }
@@ -141,16 +144,6 @@ fn account(proposal: &mut Proposal, profile: &Profile, known: Option<&User>) {
         ),
         vec![control("admin.account", "A1", format!("{name} can log in beside root"), check)],
     );
-}
-
-/// Adds a change and the controls that it brings about.
-fn push(proposal: &mut Proposal, change: (Phase, Change), controls: Vec<Control>) {
-    let place = proposal.changes.len();
-    proposal.changes.push(change);
-    proposal.controls.extend(controls.into_iter().map(|mut control| {
-        control.changes.push(place);
-        control
-    }));
 }
 
 /// The admin's own file on the local disk: it works while pmxcfs is down (row A4).

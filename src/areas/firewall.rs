@@ -1,11 +1,12 @@
-//! Which firewall filters, and what it lets through (rows D4, E1 to E4, J4). Exactly one filters (design 5).
+//! Which firewall filters, and what it lets through (rows D1 to D9, E1 to E4, J4). Exactly one filters (design 5).
 
 mod management;
+pub mod pve;
 mod tables;
 mod ufw;
 
 use super::{Area, control, refusal};
-use crate::change::{Change, KernelChange};
+use crate::change::{Change, KernelChange, Switch};
 use crate::control::{Check, Phase, Proposal, Refusal};
 use crate::facts::{Facts, cluster_firewall};
 use crate::profile::{FirewallMode, Profile, Service};
@@ -36,11 +37,19 @@ impl Area for Firewall {
         refusals.extend(management::refused(profile, facts));
         match networks {
             Ok(networks) if refusals.is_empty() => {
-                let mut proposal = ufw::propose(profile, facts, &networks);
-                put_pve_away(&mut proposal, facts);
-                if facts.pve_version.is_some() {
-                    keep_bridges_apart(&mut proposal);
-                }
+                let mut proposal = if mode(profile, facts) == Some(FirewallMode::Pve) {
+                    pve::propose(profile, facts, &networks)
+                } else {
+                    let mut proposal = ufw::propose(profile, facts, &networks);
+                    put_pve_away(&mut proposal, facts);
+                    if facts.pve_version.is_some() {
+                        keep_bridges_apart(&mut proposal);
+                    }
+                    proposal
+                };
+                // Whose it is, nobody knows: told, and left alone.
+                let wanted = "nobody else filters".to_owned();
+                proposal.controls.push(control("firewall.alone", "J4", wanted, Check::NoForeignTables));
                 Ok(proposal)
             }
             Ok(_) => Err(refusals),
@@ -68,9 +77,7 @@ fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
         None => {
             refusals.push(refusal(key, "is required on a node without PVE: mode = \"ufw\"".to_owned()));
         }
-        Some(FirewallMode::Pve) => {
-            refusals.push(refusal(key, "must be \"ufw\": mode \"pve\" is not in this version".to_owned()));
-        }
+        Some(FirewallMode::Pve) => refusals.extend(pve::refused(profile, facts)),
         Some(FirewallMode::Ufw) => {
             if facts.cluster_member && pve_is_on(facts) {
                 refusals.push(refusal(
@@ -101,7 +108,7 @@ fn put_pve_away(proposal: &mut Proposal, facts: &Facts) {
         control("firewall.pve-off", "E1", "PVE's firewall does not filter".to_owned(), Check::PveFirewallOff);
     if pve_is_on(facts) {
         off.changes.push(proposal.changes.len());
-        proposal.changes.push((Phase::Exposure, Change::PveFirewallOff));
+        proposal.changes.push((Phase::Exposure, Change::PveFirewall(Switch::Off)));
         proposal
             .warnings
             .push("the firewalls of guests are PVE's too: from now on they do not filter".to_owned());

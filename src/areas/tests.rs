@@ -19,6 +19,12 @@ fn changes_come_in_the_order_of_their_phases_and_exposure_comes_last() {
             "account",
             "directory",
             "file",
+            "pve",
+            "pve",
+            "pve",
+            "pve",
+            "pve",
+            "pve",
             "file",
             "file",
             "unit",
@@ -70,18 +76,16 @@ fn every_control_has_an_id_of_its_own_area_and_no_id_stands_twice() {
 #[test]
 fn what_is_not_built_is_named_in_one_sentence() {
     let mut profile = Profile::example();
+    profile.totp.enabled = false;
     let sentences = |profile: &Profile| propose_all(profile, &Facts::example()).ok().unwrap().notes;
     assert_eq!(
         sentences(&profile),
         [
-            "not in this version, left alone: the admin in PVE, totp, fail2ban configuration, kernel, services, \
-          apparmor, repositories, updates, audit"
+            "not in this version, left alone: fail2ban configuration, kernel, services, apparmor, repositories, updates, audit"
         ]
     );
-    profile.totp.enabled = false;
     profile.kernel.enabled = false;
     profile.audit.enabled = false;
-    profile.admin.pve_role = String::new();
     assert_eq!(
         sentences(&profile),
         [
@@ -94,14 +98,11 @@ fn what_is_not_built_is_named_in_one_sentence() {
 fn all_refusals_of_all_areas_come_at_once() {
     let mut profile = Profile::example();
     profile.admin.password_hash = None;
-    profile.firewall.mode = Some(FirewallMode::Pve);
+    profile.totp.secret = "bake".to_owned();
     let facts = Facts { sshd_includes_drop_ins: false, ..Facts::example() };
     let messages = messages(propose_all(&profile, &facts));
     let keys: Vec<&str> = messages.iter().map(|message| message.split(' ').next().unwrap()).collect();
-    assert_eq!(
-        keys,
-        ["firstlight.admin.password-hash", "firstlight.ssh.enabled", "firstlight.firewall.mode"]
-    );
+    assert_eq!(keys, ["firstlight.admin.password-hash", "firstlight.totp.secret", "firstlight.ssh.enabled"]);
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub fn locked(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::Change;
+    use crate::change::{Change, Switch};
     use crate::node::Output;
     use crate::node::memory::{CLUSTER_DEVICE, DISK_DEVICE, Memory, Tree};
     use crate::node::scripted::Scripted;
@@ -105,16 +105,16 @@ mod tests {
     #[test]
     fn e1_the_cluster_firewall_is_written_under_its_lock_and_from_what_stands_there_then() {
         let node = node();
-        assert!(Change::PveFirewallOff.need(&node).unwrap().is_some());
+        assert!(Change::PveFirewall(Switch::Off).need(&node).unwrap().is_some());
         // Somebody adds a rule between plan and effect.
         node.files.put(FILE, format!("{ON}IN Ping(ACCEPT)\n"));
-        Change::PveFirewallOff.effect(&node).unwrap();
+        Change::PveFirewall(Switch::Off).effect(&node).unwrap();
         assert_eq!(node.files.text(FILE), "[OPTIONS]\nenable: 0\n[RULES]\nIN Ping(ACCEPT)\n");
         assert!(!node.files.has(LOCK), "let go");
         let trace = node.trace();
         let at = |what: &str| trace.iter().position(|step| step.starts_with(what)).unwrap();
         assert!(at("make-directory") < at("create") && at("rename") < at("remove-directory"), "{trace:?}");
-        assert!(Change::PveFirewallOff.need(&node).unwrap().is_none());
+        assert!(Change::PveFirewall(Switch::Off).need(&node).unwrap().is_none());
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
         let node = node();
         node.files.directory(LOCK);
         let before = node.now();
-        let error = Change::PveFirewallOff.effect(&node).unwrap_err().to_string();
+        let error = Change::PveFirewall(Switch::Off).effect(&node).unwrap_err().to_string();
         assert!(error.contains("is held by another node or a PVE service"), "{error}");
         assert_eq!(node.now() - before, 10_000);
         assert_eq!(node.files.text(FILE), ON);

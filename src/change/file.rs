@@ -4,7 +4,6 @@ use super::cluster::{self, fixed_by_place};
 use super::{DirectoryChange, FileChange, Need};
 use crate::error::{Error, Result};
 use crate::facts::accounts::{PASSWD_PATH, entry};
-use crate::facts::cluster_firewall;
 use crate::manifest;
 use crate::node::{Kind, Metadata, Node, read_text};
 use crate::plan::View;
@@ -121,18 +120,6 @@ pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
     Ok(())
 }
 
-/// PVE's firewall switched off in its own file, read and written under PVE's lock: what somebody changed there since
-/// the plan was made stays.
-pub fn switch_pve_firewall_off(node: &dyn Node) -> Result<()> {
-    let path = Path::new(cluster_firewall::PATH);
-    cluster::locked(node, path, cluster::PATIENCE_SECONDS, &mut || {
-        let Some(text) = read_text(node, path)?.filter(|text| cluster_firewall::is_enabled(text)) else {
-            return Ok(());
-        };
-        write_file(node, &pve_firewall_off(&text))
-    })
-}
-
 /// The content first, then the name, each durable.
 pub fn replace(node: &dyn Node, path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> Result<()> {
     let waiting = waiting_path(path);
@@ -147,18 +134,6 @@ pub fn replace(node: &dyn Node, path: &Path, content: &[u8], mode: u32, owner: (
     node.sync_file(&waiting)?;
     node.rename(&waiting, path)?;
     sync_parent(node, path)
-}
-
-/// The file as it shall be.
-pub fn pve_firewall_off(text: &str) -> FileChange {
-    FileChange {
-        path: cluster_firewall::PATH.into(),
-        content: cluster_firewall::switched_off(text).into_bytes(),
-        // What pmxcfs gives to every file outside `priv` (pve-contract 4.2).
-        mode: 0o640,
-        owner: "root".to_owned(),
-        public: false,
-    }
 }
 
 /// Makes the directory, or corrects its mode and owner.

@@ -6,7 +6,7 @@ mod chains;
 mod ping;
 mod settings;
 
-use super::{Need, UfwChange};
+use super::{Need, UfwChange, UnitChange, unit};
 use crate::error::Result;
 use crate::facts::ufw::{COMMENT_PREFIX, DEFAULTS_PATH};
 use crate::gate::UFW_PROGRAM as UFW;
@@ -17,6 +17,8 @@ use crate::transaction::record::Inverse;
 use std::path::Path;
 
 const CONF_PATH: &str = "/etc/ufw/ufw.conf";
+/// What loads UFW's files at boot.
+const INIT: &str = "/lib/ufw/ufw-init";
 /// Everything `ufw` writes.
 pub fn scopes() -> Vec<Scope> {
     vec![
@@ -189,11 +191,36 @@ pub fn undo(node: &dyn Node, active_before: bool, settings: &[(String, String)])
     settings::set_back(node, settings)
 }
 
-/// Loads the restored rules, where UFW filtered before.
+/// Every path that switching UFW off touches.
+pub fn off_scopes() -> Vec<Scope> {
+    scopes().into_iter().chain(unit::scopes()).collect()
+}
+
+/// What of UFW still filters, lies in the kernel, or starts at boot.
+pub fn off_need(node: &dyn Node) -> Result<Option<Need>> {
+    let installed = exists(node, Path::new(UFW))?;
+    let needed = installed && is_active(&call(node, &["status"])?.stdout)
+        || chains::left(node)?
+        || installed && unit::need(node, &not_at_boot())?.is_some();
+    let title = "firewall ufw: switched off".to_owned();
+    Ok(needed.then_some(Need { title, view: View::Lines(Vec::new()) }))
+}
+
+/// Switches UFW off, for the next boot too, and takes its chains out of the kernel.
+pub fn switch_off(node: &dyn Node) -> Result<()> {
+    undo(node, false, &[])?;
+    chains::clear(node)?;
+    if exists(node, Path::new(UFW))? { unit::set(node, &not_at_boot()) } else { Ok(()) }
+}
+
+fn not_at_boot() -> UnitChange {
+    UnitChange { name: "ufw.service".to_owned(), enabled: Some(false), active: None }
+}
+
+/// Loads the restored rules, where UFW filtered before. Not by `ufw` itself, which writes its files anew.
 pub fn settle(node: &dyn Node, active_before: bool) -> Result<()> {
     if active_before && exists(node, Path::new(UFW))? {
-        call(node, &["--force", "enable"])?;
-        call(node, &["reload"])?;
+        run_checked(node, &Invocation::new(INIT, &["force-reload"]).limit(120))?;
     }
     Ok(())
 }

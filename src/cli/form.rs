@@ -22,7 +22,7 @@ enum Takes {
 
 use Takes::{MaybeValue, Nothing, Value};
 
-const FORMS: [Form; 14] = [
+const FORMS: [Form; 17] = [
     Form { name: "check", options: &[], operands: 1 },
     Form { name: "bake", options: &[("out", Value), ("exe", Value)], operands: 1 },
     Form { name: "plan", options: &[("json", Nothing)], operands: 1 },
@@ -41,6 +41,9 @@ const FORMS: [Form; 14] = [
     Form { name: "uninstall", options: &[], operands: 0 },
     Form { name: "recover", options: &[("early", Nothing), ("deadline", Nothing)], operands: 0 },
     Form { name: "confirm", options: &[], operands: 0 },
+    Form { name: "totp show", options: &[], operands: 1 },
+    Form { name: "totp verify", options: &[], operands: 1 },
+    Form { name: "totp reset", options: &[], operands: 1 },
 ];
 
 /// The form of a command.

@@ -5,7 +5,7 @@ pub const PROGRAM: &str = "firstlight";
 
 /// The help of a command; the overview for any other name.
 pub fn help(name: &str) -> String {
-    let name = if name.starts_with("snapshots") { "snapshots" } else { name };
+    let name = name.split(' ').next().unwrap_or_default();
     let text = TEXTS.iter().find(|(command, _)| *command == name).map_or(OVERVIEW, |(_, text)| *text);
     format!("{text}\n")
 }
@@ -23,6 +23,7 @@ usage: firstlight COMMAND [OPTION]…        firstlight COMMAND --help
   confirm                 commit what waits for confirmation
   rollback [ID]           take a committed transaction back
   snapshots               list, show, compare and prune the snapshots
+  totp                    show, verify and reset a second factor of PVE
   install, uninstall      the executable and its units
   recover                 deal with a run that was cut off
 
@@ -36,7 +37,7 @@ exit codes
   4  applied and waiting for confirmation, or still at work
   5  failed and could not be put back: read what it prints";
 
-const TEXTS: [(&str, &str); 11] = [
+const TEXTS: [(&str, &str); 12] = [
     (
         "check",
         "\
@@ -153,6 +154,23 @@ newest N others, and forgets the rest with whatever nobody needs any more;
 every commit does the same with 10. Needs root.
 
 exit codes: 0 done, 2 no such snapshot or path",
+    ),
+    (
+        "totp",
+        "\
+usage: firstlight totp show USER
+       firstlight totp verify USER
+       firstlight totp reset USER
+
+The second factor of a user of PVE, such as root@pam. `show` draws its QR code
+and shows the secret once more, on a terminal only. `verify` reads a code from
+standard input and says whether it is right; until then `status` calls the
+factor unverified. With enrolment = \"on-verify\" the first right code enrols
+it. `reset` is for a device that is lost, or locked out after eight wrong
+codes: new secret, new recovery keys, the old ones gone, the lock lifted.
+Needs root.
+
+exit codes: 0 done, 1 the code is wrong, 2 not done",
     ),
     (
         "install",

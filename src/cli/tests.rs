@@ -102,7 +102,10 @@ fn j2_wrong_words_are_named_with_what_would_be_right() {
         ("snapshots show 1 etc/x", "`etc/x` must be an absolute path"),
         ("snapshots prune --keep 0", "--keep takes a number from 1, not `0`"),
         ("wizard", "`wizard` is not in this version"),
-        ("totp show", "`totp` is not in this version"),
+        ("audit x", "`audit` is not in this version"),
+        ("totp", "`totp` needs one of show, verify, reset"),
+        ("totp show", "USER is missing"),
+        ("totp show root", "`root` is no user of PVE: they have a realm, as in root@pam"),
     ];
     for (line, message) in lines {
         assert_eq!(words(line), Err(Usage(message.into())), "{line}");

@@ -1,6 +1,7 @@
 //! `firstlight apply`: recover, plan, install, one transaction, report.
 
-use super::{Ended, Stop, engine, failed, lock, recover_first, warnings_of_run, write_status};
+use super::{Ended, Stop, engine, failed, lock, recover_first, screen, warnings_of_run, write_status};
+use crate::factor;
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::profile::Confirm;
@@ -37,7 +38,25 @@ pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>, confirm: Op
     let report =
         Report { occasion: Occasion::Apply, outcome: &outcome, warnings: &warnings, login: Some(&login) };
     print(&report.render(Paint::of_output()));
+    hand_over(node, &outcome);
     Ok(report.exit_code())
+}
+
+/// Shows what a run has made once: here, where somebody looks, else on the consoles.
+pub fn hand_over(node: &dyn Node, outcome: &Outcome) {
+    if !matches!(outcome, Outcome::Committed(_) | Outcome::Waiting(..)) {
+        return;
+    }
+    // What cannot be shown now is shown by `totp show`.
+    let Ok(shown) = factor::pending(node) else { return };
+    if shown.is_empty() {
+        return;
+    }
+    if screen::needs_terminal().is_ok() {
+        screen::show(node, &shown);
+    } else {
+        screen::show_on_consoles(node, &shown);
+    }
 }
 
 /// What was reviewed is what is applied.

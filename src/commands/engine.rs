@@ -21,6 +21,15 @@ use crate::transaction::state::{OBJECTS_DIR, PROFILE_PATH, TransactionId};
 use crate::transaction::{self, Limits, Outcome, Stage};
 use std::path::{Path, PathBuf};
 
+/// A line of standard input, of at most so many bytes.
+pub fn read_line(most: u64) -> Result<String> {
+    use std::io::{BufRead, Read};
+    let mut line = String::new();
+    let read = std::io::stdin().lock().take(most).read_line(&mut line);
+    read.map_err(|error| Error::new("reading standard input", error))?;
+    Ok(line)
+}
+
 /// The machine that this process runs on.
 pub fn node() -> Result<Box<dyn Node>> {
     Ok(Box::new(Machine::open(Path::new("/"))?))

@@ -1,5 +1,6 @@
 //! The first-boot hook as a program: its word, its report for the journal, its exit code.
 
+use super::apply::hand_over;
 use super::{Ended, Stop, engine, failed, lock, warnings_of_run, write_status};
 use crate::hook::{End, complaint};
 use crate::node::Node;
@@ -23,7 +24,9 @@ pub fn run(node: &dyn Node, word: &str) -> Ended {
     match end {
         End::Ran(outcome, facts) => {
             let login = facts.and_then(|facts| engine::login_of_record(node, &facts));
-            Ok(told(node, &outcome, login.as_ref()))
+            let code = told(node, &outcome, login.as_ref());
+            hand_over(node, &outcome);
+            Ok(code)
         }
         End::NoAnswer => {
             tell(Importance::Info, "firstlight: no answer found; installed, nothing else was changed\n");

@@ -1,25 +1,52 @@
-//! `/etc/pve/firewall/cluster.fw` as pve-firewall reads it (pve-contract 3.2, 3.3): blanks around a line do not
+//! PVE's firewall files: `/etc/pve/firewall/cluster.fw` as pve-firewall reads it (pve-contract 3.2, 3.3): blanks around a line do not
 //! count, lines that start with `#` are comments, section names and keys know no case, the last value wins.
 
-/// The file.
+use std::path::{Path, PathBuf};
+
+/// The datacenter's file.
 pub const PATH: &str = "/etc/pve/firewall/cluster.fw";
+
+/// One directory for each node.
+pub const NODES_PATH: &str = "/etc/pve/nodes";
+
+/// The file of one node; `local` is a link, and nothing is written through links.
+pub fn host_path(node_name: &str) -> PathBuf {
+    Path::new(NODES_PATH).join(node_name).join("host.fw")
+}
 
 const SECTIONS: [&str; 3] = ["[options]", "[aliases]", "[rules]"];
 const NAMED_SECTIONS: [&str; 2] = ["[ipset", "[group"];
 
-/// Whether the datacenter firewall is on. An epoch time counts as on: it is PVE's own dead man's switch.
-pub fn is_enabled(text: &str) -> bool {
-    let mut enabled = false;
-    each_enable_line(text, &mut |line, value| {
-        enabled = value != 0;
-        line.to_owned()
-    });
-    enabled
+/// Whether this `host.fw` chooses PVE's firewall of nftables.
+pub fn uses_nftables(text: &str) -> bool {
+    let value =
+        |line: &str| line.trim().to_ascii_lowercase().strip_prefix("nftables:").map(|it| it.trim() == "1");
+    text.lines().filter_map(value).next_back().unwrap_or(false)
 }
 
-/// The same text with `enable: 0`, every other line as it was (row E1).
-pub fn switched_off(text: &str) -> String {
-    each_enable_line(text, &mut |_, _| "enable: 0\n".to_owned())
+/// Whether the datacenter firewall may be on. An epoch time counts as on: it is PVE's own dead man's switch.
+pub fn is_enabled(text: &str) -> bool {
+    value(text) != 0
+}
+
+/// Whether the datacenter firewall is on for good.
+pub fn is_on(text: &str) -> bool {
+    value(text) == 1
+}
+
+/// The last valid `enable`: 0, 1, or a time in seconds since 1970 one minute after which PVE switches it off.
+pub fn value(text: &str) -> u64 {
+    let mut last = 0;
+    each_enable_line(text, &mut |line, value| {
+        last = value;
+        line.to_owned()
+    });
+    last
+}
+
+/// The same text with another `enable`, every other line as it was (row E1).
+pub fn switched(text: &str, value: u64) -> String {
+    each_enable_line(text, &mut |_, _| format!("enable: {value}\n"))
 }
 
 /// Rebuilds the text line by line; lines with a valid `enable` in `[OPTIONS]` go through `replace`.
@@ -65,7 +92,7 @@ mod tests {
 
     #[test]
     fn e1_every_other_line_is_kept() {
-        let off = switched_off(TEXT);
+        let off = switched(TEXT, 0);
         assert_eq!(
             off,
             "# ours\n[Options]\n\nenable: 0\nenable: 0\npolicy_in: DROP\n[RULES]\n\nIN Ping(ACCEPT)\nenable: 1\n"

@@ -1,16 +1,14 @@
 //! Reads the facts from the node, through the seam only. What is missing is empty: only areas know what they need.
 
 mod accounts;
-mod cluster;
 mod network;
 mod ssh;
 
-use super::{Facts, packages, ufw};
+use super::{Facts, cluster_firewall, packages, pmxcfs, pve, ufw};
 use crate::error::Result;
 use crate::node::{Invocation, Node, exists, read_text};
 use std::path::Path;
 
-pub use cluster::{is_ready as cluster_filesystem_is_ready, name as cluster_name};
 pub(crate) use network::sockets;
 pub(crate) use ssh::options as sshd_options;
 pub use ssh::{RSA_HOST_KEY_PATH, host_keys};
@@ -23,11 +21,26 @@ const SSH_PACKAGE: &str = "openssh-server";
 
 /// Reads the node once. An error only when a path that is there cannot be looked at.
 pub fn gather(node: &dyn Node) -> Result<Facts> {
-    let mut facts = Facts { host_name: host_name(&text(node, HOST_NAME_PATH)), ..Facts::default() };
+    let mut facts = Facts { host_name: own_host_name(node), ..Facts::default() };
     facts.debian_version = os_release(&text(node, OS_RELEASE_PATH), "VERSION_ID");
     facts.packages = installed_packages(&text(node, packages::STATUS_PATH));
     facts.pve_version = facts.package_version(PVE_PACKAGE).map(str::to_owned);
-    cluster::gather(node, &mut facts)?;
+    facts.pmxcfs = match pmxcfs::state(node)? {
+        pmxcfs::State::Absent if facts.pve_version.is_some() => pmxcfs::State::Down,
+        state => state,
+    };
+    facts.cluster_member = pmxcfs::is_member(node)?;
+    facts.cluster_name = pmxcfs::cluster_name(node);
+    facts.member_addresses = pmxcfs::member_addresses(node);
+    facts.cluster_firewall = read_text(node, Path::new(cluster_firewall::PATH))?;
+    facts.access = pve::Access::read(node)?;
+    facts.node_name = pmxcfs::node_name(node);
+    facts.host_firewall = read_text(node, &cluster_firewall::host_path(&facts.node_name))?;
+    for name in node.list(Path::new(cluster_firewall::NODES_PATH)).unwrap_or_default() {
+        let name = name.to_string_lossy().into_owned();
+        let text = read_text(node, &cluster_firewall::host_path(&name))?;
+        facts.nftables_nodes.extend(text.filter(|it| cluster_firewall::uses_nftables(it)).map(|_| name));
+    }
     facts.sudoers_drop_in = exists(node, Path::new(SUDOERS_DROP_IN_PATH))?;
     for path in ufw::RULES_PATHS {
         facts.ufw_rules.extend(ufw::tuples(&text(node, path)));
@@ -58,6 +71,11 @@ fn output(node: &dyn Node, program: &str, arguments: &[&str]) -> String {
         Ok(output) if output.success() => output.stdout,
         _ => String::new(),
     }
+}
+
+/// The node's short name.
+pub fn own_host_name(node: &dyn Node) -> String {
+    host_name(&text(node, HOST_NAME_PATH))
 }
 
 fn host_name(text: &str) -> String {

@@ -308,6 +308,20 @@ impl Node for Machine {
         self.signals.asked()
     }
 
+    fn random(&self, length: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            // Waits until the kernel has enough of it: at a first boot that may take a while.
+            match rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(count) => filled += count,
+                Err(error) => return Err(Error::new("asking the kernel for random bytes", error)),
+            }
+        }
+        Ok(bytes)
+    }
+
     fn now(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

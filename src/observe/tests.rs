@@ -182,6 +182,50 @@ fn e1_pves_firewall_is_off_when_file_and_kernel_say_so() {
 }
 
 #[test]
+fn d1_pves_firewall_filters_when_it_says_so_and_the_kernel_does_in_both_families() {
+    // Recorded (transcript 35), shortened.
+    let rules = "*filter\n:INPUT ACCEPT [0:0]\n:PVEFW-HOST-IN - [0:0]\n-A INPUT -j PVEFW-INPUT\n\
+        -A PVEFW-HOST-IN -j PVEFW-Drop\n-A PVEFW-HOST-IN -j DROP\nCOMMIT\n";
+    let node = node();
+    let status = |words: &str| node.says("/usr/sbin/pve-firewall status", &format!("Status: {words}\n"));
+    for save in ["/usr/sbin/iptables-save", "/usr/sbin/ip6tables-save"] {
+        node.says(save, rules);
+    }
+    status("enabled/running");
+    assert_eq!(see(&node, &Check::PveFirewallOn), Verdict::Holds);
+    assert_eq!(see(&node, &Check::UfwGone), Verdict::Holds);
+    for words in ["enabled/running (pending changes)", "enabled/stopped", "disabled/running"] {
+        status(words);
+        assert!(fails(&see(&node, &Check::PveFirewallOn)).contains(words));
+    }
+    status("enabled/running");
+    node.says("/usr/sbin/iptables-save", &rules.replace("INPUT ACCEPT", "INPUT DROP"));
+    assert!(fails(&see(&node, &Check::PveFirewallOn)).ends_with("its policy is left over"));
+    node.says("/usr/sbin/iptables-save", rules);
+    node.says("/usr/sbin/ip6tables-save", "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n");
+    assert!(fails(&see(&node, &Check::PveFirewallOn)).contains("does not filter IPv6"));
+    node.says("/usr/sbin/ip6tables-save", "*filter\n:ufw6-user-input - [0:0]\nCOMMIT\n");
+    assert!(fails(&see(&node, &Check::UfwGone)).contains("chains of UFW"));
+}
+
+#[test]
+fn j4_rules_that_the_chosen_iptables_does_not_show_are_told() {
+    let node = node();
+    assert_eq!(see(&node, &Check::NoForeignTables), Verdict::Holds);
+    for path in ["/usr/sbin/iptables-legacy-save", "/usr/sbin/iptables-nft-save"] {
+        node.files.put(path, "");
+    }
+    node.says("/usr/sbin/iptables-legacy-save", RULES4);
+    node.says("/usr/sbin/iptables-nft-save", "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n");
+    assert_eq!(see(&node, &Check::NoForeignTables), Verdict::Holds);
+    node.says("/usr/sbin/iptables-nft-save", "*filter\n-A INPUT -s 192.0.2.0/24 -j DROP\nCOMMIT\n");
+    assert_eq!(
+        fails(&see(&node, &Check::NoForeignTables)),
+        "/usr/sbin/iptables-nft-save also has `-A INPUT -s 192.0.2.0/24 -j DROP`"
+    );
+}
+
+#[test]
 fn b1_to_b6_sshd_is_asked_for_one_connection_and_once() {
     let node = node();
     let connection = "user=ops,host=10.0.0.9,addr=10.0.0.9";

@@ -1,9 +1,9 @@
-//! UFW and PVE's firewall, from `ufw status verbose` and the rules that the kernel has.
+//! UFW, from `ufw status verbose` and the rules that the kernel has.
 
 use super::rules::{Action, Rule, of_line, of_words};
 use super::{Observer, Verdict};
 use crate::error::{Error, Result};
-use crate::facts::{cluster_firewall, networks};
+use crate::facts::networks;
 use crate::gate::UFW_PROGRAM;
 use crate::node::exists;
 use crate::profile::Network;
@@ -12,20 +12,18 @@ use std::path::Path;
 const IPTABLES_SAVE_PROGRAM: &str = "/usr/sbin/iptables-save";
 const IP6TABLES_SAVE_PROGRAM: &str = "/usr/sbin/ip6tables-save";
 const IPV6_PATH: &str = "/proc/sys/net/ipv6";
-/// Jump of the legacy backend into PVE's chains; pve-firewall removes it within 10 s of being switched off.
-const PVE_JUMP: &str = "-A INPUT -j PVEFW-INPUT";
 
 /// One of the kernel's two rule sets.
-struct Family {
+pub(super) struct Family {
     ipv4: bool,
     /// What UFW's chains start with.
     prefix: &'static str,
-    listing: String,
+    pub(super) listing: String,
 }
 
 impl Observer<'_> {
     /// iptables-save and, where the kernel has IPv6, ip6tables-save.
-    fn families(&mut self) -> Result<Vec<Family>> {
+    pub(super) fn families(&mut self) -> Result<Vec<Family>> {
         let listing = self.listing(IPTABLES_SAVE_PROGRAM, &[])?;
         let mut families = vec![Family { ipv4: true, prefix: "ufw", listing }];
         if exists(self.node, Path::new(IPV6_PATH))? {
@@ -86,21 +84,9 @@ impl Observer<'_> {
         }
         Ok(Verdict::Holds)
     }
-
-    pub(super) fn pve_firewall_off(&mut self) -> Result<Verdict> {
-        if cluster_firewall::is_enabled(&self.text(cluster_firewall::PATH)?) {
-            return Ok(Verdict::Fails(format!("{} switches PVE's firewall on", cluster_firewall::PATH)));
-        }
-        for family in self.families()? {
-            if has_line(&family.listing, PVE_JUMP) {
-                return Ok(Verdict::Fails("the kernel still has PVE's rules in front".to_owned()));
-            }
-        }
-        Ok(Verdict::Holds)
-    }
 }
 
-fn has_line(listing: &str, start: &str) -> bool {
+pub(super) fn has_line(listing: &str, start: &str) -> bool {
     listing.lines().any(|line| line.starts_with(start))
 }
 
@@ -119,7 +105,7 @@ fn wrong_defaults(status: &str, [incoming, outgoing, routed]: [&str; 3]) -> Opti
 }
 
 impl Family {
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         if self.ipv4 { "IPv4" } else { "IPv6" }
     }
 

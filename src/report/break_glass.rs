@@ -23,9 +23,12 @@ pub fn break_glass(id: TransactionId, left: &str, paint: Paint) -> String {
   Put one file back by hand:
     firstlight snapshots show {id} /etc/ssh/sshd_config > /etc/ssh/sshd_config
   Open the firewall until this is over:
-    ufw disable
+    ufw disable; pve-firewall stop
   Let sshd run without our settings:
     mv /etc/ssh/sshd_config.d/00-firstlight.conf /root/ && systemctl restart ssh
+  Log in to PVE without a second factor, and lift a lock on one:
+    pveum realm modify pam --delete tfa; pveum user tfa delete USER@pam
+    pveum user tfa unlock USER@pam
   Finish an interrupted package:
     dpkg --configure -a && apt-get -f install
 

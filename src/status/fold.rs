@@ -15,6 +15,8 @@ pub struct Evidence {
     pub holder: Option<u32>,
     /// Whether PVE will start the hook again: its flag is there.
     pub pending: bool,
+    /// Users of PVE with a factor of ours of which nobody has seen a code.
+    pub unverified: Vec<String>,
     /// Kernel's id of this boot.
     pub boot: String,
     /// Milliseconds since it, on `CLOCK_BOOTTIME`.
@@ -45,6 +47,8 @@ pub struct Status {
     pub waits: Option<u64>,
     /// The transaction that decides, if there is one.
     pub latest: Option<TransactionId>,
+    /// Users of PVE with a factor of ours of which nobody has seen a code.
+    pub unverified: Vec<String>,
     /// Every transaction, oldest first.
     pub stories: Vec<Story>,
 }
@@ -181,6 +185,7 @@ pub fn fold(evidence: Evidence) -> Status {
         pending: evidence.pending && hook.ended.is_none(),
         now: evidence.now,
         waits,
+        unverified: evidence.unverified,
         latest: latest.map(|story| story.id),
         stories: evidence.stories,
     }

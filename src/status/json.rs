@@ -29,6 +29,7 @@ pub fn value(status: &Status) -> Json {
         ("plan", text(|story| &story.plan)),
         ("door", text(|story| &story.door)),
         ("source", text(|story| &story.source)),
+        ("unverified", Json::texts(&status.unverified)),
         ("steps", list(|story| Json::List(story.steps.iter().map(step).collect()))),
         ("gates", list(|story| Json::List(story.gates.iter().map(gate).collect()))),
         ("probes", list(|story| Json::List(story.probes.iter().map(probe).collect()))),

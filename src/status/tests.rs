@@ -107,7 +107,16 @@ fn evidence(transactions: Vec<Vec<Record>>, hook: Vec<Record>) -> Evidence {
     let story =
         |(place, records): (usize, Vec<Record>)| Story::read(TransactionId(place as u32 + 1), &records);
     let stories = transactions.into_iter().enumerate().map(story).collect();
-    Evidence { stories, hook, holder: None, pending: false, boot: BOOT.into(), up: 60_000, now: 0 }
+    Evidence {
+        stories,
+        hook,
+        holder: None,
+        pending: false,
+        unverified: Vec::new(),
+        boot: BOOT.into(),
+        up: 60_000,
+        now: 0,
+    }
 }
 
 /// One transaction, no hook.

@@ -16,6 +16,13 @@ pub fn render(status: &Status, paint: Paint) -> String {
         text.push_str(&indented(&status.message, "  "));
     }
     text.push_str(&wrapped(&next(status), "  ", WIDTH));
+    for user in &status.unverified {
+        let line = format!(
+            "The second factor of {user} is unverified: scan `firstlight totp show {user}`, then give a code to \
+             `firstlight totp verify {user}`."
+        );
+        text.push_str(&wrapped(&line, "  ", WIDTH));
+    }
     if let Some(story) = status.story() {
         text.push_str(&facts(status, story, paint));
         text.push_str(&details(story, paint));

@@ -7,6 +7,7 @@
 use super::Outcome;
 use super::journal::Journal;
 use super::record::{Event, Waiting};
+use super::run;
 use super::state::{self, LOCK_PATH, TransactionId};
 use super::story::{Phase, Story};
 use crate::error::{Error, Result};
@@ -109,7 +110,8 @@ pub fn confirm(node: &dyn Node, by: &str) -> Result<Option<Outcome>> {
     let Some(_lock) = node.lock(Path::new(LOCK_PATH))? else { return Ok(None) };
     // Looked for under the lock: the time may be up by now.
     let Some(id) = waiting(node)? else { return Ok(None) };
-    let (journal, _) = Journal::open(node, id.journal())?;
+    let (journal, records) = Journal::open(node, id.journal())?;
+    run::confirm_firewall(node, &journal, &Story::of(&records))?;
     journal.note(Event::Note { text: format!("confirmed by {by}") })?;
     journal.write(Event::Commit)?;
     state::finish_commit(node)?;

@@ -42,6 +42,12 @@ pub fn arm(node: &dyn Node, journal: &Journal<'_>, minutes: u32) -> Result<()> {
         .map(drop)
 }
 
+/// When the open transaction's time is up, in seconds since 1970 by the clock as it is now.
+pub fn seconds(node: &dyn Node) -> Result<u64> {
+    let open = find(node)?.ok_or_else(|| Error::new("asking for the deadline", "no transaction is open"))?;
+    Ok((node.now() + open.armed.until.saturating_sub(node.boottime())) / 1000)
+}
+
 /// A transaction of this boot that nobody has ended.
 struct Open {
     id: TransactionId,

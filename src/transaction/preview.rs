@@ -7,7 +7,7 @@ use super::state::{self, OBJECTS_DIR, TransactionId};
 use super::story::{Made, Story};
 use crate::change;
 use crate::error::{Error, Result};
-use crate::facts;
+use crate::facts::pmxcfs;
 use crate::manifest::{self, Entry, Manifest};
 use crate::node::Node;
 use crate::objects::Objects;
@@ -65,7 +65,7 @@ pub fn preview(node: &dyn Node, transactions: Vec<TransactionId>, force: bool) -
     let mut view = View { node, objects, force, then: Manifest::default(), preview };
     for id in transactions {
         let story = Story::of(&state::records(node, id)?);
-        let cluster = facts::cluster_name(node).unwrap_or_default();
+        let cluster = pmxcfs::cluster_name(node).unwrap_or_default();
         for made in story.made.iter().rev() {
             view.step(made, cluster != story.cluster)?;
         }
@@ -88,7 +88,7 @@ impl View<'_> {
         let after =
             made.after.ok_or_else(|| Error::new("looking at a rollback", "a step was never observed"))?;
         let (before, after) = (self.stored(made.before)?, self.stored(after)?);
-        let stays = self.actions(made)?;
+        let stays = self.actions(made, other_cluster)?;
         let now = manifest::capture(self.node, &made.scopes, &run::skipped(), None)?;
         let mut expected = Manifest::default();
         for (path, entry) in &now.entries {
@@ -139,7 +139,7 @@ impl View<'_> {
     }
 
     /// Says what the step's inverse does; whether packages of it stay.
-    fn actions(&mut self, made: &Made) -> Result<bool> {
+    fn actions(&mut self, made: &Made, other_cluster: bool) -> Result<bool> {
         let mut stays = false;
         let mut say = |text: String| self.preview.actions.push(text);
         match &made.inverse {
@@ -167,7 +167,12 @@ impl View<'_> {
                 }
             }
             Inverse::Kernel { name, value } => say(format!("the kernel's {name} is {value}")),
+            Inverse::PveFirewall(_) => say("PVE's firewall filters by its earlier files".to_owned()),
             Inverse::HostKey => say("PVE publishes the host key of before".to_owned()),
+            Inverse::Pve(inverse) if other_cluster => {
+                say(format!("{} stays: it is the cluster's now", inverse.title))
+            }
+            Inverse::Pve(inverse) => say(format!("{} is as before", inverse.title)),
             Inverse::Paths | Inverse::Reach(_) => {}
         }
         Ok(stays)

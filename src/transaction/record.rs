@@ -15,7 +15,7 @@ use fields::{Fields, checksum, escape, flag, unescape};
 use std::path::PathBuf;
 
 pub use deadline::{Armed, Waiting};
-pub use inverse::Inverse;
+pub use inverse::{Inverse, PveInverse};
 
 /// The version of the format, in every [`Event::Begin`].
 pub const FORMAT: u32 = 1;

@@ -9,7 +9,7 @@ use super::story::{Made, Story};
 use super::{Failure, Outcome, Stage};
 use crate::change;
 use crate::error::{Error, Result};
-use crate::facts;
+use crate::facts::pmxcfs;
 use crate::manifest::{self, Entry, Manifest, Scope, State, Unrestored};
 use crate::node::Node;
 use crate::objects::{Batch, ObjectId, Objects};
@@ -148,7 +148,7 @@ impl Way<'_> {
                 "pmxcfs is not mounted on /etc/pve: what is written there now would keep it from mounting";
             return Err(Error::new("putting /etc/pve back", because).hint("systemctl start pve-cluster"));
         }
-        let joined = in_cluster(made) && facts::cluster_name(self.node).unwrap_or_default() != cluster;
+        let joined = in_cluster(made) && pmxcfs::cluster_name(self.node).unwrap_or_default() != cluster;
         // Nothing of a cluster that was joined since is changed, so nothing is locked either.
         let kept = match cluster_file(made).filter(|_| !joined) {
             None => self.take_back(made, stage, force, joined)?,
@@ -184,7 +184,9 @@ impl Way<'_> {
             .map(|difference| difference.path.to_owned())
             .collect();
         let mut stay = Vec::new();
-        if stage == Stage::Late {
+        if let (true, Inverse::Pve(inverse)) = (joined, &made.inverse) {
+            kept.push(inverse.title.clone().into());
+        } else if stage == Stage::Late {
             stay = change::undo(self.node, &made.inverse)?;
             if matches!(made.inverse, Inverse::Account { .. }) {
                 kept = self.untangle(&before, &after, kept, force)?;
@@ -348,5 +350,6 @@ fn cluster_file(made: &Made) -> Option<&Path> {
 
 /// Whether the step is about files that a whole cluster may share.
 fn in_cluster(made: &Made) -> bool {
-    made.scopes.iter().any(|scope| scope.path().starts_with(CLUSTER_DIR))
+    matches!(made.inverse, Inverse::Pve(_))
+        || made.scopes.iter().any(|scope| scope.path().starts_with(CLUSTER_DIR))
 }

@@ -1,24 +1,31 @@
 //! The way forward: snapshot, gates, steps, probes, commit.
 
+mod firewall;
 mod reach;
+mod step;
 
 use super::journal::Journal;
-use super::record::{Closing, Event, FORMAT, Inverse};
+use super::record::{Closing, Event, FORMAT};
 use super::revert::Way;
 use super::state::{self, INDEX_PATH, OBJECTS_DIR, RUN_DIR, STATE_DIR, TRANSACTIONS_DIR, TransactionId};
 use super::{Failure, Order, Outcome, Stage, confirm, deadline};
+use crate::change::Change;
 use crate::control::{Control, Gate};
 use crate::error::{Error, Result};
-use crate::facts;
+use crate::facts::pmxcfs;
 use crate::gate::{self, Verdict};
 use crate::manifest::{self, Scope};
 use crate::node::{Node, boot_id, exists};
 use crate::objects::Objects;
 use crate::observe::{self, Observer};
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use crate::progress::{Ending, Importance, Watch};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use firewall::confirm as confirm_firewall;
+use step::Hand;
+pub use step::after_counts;
 
 /// More than the records of any way back need.
 const BALLAST_BYTES: usize = 128 * 1024;
@@ -100,7 +107,7 @@ fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(Tran
         plan: plan.hash.clone(),
         source: order.source.to_owned(),
         boot: boot_id(node),
-        cluster: facts::cluster_name(node).unwrap_or_default(),
+        cluster: pmxcfs::cluster_name(node).unwrap_or_default(),
     };
     node.create(&state::ballast_path(id), &vec![0xff; BALLAST_BYTES], 0o600)?;
     node.sync_file(&state::ballast_path(id))?;
@@ -143,13 +150,13 @@ impl Run<'_> {
         let total = self.plan.steps.len();
         let plan = self.plan;
         for (number, step) in plan.steps.iter().enumerate() {
-            if !matches!(step.change, crate::change::Change::Packages(_)) {
+            if !matches!(step.change, Change::Packages(_)) {
                 self.gates(true)?;
             }
             self.not_interrupted()?;
             self.watch.begin(number + 1, total, &step.title);
             let started = self.node.now();
-            let result = self.step(number, step);
+            let result = self.step(number, &step.change);
             let milliseconds = self.node.now().saturating_sub(started);
             self.watch.end(if result.is_ok() { Ending::Done } else { Ending::Failed }, milliseconds);
             result.map_err(named(&step.title))?;
@@ -159,6 +166,7 @@ impl Run<'_> {
         self.probes()?;
         self.reach(id)?;
         self.not_interrupted()?;
+        self.keep_firewall(order.limits)?;
         state::write_atomically(self.node, &state::record_path(id), order.record.as_bytes())
             .and_then(|()| confirm::commit_or_wait(self.node, self.journal, order.limits))
             .map_err(named("commit"))
@@ -232,47 +240,13 @@ impl Run<'_> {
         verdict
     }
 
-    /// Intent with the prior state, durable; effect, durable; what it left behind.
-    fn step(&mut self, number: usize, step: &Step) -> Result<()> {
-        let mut warnings = Vec::new();
-        let inverse = step.change.inverse(self.node, &mut warnings)?;
-        for text in warnings {
-            self.watch.say(Importance::Warning, &text);
-            self.journal.note(Event::Warning { text })?;
-        }
-        let scopes = step.change.scopes(self.node)?;
-        let before = self.capture(&scopes, true)?;
-        let contents = after_counts(&inverse);
-        let files_only = matches!(inverse, Inverse::Paths | Inverse::Reload(_));
-        self.journal.write(Event::Intent { step: number, inverse, scopes: scopes.clone(), before })?;
-        self.touched = true;
-        let result = step.change.effect(self.node);
-        if !files_only {
-            // Tools write without fsync: a commit must not outlive what it commits.
-            self.sync(&scopes)?;
-        }
-        let after = self.capture(&scopes, contents)?;
-        self.journal.write(Event::Observed { step: number, after })?;
-        result
+    fn step(&mut self, number: usize, change: &Change) -> Result<()> {
+        let Self { node, journal, objects, .. } = *self;
+        Hand { node, journal, objects }.perform(number, change, self.watch, &mut self.touched)
     }
 
     fn capture(&self, scopes: &[Scope], contents: bool) -> Result<crate::objects::ObjectId> {
         capture(self.node, self.objects, scopes, contents)
-    }
-
-    fn sync(&self, scopes: &[Scope]) -> Result<()> {
-        let mut devices = Vec::new();
-        for scope in scopes {
-            for path in scope.path().ancestors() {
-                let Some(found) = self.node.lookup(path)? else { continue };
-                if found.kind == crate::node::Kind::Directory && !devices.contains(&found.identity.0) {
-                    devices.push(found.identity.0);
-                    self.node.sync_all(path)?;
-                }
-                break;
-            }
-        }
-        Ok(())
     }
 
     /// Every control that this plan can bring about must hold in effective state; daemons get some time to follow
@@ -327,11 +301,6 @@ impl Run<'_> {
         }
         Ok(open)
     }
-}
-
-/// Whether the way back needs the contents that the step left behind: to tell its lines from those of others.
-pub fn after_counts(inverse: &Inverse) -> bool {
-    matches!(inverse, Inverse::Account { .. })
 }
 
 /// What the tree of `/etc` does not hold.

@@ -4,6 +4,7 @@ use super::record::Record;
 use super::story::{Phase, Story};
 use crate::change::waiting_path;
 use crate::error::Result;
+use crate::facts::pmxcfs;
 use crate::node::{Kind, Node, exists};
 use std::path::{Path, PathBuf};
 
@@ -176,5 +177,5 @@ pub fn free_ballast(node: &dyn Node, id: TransactionId) -> Result<()> {
 
 /// Whether PVE is installed: pmxcfs belongs to it.
 pub fn has_pve(node: &dyn Node) -> Result<bool> {
-    exists(node, Path::new("/usr/bin/pmxcfs"))
+    exists(node, Path::new(pmxcfs::PROGRAM_PATH))
 }

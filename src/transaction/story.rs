@@ -123,6 +123,10 @@ impl Story {
 
     /// Title of a step, for people.
     pub fn title(&self, step: usize) -> &str {
-        self.titles.get(step).map_or("the probe of reachability", String::as_str)
+        match self.titles.get(step) {
+            Some(title) => title,
+            None if step == self.titles.len() => "the probe of reachability",
+            None => "PVE's firewall kept on",
+        }
     }
 }

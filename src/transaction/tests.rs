@@ -5,6 +5,7 @@ mod damage;
 mod deadline;
 pub mod debian;
 mod explore;
+mod factors;
 mod faults;
 mod peers;
 mod reach;

@@ -45,6 +45,8 @@ pub const ALL: &[Check] = &[
         name: "unit",
         title: "cargo test (unit tests)",
         run: |workspace, _| {
+            // Codes are read back by a reader, and compared with those of another generator.
+            host::install_for_tests(&["zbarimg", "oathtool"])?;
             // The exploration is the next check, which shows its figures.
             cargo(workspace, &["test", "--workspace", "--locked", "--", "--skip", EXPLORATION])
         },
@@ -61,7 +63,8 @@ pub const ALL: &[Check] = &[
                 test.extend(["--test", "live_firewall"]);
             }
             test.extend(["--", "--include-ignored", "--nocapture", "--test-threads", "1"]);
-            cargo(workspace, &test)
+            cargo(workspace, &test)?;
+            against_the_stand_in(workspace)
         },
     },
     Check { name: "crash", title: "every crash and power cut of whole runs", run: crash },
@@ -79,6 +82,14 @@ pub fn run(check: &Check, workspace: &Workspace, full: bool) -> Result<()> {
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     show(workspace.cargo().args(arguments))
+}
+
+/// What the product does with PVE's users and factors, once more with the stand-in in the place of our own models.
+fn against_the_stand_in(workspace: &Workspace) -> Result<()> {
+    cargo(workspace, &["build", "--package", "stand-in", "--locked"])?;
+    let test = ["test", "--package", "firstlight", "--lib", "--locked", "--", "change::pve::", "factor::"];
+    let stand_in = workspace.target_directory().join("debug/stand-in");
+    show(workspace.cargo().args(test).env("FIRSTLIGHT_STAND_IN", stand_in))
 }
 
 /// Explores with bounds and shows its figures; with `full` goes deep, too.

@@ -110,10 +110,11 @@ fn package_of(program: &str) -> Result<String> {
     Ok(match program {
         "mkfs.xfs" => "xfsprogs",
         "mkfs.btrfs" => "btrfs-progs",
+        "zbarimg" => "zbar-tools",
         "iptables-legacy" => "iptables",
         "getfattr" => "attr",
         "setfacl" => "acl",
-        "strace" | "perl" | "ipset" => program,
+        "oathtool" | "strace" | "perl" | "ipset" => program,
         other => bail!("no package is known for {other}"),
     }
     .to_owned())

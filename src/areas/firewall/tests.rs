@@ -247,10 +247,8 @@ fn a_list_that_shuts_everybody_near_out_is_refused() {
 fn j4_the_mode_is_pves_on_pve_and_must_be_given_elsewhere() {
     let mut profile = Profile::example();
     profile.firewall.mode = None;
-    assert_eq!(
-        messages(&profile, &Facts::example()),
-        ["firstlight.firewall.mode must be \"ufw\": mode \"pve\" is not in this version"]
-    );
+    assert!(mode(&profile, &Facts::example()) == Some(FirewallMode::Pve));
+    assert!(messages(&profile, &Facts::example()).is_empty());
     let debian = Facts { pve_version: None, ..Facts::example() };
     assert_eq!(
         messages(&profile, &debian),
@@ -264,7 +262,11 @@ fn e1_pves_firewall_is_switched_off_with_every_other_line_kept() {
     let facts = Facts { cluster_firewall: Some(text.to_owned()), ..Facts::example() };
     let proposal = propose(&Profile::example(), &facts);
     let offs = |proposal: &Proposal| {
-        proposal.changes.iter().filter(|(_, change)| matches!(change, Change::PveFirewallOff)).count()
+        proposal
+            .changes
+            .iter()
+            .filter(|(_, change)| matches!(change, Change::PveFirewall(Switch::Off)))
+            .count()
     };
     assert_eq!(offs(&proposal), 1);
     assert!(proposal.controls.iter().any(|control| matches!(control.check, Check::PveFirewallOff)));

@@ -138,7 +138,7 @@ fn nothing_wider(profile: &Profile, facts: &Facts, management: &[Network]) -> Op
 }
 
 /// Networks that the answer opens anything for: its rules may let them reach SSH or the web interface, too.
-fn known_networks(profile: &Profile, management: &[Network]) -> Vec<Network> {
+pub(super) fn known_networks(profile: &Profile, management: &[Network]) -> Vec<Network> {
     let mut networks = management.to_vec();
     networks.extend_from_slice(&profile.firewall.services_from);
     networks.extend(profile.firewall.sets.iter().flat_map(|set| set.networks.iter().copied()));
@@ -205,7 +205,7 @@ fn open(rules: &mut Vec<Vec<String>>, peers: &[Network], ports: &str, protocol: 
 
 /// Nodes of a cluster log into each other and pass requests on to each other's API; a migration is a login, with what
 /// is migrated in its tunnel (pve-contract 3.8 and 4.6).
-fn between_nodes(service: Service, ssh: &str) -> Option<String> {
+pub(super) fn between_nodes(service: Service, ssh: &str) -> Option<String> {
     match service {
         // In UFW's own order.
         Service::Cluster if ssh.parse::<u16>().is_ok_and(|ssh| ssh > API_PORT) => {
@@ -262,7 +262,7 @@ fn of_operator(profile: &Profile, rule: &Rule, management: &[Network]) -> Vec<Ve
 }
 
 /// Sorted as UFW sorts them, in as many lists as iptables needs.
-fn port_lists(rule: &Rule) -> Vec<String> {
+pub(super) fn port_lists(rule: &Rule) -> Vec<String> {
     let mut ports = rule.ports.clone();
     ports.sort();
     ports.dedup();
@@ -356,7 +356,7 @@ fn wide_rules<'a>(profile: &Profile, facts: &'a Facts, networks: &[Network]) -> 
     facts.ufw_rules.iter().map(String::as_str).filter(opens).collect()
 }
 
-fn holds(ports: &str, wanted: u16) -> bool {
+pub(super) fn holds(ports: &str, wanted: u16) -> bool {
     ports.split(',').any(|item| {
         let (first, last) = item.split_once(':').unwrap_or((item, item));
         matches!((first.parse::<u16>(), last.parse::<u16>()), (Ok(first), Ok(last)) if (first..=last).contains(&wanted))

@@ -11,14 +11,27 @@ const TOOLS: [(&str, &str); 2] = [
     ("/usr/sbin/ip6tables-save", "/usr/sbin/ip6tables-restore"),
 ];
 
+fn rules(node: &dyn Node, save: &str) -> Result<String> {
+    if !exists(node, Path::new(save))? {
+        return Ok(String::new());
+    }
+    Ok(run_checked(node, &Invocation::new(save, &["-t", "filter"]))?.stdout)
+}
+
+/// Whether the kernel has any of UFW's chains.
+pub fn left(node: &dyn Node) -> Result<bool> {
+    for (save, _) in TOOLS {
+        if removal(&rules(node, save)?).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Removes UFW's chains and every jump to them, each table in one go. Safe to repeat.
 pub fn clear(node: &dyn Node) -> Result<()> {
     for (save, restore) in TOOLS {
-        if !exists(node, Path::new(save))? {
-            continue;
-        }
-        let rules = run_checked(node, &Invocation::new(save, &["-t", "filter"]))?.stdout;
-        if let Some(removal) = removal(&rules) {
+        if let Some(removal) = removal(&rules(node, save)?) {
             let restore = Invocation::new(restore, &["--noflush", "--wait=10"]).input(removal.into_bytes());
             run_checked(node, &restore)?;
         }

@@ -208,12 +208,14 @@ impl Node for Memory {
         }
         let mut disk = self.disk.borrow_mut();
         let text = line("create", path);
-        let ino = disk.make(directory, name, Kind::File, 0o600, text.clone());
+        // pmxcfs knows no other mode, not even for a moment.
+        let inside = disk.tree.inode(directory).device == CLUSTER_DEVICE;
+        let ino = disk.make(directory, name, Kind::File, if inside { fixed } else { 0o600 }, text.clone());
         if !disk.write(ino, content, format!("{text} (content)")) {
             disk.put_name(directory, name, None, line("remove", path));
             return Err(refused("creating", path, NO_SPACE));
         }
-        if mode != 0o600 {
+        if mode != 0o600 && !inside {
             disk.label(ino, directory, format!("{text} (mode)"), |label| label.mode = mode);
         }
         Ok(())
@@ -383,6 +385,11 @@ impl Node for Memory {
             return Err(Error::new(what, because));
         }
         Ok((self.tools)(&mut Shell::new(&mut disk), invocation))
+    }
+
+    fn random(&self, length: usize) -> Result<Vec<u8>> {
+        // The same ones in every run, so that runs can be compared.
+        Ok((0..length).map(|number| (number * 37 + 11) as u8).collect())
     }
 
     fn now(&self) -> u64 {

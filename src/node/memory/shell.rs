@@ -69,14 +69,19 @@ impl<'a> Shell<'a> {
     }
 
     /// A new file under a temporary name, renamed over the old one; synced before only when `sync`.
-    pub fn put_as(&mut self, path: &str, content: &str, (mode, uid): (u32, u32), sync: bool) {
+    pub fn put_as(&mut self, path: &str, content: &str, owner: (u32, u32), sync: bool) {
+        self.put_via(path, "tool-new", content, owner, sync);
+    }
+
+    /// The same, with this behind the temporary name's dot.
+    pub fn put_via(&mut self, path: &str, way: &str, content: &str, (mode, uid): (u32, u32), sync: bool) {
         let (parent, name) = path.rsplit_once('/').unwrap();
         self.directory(if parent.is_empty() { "/" } else { parent });
         if !self.alive(path) {
             return;
         }
         let directory = self.find(parent).unwrap_or(super::tree::ROOT);
-        let waiting = format!("{name}.tool-new");
+        let waiting = format!("{name}.{way}");
         let text = format!("tool writes {path}");
         let ino = self.disk.make(directory, OsStr::new(&waiting), Kind::File, mode, format!("{text} (name)"));
         if uid != 0 {
@@ -146,6 +151,27 @@ impl<'a> Shell<'a> {
         }
     }
 
+    /// The wall clock.
+    pub fn clock(&self) -> u64 {
+        self.disk.clock
+    }
+
+    /// Takes a lock of the cluster as PVE's tools do: one try a second, ten in all; each asks pmxcfs to let go of one
+    /// whose holder is dead.
+    pub fn lock_cluster(&mut self, path: &str) -> bool {
+        for _ in 0..10 {
+            if !self.has(path) {
+                self.directory(path);
+                return !self.failed;
+            }
+            let (directory, name) = self.disk.tree.place(Path::new(path), true).unwrap();
+            let ino = self.find(path).unwrap();
+            self.disk.ask_for_lock(directory, name, ino);
+            self.disk.pass(1000);
+        }
+        false
+    }
+
     /// Removes a directory that is empty.
     pub fn remove_if_empty(&mut self, path: &str) {
         if self.has(path) && self.names(path).is_empty() {
@@ -162,6 +188,13 @@ impl<'a> Shell<'a> {
         self.disk.label(ino, ino, format!("tool owns {path}"), |label| {
             (label.mode, label.uid, label.gid) = (mode, uid, uid);
         });
+    }
+
+    /// Takes the right to write from PVE's link, as pmxcfs does while the cluster has no quorum.
+    pub fn lose_quorum(&mut self, path: &str) {
+        let (directory, name) = self.disk.tree.place(Path::new(path), true).unwrap();
+        let ino = self.disk.tree.inode(directory).entries[name];
+        self.disk.label(ino, directory, "quorum is lost".to_owned(), |label| label.mode = 0o555);
     }
 
     /// Gives a file an extended attribute.

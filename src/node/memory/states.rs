@@ -221,6 +221,7 @@ impl Walk<'_> {
 
     fn disk(&mut self, pending: &[(usize, Arc<Entry>)], mut kept: Vec<Option<Part>>) {
         ordered_lengths(pending, &mut kept);
+        whole_transactions(pending, &mut kept);
         let mut key = self.durable_key ^ hash((Moment::Power, self.promised));
         for ((number, _), part) in pending.iter().zip(&kept) {
             if let Some(part) = part {
@@ -253,6 +254,18 @@ impl Walk<'_> {
             lost[..shown].join("; ")
         );
         (self.visit)(State { tree, moment: Moment::Power, promised: self.promised, key, text });
+    }
+}
+
+/// pmxcfs keeps `/etc/pve` in a database with a write-ahead log: a power cut takes its last transactions, each as a whole.
+fn whole_transactions(pending: &[(usize, Arc<Entry>)], kept: &mut [Option<Part>]) {
+    let mut lost = false;
+    let of_cluster = pending.iter().zip(kept).filter(|((_, entry), _)| entry.device == CLUSTER_DEVICE);
+    for (_, part) in of_cluster {
+        lost |= *part != Some(Part::Whole);
+        if lost {
+            *part = None;
+        }
     }
 }
 

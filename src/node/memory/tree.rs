@@ -1,5 +1,6 @@
 //! Files in memory: cheap to copy, so that thousands of disks can be looked at, each of them for itself.
 
+use super::disk::CLUSTER_DEVICE;
 use crate::node::{Kind, Metadata};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -152,7 +153,7 @@ impl Tree {
         let Inode { kind, device, label, data, names, .. } = self.inode(ino);
         Metadata {
             kind: *kind,
-            mode: if *kind == Kind::Link { 0o777 } else { label.mode },
+            mode: if *kind == Kind::Link && *device != CLUSTER_DEVICE { 0o777 } else { label.mode },
             uid: label.uid,
             gid: label.gid,
             size: data.len() as u64,

@@ -229,6 +229,11 @@ impl Node for Scripted {
         Ok(answer(&self.files, invocation))
     }
 
+    fn random(&self, length: usize) -> Result<Vec<u8>> {
+        self.call()?;
+        self.files.machine.random(length)
+    }
+
     fn now(&self) -> u64 {
         self.clock.get()
     }

@@ -43,8 +43,30 @@ pub enum Inverse {
         /// Kernel settings that starting it changes: name and value before.
         settings: Vec<(String, String)>,
     },
+    /// Wait for PVE's firewall once its files are back, then bring these kernel settings back.
+    PveFirewall(Vec<(String, String)>),
     /// Take away what the probe of reachability made: its wires, its key, and its line in this file.
     Reach(PathBuf),
+    /// Take out of PVE what was not there before.
+    Pve(PveInverse),
+}
+
+/// What was there of something in PVE before a step made it.
+#[derive(Clone, Default)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub struct PveInverse {
+    /// `user`, `role`, `token`, `totp`, `recovery` or `realm`.
+    pub kind: String,
+    /// For people; also the heading of its hand-over.
+    pub title: String,
+    /// Whose.
+    pub user: String,
+    /// Its name: role, token, realm, description.
+    pub name: String,
+    /// Path of a role.
+    pub path: String,
+    /// What was there: ids, or what the property was.
+    pub was: Vec<String>,
 }
 
 impl Inverse {
@@ -86,6 +108,17 @@ impl Inverse {
                 fields.push(("active", flag(*active)));
                 fields.extend(settings.iter().map(|(name, value)| ("setting", format!("{name}={value}"))));
             }
+            Self::Pve(pve) => {
+                fields.push(("inverse", "pve".to_owned()));
+                let values = [("kind", &pve.kind), ("title", &pve.title), ("user", &pve.user)];
+                fields.extend(values.map(|(key, value)| (key, value.clone())));
+                fields.extend([("name", pve.name.clone()), ("path", pve.path.clone())]);
+                fields.extend(pve.was.iter().map(|was| ("was", was.clone())));
+            }
+            Self::PveFirewall(settings) => {
+                fields.push(("inverse", "pve-firewall".to_owned()));
+                fields.extend(settings.iter().map(|(name, value)| ("setting", format!("{name}={value}"))));
+            }
             Self::Reach(keys) => {
                 fields.push(("inverse", "reach".to_owned()));
                 fields.push(("keys", keys.to_string_lossy().into_owned()));
@@ -104,6 +137,15 @@ impl Inverse {
             "kernel" => Self::Kernel { name: fields.text("name")?, value: fields.text("value")? },
             "host-key" => Self::HostKey,
             "ufw" => Self::Ufw { active: fields.flag("active")?, settings: pairs(&fields.all("setting"))? },
+            "pve" => Self::Pve(PveInverse {
+                kind: fields.text("kind")?,
+                title: fields.text("title")?,
+                user: fields.text("user")?,
+                name: fields.text("name")?,
+                path: fields.text("path")?,
+                was: fields.all("was"),
+            }),
+            "pve-firewall" => Self::PveFirewall(pairs(&fields.all("setting"))?),
             "reach" => Self::Reach(fields.text("keys")?.into()),
             _ => return None,
         })

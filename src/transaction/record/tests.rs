@@ -14,6 +14,7 @@ fn examples() -> Vec<Event> {
             active: true,
             settings: vec![("net/ipv4/x".into(), "1\t2".into()), ("y".into(), String::new())],
         },
+        Inverse::PveFirewall(vec![("net.x".into(), "1 2".into()), ("net.y".into(), "0".into())]),
         Inverse::Kernel { name: "net.x".into(), value: "1 2".into() },
     ];
     let mut events: Vec<Event> = inverses

@@ -3,6 +3,7 @@
 
 mod control;
 mod nested;
+mod pve;
 pub mod runs;
 
 use super::super::{Outcome, Stage, recover, state};
@@ -107,6 +108,20 @@ pub struct Run {
     pub new: Reference,
     /// What holds once the promise has been made.
     pub promised: End,
+    /// The profiles of record of the old node and of the new one.
+    records: [String; 2],
+    /// How many transactions stand on the new node.
+    standing: usize,
+}
+
+impl Run {
+    /// What was recorded from `base` on, between an old node and a new one.
+    pub fn new(base: Tree, events: Vec<Event>, old: &Tree, new: &Tree, promised: End) -> Self {
+        let record = |tree: &Tree| world::node(tree).shell(|shell| shell.text(state::PROFILE_PATH));
+        let standing = state::standing(&world::node(new)).unwrap().len();
+        let records = [record(old), record(new)];
+        Self { base, events, old: Reference::of(old), new: Reference::of(new), promised, records, standing }
+    }
 }
 
 /// Recovers as the next boot does it.
@@ -129,15 +144,14 @@ pub fn late(node: &Memory) -> Result<(), String> {
 /// Which node it is, or what is wrong.
 pub fn old_or_new(node: &Memory, run: &Run, booted: bool) -> Result<End, String> {
     let standing = state::standing(node).map_err(|error| error.to_string())?;
-    let end = if standing.is_empty() { End::Old } else { End::New };
+    let end = if standing.len() == run.standing { End::New } else { End::Old };
     let reference = if end == End::Old { &run.old } else { &run.new };
     let wanted = if booted { &reference.booted } else { &reference.now };
     let differences = wanted.differences(&Look::at(&node.tree()), end == End::Old);
     if !differences.is_empty() {
         return Err(format!("neither old nor new; as {end:?}: {}", differences.join(", ")));
     }
-    let record = if end == End::New { world::answer().record } else { String::new() };
-    if node.shell(|shell| shell.text(state::PROFILE_PATH)) != record {
+    if node.shell(|shell| shell.text(state::PROFILE_PATH)) != run.records[usize::from(end == End::New)] {
         return Err(format!("the profile of record does not fit: {end:?}"));
     }
     let again = recover(node, Stage::Late, &mut Silent).map_err(|error| error.to_string())?;

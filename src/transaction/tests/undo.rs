@@ -3,7 +3,7 @@
 use super::super::state::TransactionId;
 use super::super::{Outcome, apply, rollback};
 use super::{ORDER, assert_same, committed, debian::debian, file, whole};
-use crate::change::{AccountChange, Change, KernelChange};
+use crate::change::{AccountChange, Change, KernelChange, Switch};
 use crate::control::{Phase, Proposal};
 use crate::node::Node;
 use crate::node::scripted::Scripted;
@@ -172,7 +172,7 @@ fn e1_the_way_back_of_the_cluster_firewall_holds_pves_lock_and_one_that_is_held_
     let (fw, lock) = ("/etc/pve/firewall/cluster.fw", "/etc/pve/priv/lock/firewall-cluster");
     node.files.put(fw, "[OPTIONS]\nenable: 1\n");
     node.files.directory("/etc/pve/priv/lock");
-    run(&node, vec![(Phase::Exposure, Change::PveFirewallOff)]);
+    run(&node, vec![(Phase::Exposure, Change::PveFirewall(Switch::Off))]);
     node.files.directory(lock);
     let outcome = rollback(&node, None, false, &mut Silent).unwrap();
     let Outcome::Stuck(_, _, left) = outcome else { panic!("{outcome:?}") };

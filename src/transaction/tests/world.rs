@@ -5,11 +5,14 @@ mod accounts;
 mod boot;
 mod firewall;
 mod packages;
+mod pve;
 mod ssh;
 mod units;
 mod wires;
 
 use crate::answer::{self, Answer};
+use crate::change::pve::model;
+use crate::facts::pve::{FACTORS_PATH, REALMS_PATH, USERS_PATH};
 use crate::node::memory::{CLUSTER_DEVICE, KERNEL_DEVICE, Memory, RUN_DEVICE, Shell, Tree};
 use crate::node::{Invocation, Output};
 use crate::plan::Plan;
@@ -25,6 +28,11 @@ pub const EXECUTABLE: &str = "/var/lib/proxmox-first-boot/proxmox-first-boot";
 /// The answer file that the demo uses.
 pub fn answer() -> Answer {
     answer::read("ufw.toml", include_bytes!("../../../answer-files/ufw.toml")).unwrap()
+}
+
+/// The same node with PVE's own firewall.
+pub fn pve_answer() -> Answer {
+    answer::read("pve.toml", include_bytes!("../../../answer-files/pve.toml")).unwrap()
 }
 
 fn ok(stdout: impl Into<String>) -> Output {
@@ -57,12 +65,16 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/sbin/visudo" => accounts::visudo(shell, &words),
         "/usr/bin/systemctl" => units::systemctl(shell, &words),
         "/usr/sbin/ufw" => firewall::ufw(shell, &words[1..]),
+        "/lib/ufw/ufw-init" => firewall::init(shell),
         "/usr/sbin/iptables-save" => firewall::save(shell, false),
         "/usr/sbin/ip6tables-save" => firewall::save(shell, true),
+        "/usr/sbin/pve-firewall" => pve::pve_firewall(shell, &words[1..]),
         "/usr/sbin/sysctl" => kernel(shell, &words),
         "/usr/sbin/sshd" => ssh::sshd(shell, &words),
         "/usr/bin/ssh" => ok("curve25519-sha256\nsntrup761x25519-sha512\nmlkem768x25519-sha256\n"),
         "/usr/bin/ssh-keygen" => wires::keygen(shell),
+        "/usr/sbin/pveum" | "/usr/bin/pvesh" => model::run(shell, invocation),
+        "/usr/bin/timedatectl" => ok("yes\n"),
         "/usr/sbin/ip" => wires::ip(shell, &words[1..]),
         _ => refused(127, format!("not simulated: {}", invocation.line())),
     }
@@ -79,6 +91,9 @@ fn kernel(shell: &mut Shell<'_>, words: &[&str]) -> Output {
 }
 
 const CLUSTER_FIREWALL: &str = "[OPTIONS]\n\nenable: 1\n\n[RULES]\n\nIN ACCEPT -p tcp -dport 8006 # web\n";
+
+const REALMS: &str = "pam: pam\n\tcomment Linux PAM standard authentication\n\n\
+    pve: pve\n\tcomment Proxmox VE authentication server\n\n";
 
 fn furnish(shell: &mut Shell<'_>) {
     shell.mount("/run", RUN_DEVICE);
@@ -104,6 +119,9 @@ fn furnish(shell: &mut Shell<'_>) {
         "ssh-keygen",
         "bash",
         "pmxcfs",
+        "pvesh",
+        "timedatectl",
+        "../sbin/pveum",
         "../sbin/useradd",
         "../sbin/usermod",
         "../sbin/userdel",
@@ -113,6 +131,7 @@ fn furnish(shell: &mut Shell<'_>) {
         "../sbin/ip",
         "../sbin/iptables-save",
         "../sbin/ip6tables-save",
+        "../sbin/pve-firewall",
     ] {
         let path = format!("/usr/bin/{program}").replace("/bin/../", "/");
         shell.put_as(&path, "ELF", (0o755, 0), false);
@@ -136,6 +155,10 @@ fn furnish(shell: &mut Shell<'_>) {
     shell.directory("/etc/pve/priv/lock");
     shell.link("/etc/pve/local", "nodes/pve1");
     shell.put_as("/etc/pve/firewall/cluster.fw", CLUSTER_FIREWALL, (0o640, 0), false);
+    // As PVE writes them anew, so that "as before" is the same text.
+    shell.put_as(USERS_PATH, "user:root@pam:1:0:::admin@example.com:::\n\n\n\n\n", (0o640, 0), false);
+    shell.put_as(FACTORS_PATH, "{}", (0o600, 0), false);
+    shell.put_as(REALMS_PATH, REALMS, (0o640, 0), false);
     units::furnish(shell);
     power_up(shell);
 }
@@ -148,6 +171,19 @@ pub fn fresh() -> Tree {
         node.tree()
     });
     FRESH.clone()
+}
+
+/// The same, as PVE's installer leaves it: nobody has touched its firewall.
+pub fn untouched() -> Tree {
+    let node = node(&fresh());
+    node.shell(|shell| {
+        shell.remove("/etc/pve/firewall");
+        pve::look(shell);
+        for name in ["iptables", "ip6tables"] {
+            shell.show(&format!("/proc/sys/net/bridge/bridge-nf-call-{name}"), "0\n");
+        }
+    });
+    node.tree()
 }
 
 /// The node with these files.

@@ -3,7 +3,7 @@
 
 use super::super::world;
 use super::runs::{apply, back, failing, forward};
-use super::{BOUNDED, End, Reference, Run, explore, states};
+use super::{BOUNDED, End, Run, explore, states};
 use crate::node::memory::Event;
 use crate::transaction::Outcome;
 use std::collections::HashSet;
@@ -79,8 +79,7 @@ fn without_records(which: fn(&str) -> bool) -> Run {
     let outcome = apply(&node, &world::answer(), |_| {});
     assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
     node.promise();
-    let new = Reference::of(&node.tree());
-    Run { old: Reference::of(&base), base, events: node.record(), new, promised: End::New }
+    Run::new(base.clone(), node.record(), &base, &node.tree(), End::New)
 }
 
 #[test]

@@ -26,22 +26,16 @@ fn recovery(tree: &Tree, of: &Run) -> Option<Run> {
     node.promise();
     let promised = old_or_new(&node, of, true).unwrap();
     let events = node.record();
-    let reference = |tree: &Tree| super::Reference::of(tree);
     let worked = promised == End::Old && events.len() > 120;
-    worked.then(|| Run {
-        base: tree.clone(),
-        events,
-        old: reference(&world::fresh()),
-        new: reference(&super::runs::committed()),
-        promised,
-    })
+    let (old, new) = (world::fresh(), super::runs::committed());
+    worked.then(|| Run::new(tree.clone(), events, &old, &new, promised))
 }
 
 #[test]
 fn j3_a_crash_of_recovery_and_of_its_recovery_ends_old() {
     let run = forward();
     let (mut second, mut third) = (0, 0);
-    for state in some(&run, 311, Moment::Process) {
+    for state in some(&run, 131, Moment::Process) {
         let Some(first) = recovery(&state.tree, &run) else { continue };
         for state in some(&first, 37, Moment::Power) {
             second += 1;

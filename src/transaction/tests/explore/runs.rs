@@ -1,7 +1,7 @@
 //! The runs that are explored: a whole apply, one that fails at its end, and a rollback.
 
 use super::super::world;
-use super::{BOUNDED, DEEP, End, Reference, Run, explore_all, explore_rest, states};
+use super::{BOUNDED, DEEP, End, Run, explore_all, explore_rest, states};
 use crate::answer::Answer;
 use crate::control::{Check, Control};
 use crate::install;
@@ -42,8 +42,7 @@ pub fn forward() -> Run {
     let connected = |line: &String| line.starts_with("/usr/sbin/ip netns exec firstlight /usr/bin/ssh ");
     assert!(node.ran().iter().any(connected), "the probe of reachability is explored too");
     node.promise();
-    let new = Reference::of(&node.tree());
-    Run { old: Reference::of(&base), base, events: node.record(), new, promised: End::New }
+    Run::new(base.clone(), node.record(), &base, &node.tree(), End::New)
 }
 
 /// A control that nothing brings about.
@@ -65,8 +64,7 @@ pub fn failing() -> Run {
     let outcome = apply(&node, &world::answer(), never_holds);
     assert!(matches!(&outcome, Outcome::Reverted(_, _, kept) if kept.is_empty()), "{outcome:?}");
     node.promise();
-    let new = Reference::of(&committed());
-    Run { old: Reference::of(&base), base, events: node.record(), new, promised: End::Old }
+    Run::new(base.clone(), node.record(), &base, &committed(), End::Old)
 }
 
 /// A committed run that is rolled back on request.
@@ -77,8 +75,7 @@ pub fn back() -> Run {
     let outcome = rollback(&node, None, false, &mut Silent).unwrap();
     assert!(matches!(&outcome, Outcome::Reverted(_, _, kept) if kept.is_empty()), "{outcome:?}");
     node.promise();
-    let events = node.record();
-    Run { old: Reference::of(&world::fresh()), new: Reference::of(&base), base, events, promised: End::Old }
+    Run::new(base.clone(), node.record(), &world::fresh(), &base, End::Old)
 }
 
 #[test]

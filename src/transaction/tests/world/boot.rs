@@ -1,6 +1,6 @@
 //! What a boot does with the files it finds, as far as a recovery meets it.
 
-use super::{CLUSTER_DEVICE, firewall, ssh, units, wires};
+use super::{CLUSTER_DEVICE, firewall, pve, ssh, units, wires};
 use crate::node::Kind;
 use crate::node::memory::{DISK_DEVICE, Ino, Inode, Memory, Shell, Tree};
 use std::ffi::OsStr;
@@ -27,7 +27,7 @@ fn kernel(shell: &mut Shell<'_>, boot: &str) {
     shell.put("/proc/sys/net/ipv4/ip_forward", "0\n");
     shell.put("/proc/sys/net/ipv4/conf/all/accept_redirects", "1\n");
     for name in ["iptables", "ip6tables", "arptables"] {
-        shell.put(&format!("/proc/sys/net/bridge/bridge-nf-call-{name}"), "1\n");
+        shell.put(&format!("/proc/sys/net/bridge/bridge-nf-call-{name}"), "0\n");
     }
     shell.directory("/proc/sys/net/ipv6");
     let mounts = "/dev/mapper/pve-root / ext4 rw 0 0\n/dev/fuse /etc/pve fuse rw,nosuid,nodev,relatime 0 0\n";
@@ -47,6 +47,7 @@ fn services(shell: &mut Shell<'_>) {
     if units::is_enabled(shell, "ufw.service") && shell.has("/usr/sbin/ufw") {
         firewall::load_at_boot(shell);
     }
+    pve::start(shell);
 }
 
 /// A boot without anything to recover.

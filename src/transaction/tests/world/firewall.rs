@@ -1,4 +1,4 @@
-//! UFW, what the kernel filters by, and PVE's firewall as far as one line tells that it is there.
+//! UFW, and what the kernel filters by.
 
 use super::{ended, ok, refused};
 use crate::node::Output;
@@ -115,8 +115,15 @@ pub fn ufw(shell: &mut Shell<'_>, words: &[&str]) -> Output {
         ["show", "added"] => return ok(shell.text(RULES)),
         ["--dry-run", ..] => return ok("*filter\n"),
         ["--force", "enable"] => {
-            set(shell, CONF, "ENABLED", "yes");
+            if setting(shell, CONF, "ENABLED") != "yes" {
+                set(shell, CONF, "ENABLED", "yes");
+            }
             load(shell);
+            // It always brings its lines about logging up to date.
+            for path in [RULES, RULES6] {
+                let text = shell.text(path);
+                shell.put(path, &text);
+            }
         }
         ["--force", "disable"] => {
             unload(shell);
@@ -165,15 +172,22 @@ pub fn ufw(shell: &mut Shell<'_>, words: &[&str]) -> Output {
     ended(shell)
 }
 
+/// `ufw-init force-reload`.
+pub fn init(shell: &mut Shell<'_>) -> Output {
+    if setting(shell, CONF, "ENABLED") == "yes" {
+        unload(shell);
+        load(shell);
+    }
+    ended(shell)
+}
+
 /// `iptables-save`, made from what was loaded.
 pub fn save(shell: &Shell<'_>, six: bool) -> Output {
     let mut text = String::from("*filter\n");
-    if shell.text("/etc/pve/firewall/cluster.fw").contains("enable: 1") {
-        text.push_str("-A INPUT -j PVEFW-INPUT\n");
-    }
+    let policy = if shell.has(LOADED) { "DROP" } else { "ACCEPT" };
+    text.push_str(&format!(":INPUT {policy} [0:0]\n{}", super::pve::rules(shell)));
     if shell.has(LOADED) {
         let prefix = if six { "ufw6" } else { "ufw" };
-        text.push_str(":INPUT DROP [0:0]\n");
         for (chain, builtin) in [("input", "INPUT"), ("output", "OUTPUT")] {
             text.push_str(&format!("-A {builtin} -j {prefix}-before-{chain}\n"));
             text.push_str(&format!("-A {prefix}-before-{chain} -j {prefix}-user-{chain}\n"));

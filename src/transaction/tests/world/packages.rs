@@ -63,8 +63,8 @@ const PACKAGES: [Package; 6] = [
     },
     Package {
         name: "ufw",
-        files: &[("/usr/sbin/ufw", "py", 0o755)],
-        directories: &["/etc/ufw"],
+        files: &[("/usr/sbin/ufw", "py", 0o755), ("/lib/ufw/ufw-init", "sh", 0o755)],
+        directories: &["/etc/ufw", "/lib/ufw"],
         unit: "ufw.service",
     },
 ];

@@ -71,7 +71,7 @@ fn login(shell: &Shell<'_>) -> Output {
     }
 }
 
-/// UFW is up by then: whoever is outside waits for an answer.
+/// A firewall is up by then: whoever is outside waits for an answer.
 fn ports(shell: &Shell<'_>) -> Output {
     if joined(shell) && shell.text(SOURCE).starts_with("10.0.20.") {
         ok("8006\n")

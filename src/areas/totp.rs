@@ -1,0 +1,183 @@
+//! Second factors for PVE's login (rows C1 to C8): TOTP entries, recovery keys, realms that demand a factor. They guard
+//! PVE's API and web interface alone, never SSH or the console (pve-contract 2.4).
+
+use super::admin::pve as admin;
+use super::{Area, push_pve, refusal};
+use crate::change::PveObject;
+use crate::control::{Gate, GateAsk, Phase, Proposal, Refusal};
+use crate::facts::Facts;
+use crate::facts::pve::ROOT;
+use crate::gate::TIMEDATECTL_PROGRAM;
+use crate::handover::FILE_PATH;
+use crate::profile::{Handover, Profile};
+
+pub(super) struct Totp;
+
+impl Area for Totp {
+    fn name(&self) -> &'static str {
+        "totp"
+    }
+
+    fn enabled(&self, profile: &Profile) -> bool {
+        profile.totp.enabled
+    }
+
+    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+        let mut proposal = Proposal::default();
+        if facts.pve_version.is_none() {
+            return Ok(proposal);
+        }
+        let users = users(profile, facts);
+        let refusals = refused(profile, facts, &users);
+        if !refusals.is_empty() {
+            return Err(refusals);
+        }
+        if on_verify(profile) {
+            for user in users.iter().filter(|user| facts.access.totp_count(user) == 0) {
+                proposal.notes.push(format!(
+                    "{user} gets a second factor once `firstlight totp show {user}` was scanned and `firstlight totp \
+                     verify {user}` saw a code"
+                ));
+            }
+            return Ok(proposal);
+        }
+        for user in &users {
+            factors(&mut proposal, profile, facts, user);
+        }
+        let new = proposal.changes.iter().any(|(_, change)| match change {
+            crate::change::Change::Pve(change) => !change.object.holds(&facts.access),
+            _ => false,
+        });
+        if new {
+            let ask = GateAsk::Clock(profile.totp.clock_wait_seconds);
+            proposal.gates.push(Gate { id: "totp.clock", tool: TIMEDATECTL_PROGRAM, ask });
+            proposal.notes.push(match profile.handover {
+                Handover::Console => "the codes to scan are shown once it is done, on the console if nobody looks; `firstlight totp show USER` \
+                     shows them again"
+                    .to_owned(),
+                Handover::File => format!(
+                    "the codes to scan and the recovery keys are in {FILE_PATH}: remove it once they are kept elsewhere"
+                ),
+            });
+        }
+        for name in profile.totp.enforced_realms.iter().cloned() {
+            let id = format!("totp.realm.{name}");
+            push_pve(&mut proposal, profile, Phase::Exposure, (id, "C6"), PveObject::Realm { name });
+        }
+        Ok(proposal)
+    }
+}
+
+fn on_verify(profile: &Profile) -> bool {
+    profile.totp.enrolment == "on-verify"
+}
+
+/// Those that the answer names, and the admin.
+fn users(profile: &Profile, facts: &Facts) -> Vec<String> {
+    let mut users = profile.totp.users.clone();
+    let admin = admin::user(profile);
+    if admin::wanted(profile, facts) || facts.access.user(&admin).is_some() {
+        users.push(admin);
+    }
+    let mut seen: Vec<String> = Vec::new();
+    users.retain(|user| {
+        let new = !seen.contains(user);
+        seen.push(user.clone());
+        new
+    });
+    users
+}
+
+fn factors(proposal: &mut Proposal, profile: &Profile, facts: &Facts, user: &str) {
+    let wanted = &profile.totp;
+    let issuer = if wanted.issuer.is_empty() { &facts.host_name } else { &wanted.issuer };
+    let user = user.to_owned();
+    let mut add = |name: &str, row, object| {
+        push_pve(proposal, profile, Phase::Accounts, (format!("totp.{name}.{user}"), row), object);
+    };
+    let totp = |second| PveObject::Totp { user: user.clone(), issuer: issuer.clone(), second };
+    add("enrolled", "C1", totp(false));
+    if wanted.second_device {
+        add("second-device", "C5", totp(true));
+    }
+    if wanted.recovery_keys {
+        add("recovery-keys", "C4", PveObject::Recovery { user: user.clone() });
+    }
+}
+
+fn refused(profile: &Profile, facts: &Facts, users: &[String]) -> Vec<Refusal> {
+    let access = &facts.access;
+    let mut refusals = Vec::new();
+    let mut refuse =
+        |key: &str, message: String| refusals.push(refusal(&format!("firstlight.totp.{key}"), message));
+    if access.factors_damaged {
+        let message = "cannot be done: /etc/pve/priv/tfa.cfg is not what PVE writes since 7.1, so that nobody knows who has \
+                       a second factor; log in to PVE once with one, which rewrites it";
+        refuse("enabled", message.to_owned());
+    }
+    if profile.totp.secret == "bake" {
+        refuse(
+            "secret",
+            "must be \"node\": secrets from the operator's machine are not in this version".to_owned(),
+        );
+    }
+    for user in users {
+        let known = access.user(user);
+        let comes = *user == ROOT || admin::wanted(profile, facts) && *user == admin::user(profile);
+        if known.is_none() && !comes {
+            refuse(
+                "users",
+                format!(
+                    "must name users of this PVE; {user} is none: make it first with `pveum user add {user}`"
+                ),
+            );
+        }
+        if known.is_some_and(|known| !matches!(known.keys.as_str(), "" | "x")) {
+            let message = format!(
+                "must not name {user}, who has a second factor of the old kind in /etc/pve/user.cfg, which would be lost: \
+                 log in with it once, which lets PVE move it, or take it away with `pveum user tfa delete {user}`"
+            );
+            refuse("users", message);
+        }
+    }
+    for realm in &profile.totp.enforced_realms {
+        refuse_realm(profile, facts, users, realm, &mut |message| refuse("enforced-realms", message));
+    }
+    refusals
+}
+
+/// A realm that demands a factor shuts out whoever has none, without a warning (pve-contract 2.5).
+fn refuse_realm(
+    profile: &Profile,
+    facts: &Facts,
+    users: &[String],
+    realm: &str,
+    refuse: &mut dyn FnMut(String),
+) {
+    let known = matches!(realm, "pam" | "pve") || facts.access.realms.iter().any(|(name, _)| name == realm);
+    if !known {
+        refuse(format!("must name realms of this PVE; {realm} is none"));
+    }
+    let mut left = facts.access.without_factor(realm);
+    if on_verify(profile) {
+        // Nobody is enrolled by this run; the admin may be made by it.
+        left.extend(
+            users
+                .iter()
+                .filter(|user| facts.access.user(user).is_none() && user.ends_with(&format!("@{realm}"))),
+        );
+    } else {
+        left.retain(|user| !users.contains(user));
+    }
+    let left: Vec<&str> = left.into_iter().map(String::as_str).collect();
+    if !left.is_empty() {
+        refuse(format!(
+            "must not name {realm} while users of it have no second factor, as they could not log in any more: {}",
+            left.join(", ")
+        ));
+    }
+}
+
+#[cfg(test)]
+#[path = "totp/tests.rs"]
+mod tests;

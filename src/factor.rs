@@ -1,0 +1,226 @@
+//! The second factor of one user after the run: shown again, verified, replaced. What changes here is PVE's alone and is
+//! safe at every moment (a new entry comes before an old one goes), so that no journal takes it back.
+
+use crate::change::pve::{self, PveObject};
+use crate::change::{PveChange, undo_pve};
+use crate::error::{Error, Result};
+use crate::facts::pve::{Access, Factor};
+use crate::facts::{host_name, pmxcfs};
+use crate::handover;
+use crate::node::{Invocation, Node, read_text, run_checked};
+use crate::profile::Handover;
+use crate::totp;
+use crate::transaction::record::PveInverse;
+use crate::transaction::state::{prepare, write_atomically};
+use std::path::Path;
+
+/// Ids of entries of which a code was seen.
+const VERIFIED_PATH: &str = "/var/lib/firstlight/verified";
+const NOT_YET: &str = ", not enrolled yet";
+
+/// What is shown of a factor, once or again.
+#[derive(Default)]
+pub struct Shown {
+    /// `TOTP of root@pam`.
+    pub title: String,
+    /// For the QR code.
+    pub uri: String,
+    /// To be typed in, in groups of four.
+    pub secret: String,
+    /// Lines to keep: recovery keys, a token.
+    pub keys: Vec<String>,
+}
+
+/// What `verify` found.
+pub enum Verified {
+    /// The code is right.
+    Right,
+    /// The code is right, and by it the factor counts from now on.
+    Enrolled,
+    /// It is not.
+    Wrong,
+}
+
+/// Everything that was handed over and not acknowledged yet, a screen each: a TOTP entry with the recovery keys of its
+/// user, a token.
+pub fn pending(node: &dyn Node) -> Result<Vec<Shown>> {
+    let sections = handover::pending(node)?;
+    let mut shown: Vec<Shown> = Vec::new();
+    for (title, body) in sections {
+        let mut lines = body.lines();
+        let of = title.strip_prefix("recovery keys").map(|of| format!("TOTP{of}"));
+        if body.starts_with("otpauth:") {
+            let (uri, secret) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+            shown.push(Shown { title, uri: uri.to_owned(), secret: secret.to_owned(), keys: Vec::new() });
+        } else if let Some(totp) = shown.iter_mut().find(|shown| Some(&shown.title) == of.as_ref()) {
+            totp.keys.extend(lines.map(str::to_owned));
+        } else {
+            shown.push(Shown { title, keys: lines.map(str::to_owned).collect(), ..Shown::default() });
+        }
+    }
+    Ok(shown)
+}
+
+/// The user's factor for the screen. One who has none gets a secret that counts once a code of it was seen.
+pub fn show(node: &dyn Node, user: &str) -> Result<Shown> {
+    let access = access(node, user)?;
+    if let Some((factor, secret)) = entry(&access, user) {
+        let uri = totp::uri(&host_name(node), user, &secret);
+        let keys = handover::pending(node)?;
+        let keys = keys.iter().filter(|(title, _)| *title == recovery(user).title());
+        let title = format!("TOTP of {user} ({})", if factor.used { "in use" } else { "not used yet" });
+        let keys = keys.flat_map(|(_, body)| body.lines().map(str::to_owned)).collect();
+        return Ok(Shown { title, uri, secret: totp::grouped(&secret), keys });
+    }
+    let title = format!("TOTP of {user}{NOT_YET}");
+    if waiting(node, user)?.is_none() {
+        let secret = totp::base32(&node.random(totp::SECRET_BYTES)?);
+        let uri = totp::uri(&host_name(node), user, &secret);
+        handover::add(node, Handover::Console, &title, &format!("{uri}\n{}", totp::grouped(&secret)))?;
+    }
+    pending(node)?
+        .into_iter()
+        .find(|shown| shown.title == title)
+        .ok_or_else(|| Error::new(format!("showing the factor of {user}"), "it has just gone"))
+}
+
+/// Looks whether the code is one of the user's factor, and remembers that. The caller holds the lock.
+pub fn verify(node: &dyn Node, user: &str, code: &str) -> Result<Verified> {
+    let access = access(node, user)?;
+    let now = node.now();
+    let right =
+        |secret: &str| totp::from_base32(secret).is_some_and(|key| totp::is_right(&key, now, code.trim()));
+    let ours = access.factors(user, "totp").filter(|factor| factor.enabled);
+    for factor in ours {
+        if totp::secret(&factor.uri).is_some_and(right) {
+            remember(node, &factor.id)?;
+            handover::remove(node, &totp_of(user, false).title())?;
+            handover::remove(node, &recovery(user).title())?;
+            return Ok(Verified::Right);
+        }
+    }
+    match waiting(node, user)? {
+        Some(secret) if access.totp_count(user) == 0 && right(&secret) => {
+            enrol(node, user, &secret)?;
+            handover::remove(node, &format!("TOTP of {user}{NOT_YET}"))?;
+            let id = self::access(node, user)?;
+            if let Some((factor, _)) = entry(&id, user) {
+                remember(node, &factor.id)?;
+            }
+            Ok(Verified::Enrolled)
+        }
+        _ => Ok(Verified::Wrong),
+    }
+}
+
+/// Gives the user a new secret and new recovery keys, takes the old ones away, and lifts the lock that eight wrong codes
+/// have set. The caller holds the lock.
+pub fn reset(node: &dyn Node, user: &str) -> Result<()> {
+    let access = access(node, user)?;
+    let secret = totp::base32(&node.random(totp::SECRET_BYTES)?);
+    let old: Vec<String> = ["totp", "recovery"]
+        .into_iter()
+        .flat_map(|kind| access.factors(user, kind))
+        .map(|factor| format!("/access/tfa/{user}/{}", factor.id))
+        .collect();
+    enrol_with(node, user, &secret)?;
+    for path in old {
+        run_checked(node, &Invocation::new(pve::PVESH, &["delete", &path]))?;
+    }
+    let keys = pve::make_recovery_keys(node, user)?;
+    handover::add(node, Handover::Console, &recovery(user).title(), &keys)?;
+    run_checked(node, &Invocation::new(pve::PVEUM, &["user", "tfa", "unlock", user]))?;
+    crate::change::sync_pmxcfs(node)
+}
+
+/// Users with an entry of ours of which nobody has seen a code: neither PVE at a login nor we.
+pub fn unverified(node: &dyn Node) -> Vec<String> {
+    let verified = read_text(node, Path::new(VERIFIED_PATH)).ok().flatten().unwrap_or_default();
+    let Ok(access) = Access::read(node) else { return Vec::new() };
+    let open = |factor: &&Factor| {
+        let ours = factor.description == pve::description(false) && factor.enabled && factor.kind == "totp";
+        ours && !factor.used && !verified.lines().any(|id| id == factor.id)
+    };
+    access.factors.iter().filter(open).map(|factor| factor.user.clone()).collect()
+}
+
+fn enrol(node: &dyn Node, user: &str, secret: &str) -> Result<()> {
+    enrol_with(node, user, secret)?;
+    if Access::read(node)?.factors(user, "recovery").next().is_none() {
+        let keys = pve::make_recovery_keys(node, user)?;
+        handover::add(node, Handover::Console, &recovery(user).title(), &keys)?;
+    }
+    crate::change::sync_pmxcfs(node)
+}
+
+/// Enrols, and wipes off the mark of an enrolment that failed.
+fn enrol_with(node: &dyn Node, user: &str, secret: &str) -> Result<()> {
+    let change = PveChange { object: totp_of(user, false), handover: Handover::Console };
+    let inverse: PveInverse = pve::inverse(node, &change)?;
+    let issuer = host_name(node);
+    if let Err(error) = pve::enrol(node, user, secret, &issuer, false) {
+        undo_pve(node, &inverse)?;
+        return Err(error);
+    }
+    let uri = totp::uri(&issuer, user, secret);
+    let title = change.object.title();
+    handover::add(node, Handover::Console, &title, &format!("{uri}\n{}", totp::grouped(secret)))
+}
+
+/// The secret that waits for its first code.
+fn waiting(node: &dyn Node, user: &str) -> Result<Option<String>> {
+    let title = format!("TOTP of {user}{NOT_YET}");
+    let sections = handover::pending(node)?;
+    let section = sections.iter().find(|(heading, _)| *heading == title);
+    Ok(section.and_then(|(_, body)| totp::secret(body.lines().next()?)).map(str::to_owned))
+}
+
+/// Who may log in, once it is certain that this is what PVE says.
+fn access(node: &dyn Node, user: &str) -> Result<Access> {
+    let doing = format!("looking at the factor of {user}");
+    match pmxcfs::state(node)? {
+        pmxcfs::State::Ready | pmxcfs::State::ReadOnly => {}
+        pmxcfs::State::Absent => return Err(Error::new(doing, "this node has no PVE")),
+        pmxcfs::State::Down => return Err(Error::new(doing, "pmxcfs is not mounted on /etc/pve")),
+    }
+    let access = Access::read(node)?;
+    if access.user(user).is_none() {
+        return Err(
+            Error::new(doing, "PVE has no such user").hint("pveum user list; names have a realm: ops@pam")
+        );
+    }
+    Ok(access)
+}
+
+/// The entry to show: ours, or one that our codes are right for.
+fn entry<'a>(access: &'a Access, user: &'a str) -> Option<(&'a Factor, String)> {
+    let mut entries: Vec<_> = access
+        .factors(user, "totp")
+        .filter(|factor| factor.enabled)
+        .filter_map(|factor| Some((factor, totp::secret(&factor.uri)?.to_owned())))
+        .collect();
+    entries.sort_by_key(|(factor, _)| factor.description != pve::description(false));
+    entries.into_iter().next()
+}
+
+fn totp_of(user: &str, second: bool) -> PveObject {
+    PveObject::Totp { user: user.to_owned(), issuer: String::new(), second }
+}
+
+fn recovery(user: &str) -> PveObject {
+    PveObject::Recovery { user: user.to_owned() }
+}
+
+fn remember(node: &dyn Node, id: &str) -> Result<()> {
+    prepare(node)?;
+    let path = Path::new(VERIFIED_PATH);
+    let text = read_text(node, path)?.unwrap_or_default();
+    if text.lines().any(|line| line == id) {
+        return Ok(());
+    }
+    write_atomically(node, path, format!("{text}{id}\n").as_bytes())
+}
+
+#[cfg(test)]
+#[path = "factor/tests.rs"]
+mod tests;

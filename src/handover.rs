@@ -1,0 +1,111 @@
+//! What a run hands over once: TOTP secrets, recovery keys, tokens. Kept in memory (`/run`) until somebody has seen it,
+//! or in the file that the answer asks for; never in the journal, the plan, a report or `status`.
+//!
+//! A step adds its own section before it is done, and its way back takes that section out again.
+
+use crate::change::waiting_path;
+use crate::error::Result;
+use crate::node::{Node, exists, read_text};
+use crate::profile::Handover;
+use crate::transaction::state::{RUN_DIR, make_directories, write_atomically};
+use std::path::Path;
+
+/// Where it lies with `handover = "file"`.
+pub const FILE_PATH: &str = "/root/firstlight-handover.txt";
+/// Where it lies until the console has shown it, and the next boot takes it away.
+pub const RUN_PATH: &str = "/run/firstlight/handover.txt";
+
+const MARK: &str = "## ";
+
+/// Adds a section, in the place of one with the same heading; durable.
+pub fn add(node: &dyn Node, to: Handover, heading: &str, body: &str) -> Result<()> {
+    let path = match to {
+        Handover::Console => Path::new(RUN_PATH),
+        Handover::File => Path::new(FILE_PATH),
+    };
+    if to == Handover::Console {
+        make_directories(node, Path::new(RUN_DIR))?;
+    }
+    let text = without(&read_text(node, path)?.unwrap_or_default(), heading);
+    write_atomically(node, path, format!("{text}{MARK}{heading}\n\n{body}\n\n").as_bytes())
+}
+
+/// Takes a section out, wherever it is, and the file with its last one. Safe to repeat.
+pub fn remove(node: &dyn Node, heading: &str) -> Result<()> {
+    for path in [RUN_PATH, FILE_PATH].map(Path::new) {
+        let waiting = waiting_path(path);
+        if exists(node, &waiting)? {
+            node.remove_file(&waiting)?;
+        }
+        let Some(text) = read_text(node, path)? else { continue };
+        let rest = without(&text, heading);
+        if rest.is_empty() {
+            node.remove_file(path)?;
+            path.parent().map_or(Ok(()), |parent| node.sync_directory(parent))?;
+        } else if rest != text {
+            write_atomically(node, path, rest.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// What nobody has acknowledged yet: headings and bodies.
+pub fn pending(node: &dyn Node) -> Result<Vec<(String, String)>> {
+    let text = read_text(node, Path::new(RUN_PATH))?.unwrap_or_default();
+    let section = |part: &str| {
+        let (heading, body) = part.split_once('\n')?;
+        Some((heading.trim().to_owned(), body.trim().to_owned()))
+    };
+    Ok(parts(&text).filter_map(section).collect())
+}
+
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive('\n')
+        .scan(0, |start, line| {
+            let begin = *start;
+            *start += line.len();
+            Some((begin, line))
+        })
+        .filter(|(_, line)| line.starts_with(MARK))
+        .filter_map(|(begin, _)| {
+            let rest = text.get(begin + MARK.len()..)?;
+            let end = rest.find("\n## ").map_or(rest.len(), |end| end + 1);
+            rest.get(..end)
+        })
+}
+
+fn without(text: &str, heading: &str) -> String {
+    let others = parts(text).filter(|part| part.lines().next() != Some(heading));
+    others.map(|part| format!("{MARK}{part}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Kind;
+    use crate::node::scripted::Scripted;
+
+    #[test]
+    fn c4_sections_come_and_go_in_a_file_that_root_alone_reads() {
+        for (to, path) in [(Handover::File, FILE_PATH), (Handover::Console, RUN_PATH)] {
+            let node = Scripted::new();
+            node.files.directory("/root");
+            add(&node, to, "recovery keys of a", "1\n2").unwrap();
+            add(&node, to, "recovery keys of ab", "3").unwrap();
+            add(&node, to, "recovery keys of a", "4").unwrap();
+            assert_eq!(
+                node.files.text(path),
+                "## recovery keys of ab\n\n3\n\n## recovery keys of a\n\n4\n\n"
+            );
+            let found = node.lookup(Path::new(path)).unwrap().unwrap();
+            assert_eq!((found.mode, found.kind), (0o600, Kind::File));
+            let seen = pending(&node).unwrap();
+            assert_eq!(seen.len(), if to == Handover::Console { 2 } else { 0 });
+            remove(&node, "recovery keys of a").unwrap();
+            remove(&node, "recovery keys of a").unwrap();
+            assert_eq!(node.files.text(path), "## recovery keys of ab\n\n3\n\n");
+            remove(&node, "recovery keys of ab").unwrap();
+            assert!(!node.files.has(path));
+        }
+    }
+}

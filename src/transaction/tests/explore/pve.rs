@@ -1,0 +1,141 @@
+//! The same with PVE's own firewall: on a node where it was never on, and from one firewall to the other and back.
+
+use super::super::world;
+use super::runs::{apply, committed, never_holds};
+use super::{BOUNDED, End, Look, Run, explore_all};
+use crate::answer::Answer;
+use crate::facts::cluster_firewall;
+use crate::install;
+use crate::node::Node;
+use crate::node::memory::{Memory, Tree};
+use crate::progress::Silent;
+use crate::provision;
+use crate::transaction::{Confirmation, Limits, Outcome, confirm, rollback, state};
+use std::path::Path;
+
+/// A recorded run from `base` that ends as `end` says.
+fn run(base: Tree, answer: &Answer, end: End) -> Run {
+    let new = whole(&base, answer).tree();
+    let node = world::node(&base);
+    node.record();
+    let outcome = apply(&node, answer, |plan| {
+        if end == End::Old {
+            never_holds(plan);
+        }
+    });
+    assert!(matches!(outcome, Outcome::Committed(_)) == (end == End::New), "{outcome:?}");
+    node.promise();
+    Run::new(base.clone(), node.record(), &base, &new, end)
+}
+
+fn whole(base: &Tree, answer: &Answer) -> Memory {
+    let node = world::node(base);
+    let outcome = apply(&node, answer, |_| {});
+    assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
+    node
+}
+
+/// A node that filtered with UFW, and filters with PVE's firewall by now.
+fn switched() -> Tree {
+    whole(&committed(), &world::pve_answer()).tree()
+}
+
+#[test]
+fn d1_the_model_of_a_node_takes_pves_firewall_in_the_order_that_cannot_shut_anybody_out() {
+    let node = whole(&world::untouched(), &world::pve_answer());
+    let ran = node.ran();
+    let at = |what: &str| ran.iter().position(|line| line.contains(what)).unwrap();
+    let last = ran.iter().rposition(|line| line.contains("pve-firewall compile")).unwrap();
+    assert!(last < at("pve-firewall status") && at("pve-firewall status") < at("/usr/bin/ssh -F"), "{ran:?}");
+    let text = node.shell(|shell| shell.text(cluster_firewall::PATH));
+    assert!(
+        cluster_firewall::is_on(&text) && text.contains("IN ACCEPT -source +backup -p tcp -dport 8007"),
+        "{text}"
+    );
+    assert_eq!(node.shell(|shell| shell.names("/etc/pve/priv/lock")), [""; 0]);
+    let plan = world::planned(&world::node(&node.tree()), &world::pve_answer());
+    assert!(plan.steps.is_empty(), "{:?}", plan.steps.iter().map(|step| &step.title).collect::<Vec<_>>());
+}
+
+#[test]
+fn d1_every_crash_of_an_apply_with_pves_firewall_ends_old_or_new() {
+    explore_all("pve", &run(world::untouched(), &world::pve_answer(), End::New), BOUNDED, 800, 4000);
+}
+
+#[test]
+fn j4_every_crash_of_a_change_from_ufw_to_pves_firewall_ends_old_or_new() {
+    explore_all("ufw to pve", &run(committed(), &world::pve_answer(), End::New), BOUNDED, 100, 200);
+}
+
+#[test]
+fn j4_every_crash_of_a_change_from_ufw_to_pves_firewall_that_is_put_back_ends_old() {
+    explore_all("ufw to pve, failed", &run(committed(), &world::pve_answer(), End::Old), BOUNDED, 100, 200);
+}
+
+#[test]
+fn j4_every_crash_of_a_change_from_pves_firewall_to_ufw_ends_old_or_new() {
+    // What UFW set in the kernel while it was on lasts until a boot, and what is put back after one is what was there.
+    let node = world::node(&switched());
+    world::early_ground(&node);
+    world::late_ground(&node);
+    explore_all("pve to ufw", &run(node.tree(), &world::answer(), End::New), BOUNDED, 100, 200);
+}
+
+#[test]
+fn j4_every_crash_of_a_rollback_from_pves_firewall_to_ufw_ends_old_or_new() {
+    let base = switched();
+    let node = world::node(&base);
+    node.record();
+    let last = state::standing(&node).unwrap().last().copied();
+    let outcome = rollback(&node, last, false, &mut Silent).unwrap();
+    assert!(matches!(&outcome, Outcome::Reverted(_, _, kept) if kept.is_empty()), "{outcome:?}");
+    node.promise();
+    let run = Run::new(base.clone(), node.record(), &committed(), &base, End::Old);
+    explore_all("pve to ufw, rollback", &run, BOUNDED, 60, 200);
+}
+
+#[test]
+fn j4_there_and_back_twice_and_then_to_the_first_state() {
+    let node = world::node(&world::untouched());
+    for answer in [world::pve_answer(), world::answer(), world::pve_answer(), world::answer()] {
+        let outcome = apply(&node, &answer, |_| {});
+        assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
+    }
+    assert!(node.shell(|shell| shell.text("/proc/sys/net/bridge/bridge-nf-call-iptables")) == "0\n");
+    let first = state::standing(&node).unwrap().first().copied();
+    let outcome = rollback(&node, first, false, &mut Silent).unwrap();
+    assert!(matches!(&outcome, Outcome::Reverted(_, _, kept) if kept.is_empty()), "{outcome:?}");
+    let differences = Look::at(&world::untouched()).differences(&Look::at(&node.tree()), true);
+    assert!(differences.is_empty(), "{differences:?}");
+}
+
+#[test]
+fn d1_with_a_confirmation_to_wait_for_pve_switches_off_by_itself_until_somebody_confirms() {
+    let node = world::node(&world::untouched());
+    let plan = world::planned(&node, &world::pve_answer());
+    let confirmation =
+        Confirmation { minutes: 10, admin: "ops".to_owned(), keys: Vec::new(), not_from: Vec::new() };
+    let limits = Limits { minutes: 60, confirm: Some(confirmation) };
+    install::install(&node, Path::new(world::EXECUTABLE)).unwrap();
+    let outcome =
+        provision::apply(&node, &plan, &world::pve_answer(), "command", &limits, &mut Silent).unwrap();
+    assert!(matches!(outcome, Outcome::Waiting(..)), "{outcome:?}");
+    let value = || node.shell(|shell| cluster_firewall::value(&shell.text(cluster_firewall::PATH)));
+    let left = value() - node.now() / 1000;
+    assert!((530..=540).contains(&left), "one minute before its time is up: {left}");
+    confirm(&node, "somebody").unwrap();
+    assert_eq!(value(), 1);
+    assert_eq!(state::standing(&node).unwrap().len(), 1);
+    let outcome = rollback(&node, None, false, &mut Silent).unwrap();
+    assert!(matches!(&outcome, Outcome::Reverted(_, _, kept) if kept.is_empty()), "{outcome:?}");
+    assert!(!node.shell(|shell| shell.has("/etc/pve/firewall")));
+}
+
+#[test]
+fn d1_a_plan_that_would_write_below_etc_pve_is_refused_without_quorum() {
+    let node = world::node(&world::untouched());
+    node.shell(|shell| shell.lose_quorum("/etc/pve/local"));
+    let error = provision::plan(&node, &world::pve_answer()).err().unwrap().to_string();
+    assert!(error.contains("the cluster has no quorum"), "{error}");
+    assert!(provision::plan(&node, &world::answer()).is_ok(), "UFW needs nothing there");
+}
