@@ -10,7 +10,7 @@ mod tests;
 mod text;
 
 use crate::objects::ObjectId;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use std::path::{Path, PathBuf};
 
 pub use capture::{Scope, capture, record};
@@ -23,7 +23,7 @@ pub use restore::{Unrestored, cluster_mounted, restore, temporary};
 pub struct Manifest {
     /// By absolute path. In a captured tree, a path that is not here is absent. Boxed, because half of the
     /// places in a tree that grows in order stay empty.
-    pub entries: BTreeMap<PathBuf, Box<Entry>>,
+    pub entries: Map<PathBuf, Box<Entry>>,
 }
 
 /// What stood at one path.
@@ -150,35 +150,38 @@ impl Manifest {
     /// them, and the directories whose time has changed or will.
     pub fn restoration<'a>(&'a self, now: &'a Self) -> Vec<(&'a Path, Option<&'a Entry>)> {
         let differences = self.differences(now);
-        let groups: BTreeSet<u32> = differences
+        let groups: Set<u32> = differences
             .iter()
             .filter_map(|difference| difference.before)
             .map(|entry| entry.name_group)
             .collect();
-        let mut wanted: BTreeMap<&Path, Option<&Entry>> =
+        let mut wanted: Vec<(&Path, Option<&Entry>)> =
             differences.iter().map(|difference| (difference.path, difference.before)).collect();
-        for (path, entry) in &self.entries {
+        for (path, entry) in self.entries.iter() {
             let moved = |then: &Entry| then.state == State::Directory && then.modified != entry.modified;
             let directory = entry.state == State::Directory && now.get(path).is_some_and(moved);
             if directory || (entry.name_group != 0 && groups.contains(&entry.name_group)) {
-                wanted.insert(path, Some(entry));
+                wanted.push((path, Some(entry)));
             }
         }
-        let parents: Vec<&Path> = wanted.keys().filter_map(|path| path.parent()).collect();
-        for parent in parents {
-            if let Some((path, entry)) = self.entries.get_key_value(parent) {
-                wanted.insert(path, Some(entry));
+        let parents: Set<&Path> = wanted.iter().filter_map(|(path, _)| path.parent()).collect();
+        for parent in parents.iter() {
+            if let Some((path, entry)) = self.entries.get_key_value(*parent) {
+                wanted.push((path, Some(entry)));
             }
         }
-        wanted.into_iter().collect()
+        // What stands here twice stands here with the same entry.
+        wanted.sort_unstable_by_key(|(path, _)| *path);
+        wanted.dedup_by_key(|(path, _)| *path);
+        wanted
     }
 
     /// The first path of every group of names: what makes groups of two manifests comparable.
-    fn first_names(&self) -> BTreeMap<u32, &Path> {
-        let mut names = BTreeMap::new();
-        for (path, entry) in &self.entries {
-            if entry.name_group != 0 {
-                names.entry(entry.name_group).or_insert(path.as_path());
+    fn first_names(&self) -> Map<u32, &Path> {
+        let mut names = Map::default();
+        for (path, entry) in self.entries.iter() {
+            if entry.name_group != 0 && !names.contains_key(&entry.name_group) {
+                names.insert(entry.name_group, path.as_path());
             }
         }
         names

@@ -32,7 +32,7 @@ impl Manifest {
 
     fn write_pieces(&self, write: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut text = Writer::new(write);
-        for (path, entry) in &self.entries {
+        for (path, entry) in self.entries.iter() {
             text.entry(path, entry)?;
         }
         text.finish()

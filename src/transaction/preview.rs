@@ -91,7 +91,7 @@ impl View<'_> {
         let stays = self.actions(made, other_cluster)?;
         let now = manifest::capture(self.node, &made.scopes, &run::skipped(), None)?;
         let mut expected = Manifest::default();
-        for (path, entry) in &now.entries {
+        for (path, entry) in now.entries.iter() {
             let entry = self.then.entries.get(path).unwrap_or(entry);
             expected.entries.insert(path.clone(), entry.clone());
         }

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::manifest::{Manifest, State};
 use crate::node::{Node, exists};
 use crate::objects::{ObjectId, Objects};
-use std::collections::BTreeSet;
 use std::path::Path;
 
 /// How many stay without being asked for another number.
@@ -26,10 +25,11 @@ pub fn prune(node: &dyn Node, keep: usize) -> Result<(Vec<TransactionId>, usize)
     }
     remove_remains(node)?;
     let objects = Objects::new(node, Path::new(OBJECTS_DIR));
-    let mut referred = BTreeSet::new();
+    let mut referred = Vec::new();
     for id in state::transactions(node)? {
         refer(node, &objects, id, &mut referred)?;
     }
+    referred.sort_unstable();
     let swept = objects.sweep(&referred)?;
     Ok((forgotten, swept))
 }
@@ -79,7 +79,7 @@ fn refer(
     node: &dyn Node,
     objects: &Objects<'_>,
     id: TransactionId,
-    referred: &mut BTreeSet<ObjectId>,
+    referred: &mut Vec<ObjectId>,
 ) -> Result<()> {
     if exists(node, &id.snapshot())? {
         contents(&Manifest::decode(&node.read(&id.snapshot())?)?, referred);
@@ -92,7 +92,7 @@ fn refer(
         else {
             continue;
         };
-        referred.insert(manifest);
+        referred.push(manifest);
         let decoded = Manifest::decode(&objects.read(&manifest)?)
             .map_err(|error| Error::new(format!("reading a manifest of transaction {id}"), error))?;
         contents(&decoded, referred);
@@ -100,10 +100,10 @@ fn refer(
     Ok(())
 }
 
-fn contents(manifest: &Manifest, referred: &mut BTreeSet<ObjectId>) {
+fn contents(manifest: &Manifest, referred: &mut Vec<ObjectId>) {
     for entry in manifest.entries.values() {
         if let State::File { content, .. } = entry.state {
-            referred.insert(content);
+            referred.push(content);
         }
     }
 }
