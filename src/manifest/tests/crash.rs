@@ -27,7 +27,8 @@ fn spoiled() -> (Scripted, Manifest) {
 }
 
 fn leftovers(node: &Scripted) -> Vec<String> {
-    let names = look(node).entries.into_keys().map(|path| path.display().to_string());
+    let names = look(node);
+    let names = names.entries.keys().map(|path| path.display().to_string());
     names.filter(|name| name.contains(".firstlight-")).collect()
 }
 
