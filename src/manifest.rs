@@ -4,6 +4,7 @@
 //! restored. Contents lie in the [object store](crate::objects). It never holds a content itself.
 
 mod capture;
+mod entries;
 mod restore;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,8 @@ use crate::objects::ObjectId;
 use crate::sorted::{Map, Set};
 use std::path::{Path, PathBuf};
 
-pub use capture::{Scope, capture, record};
+pub use capture::{Scope, capture, capture_like, record};
+pub use entries::Entries;
 use restore::Ground;
 pub use restore::{Unrestored, cluster_mounted, restore, temporary};
 
@@ -21,9 +23,8 @@ pub use restore::{Unrestored, cluster_mounted, restore, temporary};
 #[derive(Default)]
 #[cfg_attr(test, derive(Debug, PartialEq, Clone))]
 pub struct Manifest {
-    /// By absolute path. In a captured tree, a path that is not here is absent. Boxed, because half of the
-    /// places in a tree that grows in order stay empty.
-    pub entries: Map<PathBuf, Box<Entry>>,
+    /// By absolute path. In a captured tree, a path that is not here is absent.
+    pub entries: Entries,
 }
 
 /// What stood at one path.
@@ -119,7 +120,7 @@ pub struct Difference<'a> {
 impl Manifest {
     /// What stands at `path`; `None` for nothing, recorded or not.
     pub fn get(&self, path: &Path) -> Option<&Entry> {
-        self.entries.get(path).map(|entry| &**entry).filter(|entry| entry.state != State::Absent)
+        self.entries.get(path).filter(|entry| entry.state != State::Absent)
     }
 
     /// Every path at which `self` and `after`, captured from the same scopes, are not the same; in order of
@@ -128,7 +129,7 @@ impl Manifest {
         let (names, after_names) = (self.first_names(), after.first_names());
         let mut found = Vec::new();
         for path in
-            self.entries.keys().chain(after.entries.keys().filter(|path| !self.entries.contains_key(*path)))
+            self.entries.keys().chain(after.entries.keys().filter(|path| !self.entries.contains_key(path)))
         {
             let difference = Difference { path, before: self.get(path), after: after.get(path) };
             let same = match (difference.before, difference.after) {

@@ -6,8 +6,6 @@
 use std::borrow::Borrow;
 
 /// Values by their keys.
-#[derive(PartialEq)]
-#[cfg_attr(test, derive(Debug, Clone))]
 pub struct Map<K, V> {
     pairs: Vec<(K, V)>,
 }
@@ -40,29 +38,12 @@ impl<K: Ord, V> Map<K, V> {
         }
     }
 
-    /// A key as it is here, with its value.
-    pub fn get_key_value<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&(K, V)>
-    where
-        K: Borrow<Q>,
-    {
-        self.pairs.get(self.place(key).ok()?)
-    }
-
     /// The value of a key.
     pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
-        self.get_key_value(key).map(|(_, value)| value)
-    }
-
-    /// The value of a key, to be changed.
-    pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
-    where
-        K: Borrow<Q>,
-    {
-        let at = self.place(key).ok()?;
-        self.pairs.get_mut(at).map(|(_, value)| value)
+        self.pairs.get(self.place(key).ok()?).map(|(_, value)| value)
     }
 
     /// Whether the key is here.
@@ -94,16 +75,6 @@ impl<K: Ord, V> Map<K, V> {
         self.pairs.iter().map(|(key, _)| key)
     }
 
-    /// The values, in order of their keys.
-    pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> {
-        self.pairs.iter().map(|(_, value)| value)
-    }
-
-    /// The same, to be changed.
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.pairs.iter_mut().map(|(_, value)| value)
-    }
-
     /// Keys with their values, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, (K, V)> {
         self.pairs.iter()
@@ -111,7 +82,6 @@ impl<K: Ord, V> Map<K, V> {
 }
 
 /// Keys alone.
-#[cfg_attr(test, derive(Debug, PartialEq, Clone))]
 pub struct Set<K> {
     keys: Map<K, ()>,
 }
@@ -179,13 +149,9 @@ mod tests {
             assert_eq!(map.insert(key, key * 10), new, "{key}");
         }
         assert_eq!(map.keys().copied().collect::<Vec<_>>(), [1, 3, 5, 9]);
-        assert_eq!(map.values().copied().collect::<Vec<_>>(), [10, 30, 50, 90]);
         assert_eq!((map.len(), map.get(&9), map.get(&4), map.contains_key(&1)), (4, Some(&90), None, true));
         map.insert(9, 7);
-        if let Some(value) = map.get_mut(&1) {
-            *value += 1;
-        }
-        assert_eq!((map.get(&9), map.get(&1)), (Some(&7), Some(&11)));
+        assert_eq!(map.iter().map(|(_, value)| *value).collect::<Vec<_>>(), [10, 30, 50, 7]);
     }
 
     #[test]

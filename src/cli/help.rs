@@ -134,7 +134,7 @@ exit codes: 0 put back, 2 nothing was touched, 3 put back but for kept files,
 usage: firstlight confirm
 
 Commits a run that was applied with `--confirm login` and waits: for when a
-new SSH login of the admin cannot be seen. Log in anew before you run it: an
+new login of the admin cannot be seen. Log in anew before you run it: an
 open session says nothing about the next one. Needs root.
 
 exit codes: 0 committed, or nothing waits; 2 another firstlight is at work",

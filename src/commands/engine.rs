@@ -220,7 +220,7 @@ pub fn snapshot(node: &dyn Node, id: TransactionId) -> std::result::Result<Manif
         let hint = "firstlight snapshots list";
         return Err(Stop::refusal(format!("transaction {id} has no snapshot\n  hint: {hint}")));
     }
-    Ok(Manifest::decode(&node.read(&id.snapshot())?)?)
+    Ok(Manifest::take(node.read(&id.snapshot())?, None)?)
 }
 
 /// What stands now at the same places.

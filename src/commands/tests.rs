@@ -237,6 +237,7 @@ fn j3_a_waiting_run_is_confirmed_or_taken_back_and_nothing_else_touches_it() {
             admin: "ops".into(),
             keys: Vec::new(),
             not_from: Vec::new(),
+            factors: Vec::new(),
             cursor: String::new(),
             boot,
         };

@@ -1,5 +1,6 @@
 //! Looking at the node: from scopes to a manifest.
 
+use super::entries::Like;
 use super::text::Writer;
 use super::{Entry, Ground, Manifest, State};
 use crate::error::Result;
@@ -51,16 +52,44 @@ pub fn capture(
     skip: &[PathBuf],
     store: Option<&mut Batch<'_>>,
 ) -> Result<Manifest> {
-    let mut manifest = Manifest::default();
+    capture_sharing(node, scopes, skip, store, None)
+}
+
+/// The same without contents, in the memory of `like` as far as nothing differs from it.
+pub fn capture_like(
+    node: &dyn Node,
+    scopes: &[Scope],
+    skip: &[PathBuf],
+    like: &Manifest,
+) -> Result<Manifest> {
+    capture_sharing(node, scopes, skip, None, Some(like))
+}
+
+fn capture_sharing(
+    node: &dyn Node,
+    scopes: &[Scope],
+    skip: &[PathBuf],
+    store: Option<&mut Batch<'_>>,
+    like: Option<&Manifest>,
+) -> Result<Manifest> {
+    let (mut manifest, mut absent) = (Manifest::default(), Vec::new());
+    let mut like = Like::new(like);
     let mut walk =
         Walk { node, skip, store, contents: true, ground: Ground::default(), files: Map::default() };
     for scope in scopes {
         walk.visit(scope, &mut |path, entry| {
-            if entry.state != State::Absent || !manifest.entries.contains_key(path) {
-                manifest.entries.insert(path.to_owned(), Box::new(entry));
+            match entry.state {
+                State::Absent => absent.push(path.to_owned()),
+                _ => like.push(&mut manifest.entries, path.to_owned(), entry),
             }
             Ok(())
         })?;
+    }
+    manifest.entries.sort();
+    for path in absent {
+        if !manifest.entries.contains_key(&path) {
+            manifest.entries.insert(path, Entry::absent());
+        }
     }
     manifest.forget_single_names();
     Ok(manifest)
@@ -313,10 +342,7 @@ impl Manifest {
                 shared.insert(entry.name_group);
             }
         }
-        for entry in self.entries.values_mut() {
-            if !shared.contains(&entry.name_group) {
-                entry.name_group = 0;
-            }
-        }
+        let alone = |entry: &Entry| entry.name_group != 0 && !shared.contains(&entry.name_group);
+        self.entries.change(&alone, &mut |entry| entry.name_group = 0);
     }
 }

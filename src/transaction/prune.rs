@@ -82,7 +82,7 @@ fn refer(
     referred: &mut Vec<ObjectId>,
 ) -> Result<()> {
     if exists(node, &id.snapshot())? {
-        contents(&Manifest::decode(&node.read(&id.snapshot())?)?, referred);
+        contents(&Manifest::take(node.read(&id.snapshot())?, None)?, referred);
     }
     for record in state::records(node, id)? {
         // What a way back that is not over has set aside is among it.
@@ -93,7 +93,7 @@ fn refer(
             continue;
         };
         referred.push(manifest);
-        let decoded = Manifest::decode(&objects.read(&manifest)?)
+        let decoded = Manifest::take(objects.read(&manifest)?, None)
             .map_err(|error| Error::new(format!("reading a manifest of transaction {id}"), error))?;
         contents(&decoded, referred);
     }

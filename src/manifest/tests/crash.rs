@@ -5,7 +5,6 @@ use crate::manifest::{Manifest, Scope, capture};
 use crate::node::Node;
 use crate::node::scripted::{Lose, Scripted};
 use crate::objects::{ObjectId, Objects};
-use std::collections::BTreeSet;
 
 /// All contents that the checked files may have: theirs, and what spoiled them.
 const WHOLE: [&str; 5] = [
@@ -27,8 +26,8 @@ fn spoiled() -> (Scripted, Manifest) {
 }
 
 fn leftovers(node: &Scripted) -> Vec<String> {
-    let manifest = look(node);
-    let names = manifest.entries.keys().map(|path| path.display().to_string());
+    let names = look(node);
+    let names = names.entries.keys().map(|path| path.display().to_string());
     names.filter(|name| name.contains(".firstlight-")).collect()
 }
 
