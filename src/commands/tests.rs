@@ -144,6 +144,21 @@ fn j1_the_hook_takes_its_last_moment_only() {
 }
 
 #[test]
+fn j1_a_first_boot_that_cannot_even_be_counted_touches_nothing_and_is_no_try() {
+    // No room for the state directory, for what is in it, for the lock: the way to the first record, step by step.
+    for step in 0..6 {
+        let node = Scripted::new();
+        node.fail_at_step(step);
+        let (code, text) = stopped(hook::run(&node, "network-online"));
+        assert_eq!(code, 2, "step {step}: {text}");
+        assert!(!node.files.has("/var/lib/firstlight/hook"), "step {step}");
+        node.revive();
+        let (code, text) = stopped(hook::run(&node, "network-online"));
+        assert!(code == 2 && text.contains("fully-up"), "with room again, step {step}: {text}");
+    }
+}
+
+#[test]
 fn j3_a_snapshot_is_listed_shown_and_compared() {
     let node = Scripted::new();
     node.files.put("/etc/motd", "hello\n");

@@ -1,3 +1,5 @@
+//! PVE's files against literals, and what others wrote in them.
+
 use super::*;
 use crate::areas::Area;
 use crate::areas::example::{address, network};
