@@ -55,7 +55,9 @@ fn told(node: &mut Node) -> Result<()> {
             "the report does not show the host key {fingerprint}: {journal}"
         );
     }
-    for wanted in [format!("ssh {ADMIN}@10.0.20.11"), "ms of processor time".to_owned()] {
+    for wanted in
+        [format!("ssh {ADMIN}@{}", Side::Management.node_address()), "ms of processor time".to_owned()]
+    {
         ensure!(journal.contains(&wanted), "the report does not say `{wanted}`: {journal}");
     }
     ensure!(!journal.contains("$6$"), "a password's hash stands in the journal: {journal}");
