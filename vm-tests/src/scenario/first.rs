@@ -130,8 +130,11 @@ fn sshd(node: &mut Node) -> Result<()> {
         "sshd -T: allowusers {users:?}"
     );
     for (name, first) in [
-        // OpenSSH 9.2 of Debian 12 does not have the former.
-        ("kexalgorithms", &["mlkem768x25519-sha256,", "sntrup761x25519-sha512@openssh.com,"][..]),
+        // OpenSSH 9.2 of Debian 12 does not have the first; an update gave it the second name of the other one.
+        (
+            "kexalgorithms",
+            &["mlkem768x25519-sha256,", "sntrup761x25519-sha512,", "sntrup761x25519-sha512@openssh.com,"][..],
+        ),
         ("ciphers", &["chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,"]),
         ("macs", &["hmac-sha2-512-etm@openssh.com,"]),
         ("hostkeyalgorithms", &["ssh-ed25519,"]),
