@@ -10,6 +10,12 @@ pub fn help(name: &str) -> String {
     format!("{text}\n")
 }
 
+/// Which help to read after a mistake: that of the command, where the first word is one.
+pub fn where_to_look(first: &str) -> String {
+    let command = TEXTS.iter().find(|(command, _)| *command == first).map_or("", |(command, _)| command);
+    format!("{PROGRAM} {command}{}--help", if command.is_empty() { "" } else { " " })
+}
+
 const OVERVIEW: &str = "\
 firstlight hardens a Proxmox VE node in one transaction that can be put back.
 

@@ -2,6 +2,7 @@
 
 mod crash;
 mod fidelity;
+mod private;
 mod record;
 mod text;
 

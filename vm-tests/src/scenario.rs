@@ -121,7 +121,7 @@ pub const ALL: &[Scenario] = &[
     ),
     short(
         "cut-files",
-        "6: power cut after the intent for the sshd drop-in, then success (J1 J3)",
+        "6: power cut when files are written: they are back before the network, then success (J1 J3)",
         cut::in_files,
     ),
     short("cut-packages", "6: power cut in the middle of dpkg, then success (H2 J1 J3)", cut::in_packages),
