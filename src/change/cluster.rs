@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const CLUSTER_DIR: &str = "/etc/pve";
+const LOCKS_DIR: &str = "/etc/pve/priv/lock";
 /// pmxcfs keeps `/etc/pve` here; the write-ahead log first.
 const DATABASE: [&str; 2] = ["/var/lib/pve-cluster/config.db-wal", "/var/lib/pve-cluster/config.db"];
 /// PVE itself waits so long for a lock.
@@ -38,7 +39,7 @@ fn lock_path(path: &Path) -> PathBuf {
         ["nodes", node, "host.fw"] => format!("firewall-host-{node}"),
         _ => format!("file-{}", inside.replace(['.', '/'], "_")),
     };
-    Path::new(CLUSTER_DIR).join("priv/lock").join(name)
+    Path::new(LOCKS_DIR).join(name)
 }
 
 /// Does the work while nobody else on the cluster changes `path`. One that dies meanwhile leaves a lock that pmxcfs
@@ -53,6 +54,8 @@ pub fn locked(
         return work();
     }
     let lock = lock_path(path);
+    // Whoever is the first to need a lock on a fresh node makes this one, PVE's own tools too, and it stays.
+    let _ = node.make_directory(Path::new(LOCKS_DIR), 0o700);
     let mut waited = 0;
     while let Err(error) = node.make_directory(&lock, 0o700) {
         if !exists(node, &lock)? {
