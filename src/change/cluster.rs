@@ -1,6 +1,7 @@
 //! Files below `/etc/pve`: pmxcfs decides about modes, durability and locks (pve-contract 4).
 
 use crate::error::{Error, Result};
+use crate::facts::pmxcfs::PROGRAM_PATH;
 use crate::manifest;
 use crate::node::{Node, exists};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,16 @@ pub const PATIENCE_BACK_SECONDS: u32 = 150;
 /// Whether modes and owners are pmxcfs's own (pve-observed 3.8).
 pub fn fixed_by_place(path: &Path) -> bool {
     path.starts_with(CLUSTER_DIR)
+}
+
+/// An error on a node of PVE while pmxcfs is not there: what would be seen is not the cluster's, and what would be written
+/// keeps it from mounting.
+pub fn mounted(node: &dyn Node, what: &str) -> Result<()> {
+    if manifest::cluster_mounted(node)? || !exists(node, Path::new(PROGRAM_PATH))? {
+        return Ok(());
+    }
+    let because = "pmxcfs is not mounted on /etc/pve: what is written there now would keep it from mounting";
+    Err(Error::new(what, because).hint("systemctl start pve-cluster"))
 }
 
 /// fsync below `/etc/pve` does nothing: what makes its content durable is its database.
@@ -50,6 +61,7 @@ pub fn locked(
     patience: u32,
     work: &mut dyn FnMut() -> Result<()>,
 ) -> Result<()> {
+    mounted(node, "changing /etc/pve")?;
     if !manifest::cluster_mounted(node)? {
         return work();
     }
@@ -151,6 +163,21 @@ mod tests {
         locked(&node, Path::new(FILE), PATIENCE_BACK_SECONDS, &mut work).unwrap();
         assert_eq!(worked, 1);
         assert!(!exists(&node, Path::new(LOCK)).unwrap());
+    }
+
+    #[test]
+    fn j1_nothing_is_made_in_the_plain_directory_while_pmxcfs_is_down() {
+        let node = Scripted::new();
+        node.files.put(PROGRAM_PATH, "ELF");
+        node.files.directory("/etc/pve");
+        let mut worked = false;
+        let mut work = || {
+            worked = true;
+            Ok(())
+        };
+        let error = locked(&node, Path::new(FILE), 0, &mut work).unwrap_err().to_string();
+        assert!(error.contains("pmxcfs is not mounted") && error.contains("pve-cluster"), "{error}");
+        assert!(!worked && !node.files.has("/etc/pve/priv"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Looking at the node: from scopes to a manifest.
 
+use super::restore::CLUSTER;
 use super::text::Writer;
 use super::{Entry, Ground, Manifest, State};
 use crate::error::Result;
@@ -261,7 +262,8 @@ impl Walk<'_, '_> {
         }
         Ok(Entry {
             state,
-            mode: metadata.mode,
+            // Without quorum pmxcfs takes this bit from everything, and gives it back: nobody has changed anything.
+            mode: metadata.mode | if path.starts_with(CLUSTER) { 0o200 } else { 0 },
             uid: metadata.uid,
             gid: metadata.gid,
             name_group: self.group(metadata),
