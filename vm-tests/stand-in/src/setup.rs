@@ -49,6 +49,7 @@ pub fn run(context: &Context, arguments: &[String]) -> Result<(), Failure> {
         fs::write(path, text).map_err(failed)?;
     }
     package::register(context).map_err(failed)?;
+    package::settings(context).map_err(failed)?;
     root_key(context).map_err(failed)?;
     systemctl(&["daemon-reload"])?;
     let names: Vec<&str> = UNITS.iter().map(|(name, _)| *name).collect();
