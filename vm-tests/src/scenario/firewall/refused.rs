@@ -18,6 +18,9 @@ struct Case {
 }
 
 const MODE: &str = "mode = \"pve\"";
+const TABLE: &str = "[firstlight.firewall]\nmode = \"pve\"";
+const ROOTLESS: &str =
+    "[firstlight.ssh]\nroot-login = \"no\"\n\n[firstlight.firewall]\ndatacenter = true\nmode = \"pve\"";
 const SERVICES: &str = "services = [\"nfs\"]";
 
 /// A standalone node with a public address.
@@ -64,14 +67,16 @@ const MEMBER: &[Case] = &[
     },
     Case {
         what: "root without SSH",
-        changes: &[
-            (
-                MODE,
-                "mode = \"pve\"\ndatacenter = true\n\n[firstlight.ssh]\nroot-login = \"no\"\n\n[firstlight.firewall]",
-            ),
-            ("[firstlight.firewall]\nmode", "mode"),
-        ],
-        says: "cluster",
+        changes: &[("sudo = \"none\"", "sudo = \"nopasswd\""), (TABLE, ROOTLESS)],
+        says: "must be \"key\" on a cluster member: the other nodes log in as root",
+    },
+    Case {
+        what: "another port for SSH",
+        changes: &[(
+            TABLE,
+            "[firstlight.ssh]\nport = 2222\n\n[firstlight.firewall]\ndatacenter = true\nmode = \"pve\"",
+        )],
+        says: "must be 22 on a cluster member: the other nodes use no other port",
     },
 ];
 
@@ -102,6 +107,7 @@ const DAMAGED: &[(&str, &str)] = &[
     ("[OPTIONS]\\r\\nenable: 0\\r\\n[RULES]\\r\\nIN Ping(ACCEPT)\\r\\n", "skip line"),
     ("\\357\\273\\277[OPTIONS]\\nenable: 0\\n", "skip line"),
     ("[OPTIONS]\\nenable: 0\\n[RULES]\\nIN ACCEPT -dport 22\\n", "missing property"),
+    ("[OPTIONS]\\nenable: 0\\n[RULES]\\nIN ACCEPT -source +nosuch -p tcp -dport 22\\n", "no such ipset"),
 ];
 
 /// Every refusal, one after the other on one node.
