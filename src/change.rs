@@ -24,7 +24,9 @@ use std::path::{Path, PathBuf};
 pub use account::database as account_database;
 pub use account::merge;
 pub use back::{settle, undo, undo_kept};
-pub use cluster::{PATIENCE_BACK_SECONDS, locked as cluster_locked, sync as sync_pmxcfs};
+pub use cluster::{
+    PATIENCE_BACK_SECONDS, locked as cluster_locked, mounted as pmxcfs_mounted, sync as sync_pmxcfs,
+};
 pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;

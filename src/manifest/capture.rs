@@ -1,6 +1,7 @@
 //! Looking at the node: from scopes to a manifest.
 
 use super::entries::Like;
+use super::restore::CLUSTER;
 use super::text::Writer;
 use super::{Entry, Ground, Manifest, State};
 use crate::error::Result;
@@ -290,7 +291,8 @@ impl Walk<'_, '_> {
         }
         Ok(Entry {
             state,
-            mode: metadata.mode,
+            // Without quorum pmxcfs takes this bit from everything, and gives it back: nobody has changed anything.
+            mode: metadata.mode | if path.starts_with(CLUSTER) { 0o200 } else { 0 },
             uid: metadata.uid,
             gid: metadata.gid,
             name_group: self.group(metadata),

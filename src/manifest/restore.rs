@@ -65,7 +65,7 @@ pub fn restore(
 }
 
 /// Where pmxcfs is.
-const CLUSTER: &str = "/etc/pve";
+pub(super) const CLUSTER: &str = "/etc/pve";
 /// From this many on, one call for the file system is cheaper than one for each.
 const MANY: usize = 8;
 

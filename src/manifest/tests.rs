@@ -326,3 +326,17 @@ fn an_unchanged_second_snapshot_stores_nothing() {
     assert_eq!(count(), objects);
     assert!(!node.trace().iter().any(|step| step.starts_with("create") || step.starts_with("rename")));
 }
+
+#[test]
+fn e1_pmxcfs_without_quorum_changes_no_file() {
+    let node = Scripted::new();
+    let (file, scopes) = ("/etc/pve/firewall/cluster.fw", [Scope::Tree("/etc/pve/firewall".into())]);
+    node.files.put(file, "[OPTIONS]\n");
+    let mut seen = Vec::new();
+    for (directory, mode) in [(0o755, 0o640), (0o555, 0o440)] {
+        node.files.machine.set_mode(path(file), mode).unwrap();
+        node.files.machine.set_mode(path("/etc/pve/firewall"), directory).unwrap();
+        seen.push(capture(&node, &scopes, &[], None).unwrap());
+    }
+    assert!(seen[0].differences(&seen[1]).is_empty());
+}

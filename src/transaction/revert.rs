@@ -8,7 +8,7 @@ use super::state::{self, TransactionId};
 use super::story::{Made, Story};
 use super::{Failure, Outcome, Stage};
 use crate::change;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::facts::pmxcfs;
 use crate::manifest::{self, Entry, Manifest, Scope, State, Unrestored};
 use crate::node::Node;
@@ -143,10 +143,8 @@ impl Way<'_> {
         if let Some(kept) = &made.reverted {
             return Ok(kept.clone());
         }
-        if in_cluster(made) && state::has_pve(self.node)? && !manifest::cluster_mounted(self.node)? {
-            let because =
-                "pmxcfs is not mounted on /etc/pve: what is written there now would keep it from mounting";
-            return Err(Error::new("putting /etc/pve back", because).hint("systemctl start pve-cluster"));
+        if in_cluster(made) {
+            change::pmxcfs_mounted(self.node, "putting /etc/pve back")?;
         }
         let joined = in_cluster(made) && pmxcfs::cluster_name(self.node).unwrap_or_default() != cluster;
         // Nothing of a cluster that was joined since is changed, so nothing is locked either.

@@ -18,6 +18,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mke2fs", "e2fsprogs"),
     ("debugfs", "e2fsprogs"),
     ("ip", "iproute2"),
+    ("ping", "iputils-ping"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
     ("gpg", "gnupg"),

@@ -35,10 +35,11 @@ pub fn command(paths: &str, left_out: &[&str]) -> String {
     for path in left_out {
         prune.push_str(&format!("-path '{path}' -prune -o "));
     }
+    // pmxcfs has no attributes, and its mount point would be an error.
     format!(
         "cd / && find {paths} -xdev {prune}-printf '%y %m %U:%G %n %s %i %p -> %l\\n' | LC_ALL=C sort -k7 \
          && echo '# digests' && find {paths} -xdev {prune}-type f -print0 | xargs -0 sha256sum \
-         && echo '# attributes' && find {paths} -xdev {prune}-print0 \
+         && echo '# attributes' && find {paths} -xdev {prune}! -fstype fuse -print0 \
          | xargs -0 getfattr -h -d -m - -e hex 2>/dev/null"
     )
 }

@@ -9,6 +9,7 @@ mod cut;
 mod deadline;
 mod device;
 mod fault;
+mod firewall;
 mod first;
 mod gate;
 mod ground;
@@ -213,6 +214,42 @@ pub const ALL: &[Scenario] = &[
         "reach-live",
         "the only management address of its network is lent while its owner works: undisturbed (E3 J3)",
         reach::live,
+    ),
+    short(
+        "pve-firewall",
+        "2: PVE's firewall: its files, its trial before enable: 1, real packets, lines of others (D1-D9)",
+        firewall::guarded,
+    ),
+    short(
+        "pve-refused",
+        "8: what is refused for PVE's firewall, each with its sentence, nothing touched (D1 D8 J4)",
+        firewall::refused,
+    ),
+    short(
+        "pve-waits",
+        "3: pmxcfs down, without quorum, and 40 s late: said at once, or waited for (J1)",
+        firewall::waited,
+    ),
+    short(
+        "pve-switch",
+        "6: PVE's firewall, UFW, PVE's, each one transaction, then back to the first state (E1 J3 J4)",
+        firewall::once,
+    ),
+    long("pve-switch-twice", "6: both directions, twice, then back to the first state (E1 J3 J4)", firewall::twice),
+    long(
+        "pve-allowed",
+        "8: management = [\"any\"], remote networks alone, a cluster of three: what they open (D1 D4 D8)",
+        firewall::allowed,
+    ),
+    long(
+        "pve-killed",
+        "a run killed while PVE's firewall is on trial: put back, and PVE opens by itself (D1 J3)",
+        firewall::killed,
+    ),
+    long(
+        "pve-broken",
+        "3: pmxcfs killed, dead, stopped, without quorum in the middle: put back or said, then success (J1 J3)",
+        firewall::broken,
     ),
     long(
         "disk-errors",

@@ -47,7 +47,11 @@ impl Hand<'_> {
             // Tools write without fsync: a commit must not outlive what it commits.
             self.sync(&scopes)?;
         }
-        let after = capture(self.node, self.objects, &scopes, contents)?;
+        // What cannot be seen now is seen by the way back; why the effect failed is the better reason.
+        let after = match capture(self.node, self.objects, &scopes, contents) {
+            Ok(after) => after,
+            Err(error) => return result.and(Err(error)),
+        };
         self.journal.write(Event::Observed { step: number, after })?;
         result
     }

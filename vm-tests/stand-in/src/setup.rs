@@ -2,6 +2,7 @@
 //!
 //! The program may lie anywhere: the tools are links to it. Doing it twice does no harm.
 
+mod package;
 mod units;
 
 use std::fs;
@@ -47,6 +48,8 @@ pub fn run(context: &Context, arguments: &[String]) -> Result<(), Failure> {
         let path = context.path(UNIT_DIRECTORY).join(name);
         fs::write(path, text).map_err(failed)?;
     }
+    package::register(context).map_err(failed)?;
+    package::settings(context).map_err(failed)?;
     root_key(context).map_err(failed)?;
     systemctl(&["daemon-reload"])?;
     let names: Vec<&str> = UNITS.iter().map(|(name, _)| *name).collect();
