@@ -167,7 +167,7 @@ impl Manifest {
         }
         let parents: Set<&Path> = wanted.iter().filter_map(|(path, _)| path.parent()).collect();
         for parent in parents.iter() {
-            if let Some((path, entry)) = self.entries.get_key_value(*parent) {
+            if let Some((path, entry)) = self.entries.get_key_value(parent) {
                 wanted.push((path, Some(entry)));
             }
         }

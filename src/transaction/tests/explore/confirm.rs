@@ -32,7 +32,7 @@ fn every_crash(name: &str, base: &Tree, answer: &Answer) {
     node.record();
     assert!(matches!(confirm(&node, "me").unwrap(), Some(Outcome::Committed(_))));
     node.promise();
-    let run = Run::new(start.clone(), node.record(), base, &node.tree(), End::New);
+    let run = Run::new(start, node.record(), base, &node.tree(), End::New);
     let (mut seen, mut ends) = (HashSet::new(), [0, 0, 0]);
     let mut wants = |key| seen.insert(key);
     moments(&run.base, &run.events, None, BOUNDED, &mut wants, &mut |found| {
