@@ -50,6 +50,8 @@ pub struct Bench {
     fresh: Option<Node>,
     committed: Option<Node>,
     own: Option<Node>,
+    /// What the first boot of a node of PVE wrote on the serial line.
+    pve_serial: Vec<u8>,
     current: Current,
 }
 
@@ -62,6 +64,7 @@ impl Bench {
             fresh: None,
             committed: None,
             own: None,
+            pve_serial: Vec::new(),
             current: Current::Nothing,
         }
     }
@@ -108,11 +111,19 @@ impl Bench {
         let node = self.pve()?;
         let step = Step::begin("the first boot of a node of PVE");
         node.put(PVE_FIRST_BOOT_PATH, &first_boot, 0o700)?;
+        let before = fs::read(node.serial_log()).context("reading the serial log")?.len();
         let end = hook::run_from(node, PVE_FIRST_BOOT_PATH)?;
         step.done();
         hook::expect_committed(node, &end)?;
         node.snapshot(PVE_COMMITTED)?;
-        Ok(node)
+        let said = fs::read(node.serial_log()).context("reading the serial log")?.split_off(before);
+        self.pve_serial = said;
+        self.fresh.as_mut().context("no fresh node")
+    }
+
+    /// What that first boot wrote on the serial line.
+    pub fn pve_serial(&self) -> &[u8] {
+        &self.pve_serial
     }
 
     /// A node of PVE with a screen, on which nothing of firstlight has ever run; the binary lies in `/root/vm-tests`.

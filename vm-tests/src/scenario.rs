@@ -96,6 +96,11 @@ pub const ALL: &[Scenario] = &[
         totp_faults::cuts,
     ),
     long(
+        "totp-rollback",
+        "part 3: a rollback leaves PVE's users, permissions and factors as they were (A2 C1 C4 C9 J3)",
+        totp_users::rolled_back,
+    ),
+    long(
         "totp-screens",
         "part 3, QR: screens of 80x25 with PVE's font and of 128x48, read by zbarimg, log in (C2)",
         totp_screens::decoded,

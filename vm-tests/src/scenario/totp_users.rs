@@ -8,6 +8,7 @@ use super::hook::{self, INSTALLED_PATH};
 use super::second_factor::{
     HANDOVER_PATH, Handed, at_terminal, log_in, seen, totp, without_terminal, wrong_code,
 };
+use super::totp_faults::IN_PVE;
 use crate::bench::Bench;
 use crate::node::Node;
 use crate::payload::{ADMIN_PASSWORD, TOKEN};
@@ -30,11 +31,13 @@ pub fn unattended(bench: &mut Bench) -> Result<()> {
     let workspace = bench.workspace().clone();
     let admin = bench.payload()?.admin_key.clone();
     let answer = std::fs::read(&bench.payload()?.pve.1).context("reading the answer")?;
-    let node = bench.pve_committed()?;
+    bench.pve_committed()?;
+    let serial = bench.pve_serial().to_owned();
+    let node = bench.same_idle()?;
     let handed = Handed::read(node, HANDOVER_PATH)?;
     few_calls(node)?;
     made(node, &handed)?;
-    on_the_serial_line(node, &workspace, &handed)?;
+    on_the_serial_line(&serial, &workspace, &handed)?;
     // Before anybody logs in: the harness itself passes codes and keys as arguments, which the guest's agent logs.
     nowhere_else(node, &workspace, &handed)?;
     unverified(node, &USERS)?;
@@ -42,6 +45,21 @@ pub fn unattended(bench: &mut Bench) -> Result<()> {
     shown_and_verified(node, &workspace, &admin, &handed)?;
     logins(node, &handed)?;
     locked_and_freed(node, &workspace, &admin, &handed)
+}
+
+/// J3: a rollback leaves the users, permissions and factors that there were.
+pub fn rolled_back(bench: &mut Bench) -> Result<()> {
+    let before = bench.pve()?.ok(IN_PVE)?;
+    let node = bench.pve_committed()?;
+    let said = node.run_within(&format!("{INSTALLED_PATH} rollback"), 300)?;
+    ensure!(said.status == 0, "rollback ended with {}: {}{}", said.status, said.stdout, said.stderr);
+    let after = node.ok(IN_PVE)?;
+    ensure!(after == before, "PVE's users are not what they were:\n{before}\n{after}");
+    ensure!(!node.holds(&format!("test -e {HANDOVER_PATH}"))?, "something is still handed over");
+    unverified(node, &[])?;
+    let (status, asked) = node.pve().log_in("root@pam", "not a secret", None)?;
+    ensure!(status == 200 && !asked, "8006 still asks root for a second factor: {status}");
+    Ok(())
 }
 
 /// A2, C1, C4, C9: users, ACL, factors and the token are there.
@@ -99,12 +117,16 @@ fn few_calls(node: &mut Node) -> Result<()> {
 }
 
 /// C2: both codes were drawn on the serial line, where somebody's camera reads them.
-fn on_the_serial_line(node: &mut Node, workspace: &Workspace, handed: &Handed) -> Result<()> {
-    let log = std::fs::read(node.serial_log()).context("reading the serial log")?;
-    let (codes, modules) = seen(workspace, &log, "totp-serial.pgm")?;
+fn on_the_serial_line(serial: &[u8], workspace: &Workspace, handed: &Handed) -> Result<()> {
+    let (codes, modules) = seen(workspace, serial, "totp-serial.pgm")?;
     let mut wanted: Vec<&String> = handed.uris.values().collect();
     wanted.sort();
     ensure!(codes.iter().collect::<Vec<_>>() == wanted, "on the serial line were {} codes", codes.len());
+    let text = String::from_utf8_lossy(serial);
+    ensure!(
+        handed.tokens.values().all(|token| text.contains(token.as_str())),
+        "the token was not shown whole"
+    );
     ensure!(modules == 33, "a code has {modules} modules in a row, and version 4 has 33");
     let bytes: Vec<usize> = wanted.iter().map(|uri| uri.len()).collect();
     say(format_args!("  codes of {bytes:?} bytes in QR version 4 were read from the serial line"));
