@@ -73,7 +73,7 @@ fn c2_a_screen_is_asked_for_half_blocks_before_they_are_drawn() {
         node.files.directory(RUN_DIR);
         node.says("/usr/bin/stty -F /dev/tty1 size", size);
         if font {
-            node.files.put("/usr/share/consolefonts/Uni2-VGA16.psf.gz", "font");
+            node.files.put(FONT_PATH, "font");
         }
         let loaded = std::cell::Cell::new(false);
         node.on("/usr/bin/setfont -C /dev/tty1", move |files, invocation| {
