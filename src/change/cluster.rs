@@ -1,12 +1,14 @@
 //! Files below `/etc/pve`: pmxcfs decides about modes, durability and locks (pve-contract 4).
 
 use crate::error::{Error, Result};
+use crate::facts::pmxcfs::PROGRAM_PATH;
 use crate::manifest;
 use crate::node::{Node, exists};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const CLUSTER_DIR: &str = "/etc/pve";
+const LOCKS_DIR: &str = "/etc/pve/priv/lock";
 /// pmxcfs keeps `/etc/pve` here; the write-ahead log first.
 const DATABASE: [&str; 2] = ["/var/lib/pve-cluster/config.db-wal", "/var/lib/pve-cluster/config.db"];
 /// PVE itself waits so long for a lock.
@@ -17,6 +19,16 @@ pub const PATIENCE_BACK_SECONDS: u32 = 150;
 /// Whether modes and owners are pmxcfs's own (pve-observed 3.8).
 pub fn fixed_by_place(path: &Path) -> bool {
     path.starts_with(CLUSTER_DIR)
+}
+
+/// An error on a node of PVE while pmxcfs is not there: what would be seen is not the cluster's, and what would be written
+/// keeps it from mounting.
+pub fn mounted(node: &dyn Node, what: &str) -> Result<()> {
+    if manifest::cluster_mounted(node)? || !exists(node, Path::new(PROGRAM_PATH))? {
+        return Ok(());
+    }
+    let because = "pmxcfs is not mounted on /etc/pve: what is written there now would keep it from mounting";
+    Err(Error::new(what, because).hint("systemctl start pve-cluster"))
 }
 
 /// fsync below `/etc/pve` does nothing: what makes its content durable is its database.
@@ -38,7 +50,7 @@ fn lock_path(path: &Path) -> PathBuf {
         ["nodes", node, "host.fw"] => format!("firewall-host-{node}"),
         _ => format!("file-{}", inside.replace(['.', '/'], "_")),
     };
-    Path::new(CLUSTER_DIR).join("priv/lock").join(name)
+    Path::new(LOCKS_DIR).join(name)
 }
 
 /// Does the work while nobody else on the cluster changes `path`. One that dies meanwhile leaves a lock that pmxcfs
@@ -49,10 +61,13 @@ pub fn locked(
     patience: u32,
     work: &mut dyn FnMut() -> Result<()>,
 ) -> Result<()> {
+    mounted(node, "changing /etc/pve")?;
     if !manifest::cluster_mounted(node)? {
         return work();
     }
     let lock = lock_path(path);
+    // Whoever is the first to need a lock on a fresh node makes this one, PVE's own tools too, and it stays.
+    let _ = node.make_directory(Path::new(LOCKS_DIR), 0o700);
     let mut waited = 0;
     while let Err(error) = node.make_directory(&lock, 0o700) {
         if !exists(node, &lock)? {
@@ -148,6 +163,21 @@ mod tests {
         locked(&node, Path::new(FILE), PATIENCE_BACK_SECONDS, &mut work).unwrap();
         assert_eq!(worked, 1);
         assert!(!exists(&node, Path::new(LOCK)).unwrap());
+    }
+
+    #[test]
+    fn j1_nothing_is_made_in_the_plain_directory_while_pmxcfs_is_down() {
+        let node = Scripted::new();
+        node.files.put(PROGRAM_PATH, "ELF");
+        node.files.directory("/etc/pve");
+        let mut worked = false;
+        let mut work = || {
+            worked = true;
+            Ok(())
+        };
+        let error = locked(&node, Path::new(FILE), 0, &mut work).unwrap_err().to_string();
+        assert!(error.contains("pmxcfs is not mounted") && error.contains("pve-cluster"), "{error}");
+        assert!(!worked && !node.files.has("/etc/pve/priv"));
     }
 
     #[test]

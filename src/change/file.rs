@@ -7,7 +7,6 @@ use crate::facts::accounts::{PASSWD_PATH, entry};
 use crate::manifest;
 use crate::node::{Kind, Metadata, Node, read_text};
 use crate::plan::View;
-use crate::transaction::state;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -108,10 +107,8 @@ fn fits(node: &dyn Node, metadata: &Metadata, mode: u32, owner: &str) -> bool {
 
 /// Writes the file: durable before it is renamed, the rename durable before it returns.
 pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
-    if fixed_by_place(&change.path) && state::has_pve(node)? && !manifest::cluster_mounted(node)? {
-        let because = "pmxcfs is not mounted there: a file below it now would keep it from mounting";
-        return Err(Error::new(format!("writing {}", change.path.display()), because)
-            .hint("systemctl start pve-cluster"));
+    if fixed_by_place(&change.path) {
+        cluster::mounted(node, &format!("writing {}", change.path.display()))?;
     }
     replace(node, &change.path, &change.content, change.mode, owner_ids(node, &change.owner)?)?;
     if fixed_by_place(&change.path) {

@@ -9,7 +9,7 @@ use super::record::{Closing, Event, FORMAT};
 use super::revert::Way;
 use super::state::{self, INDEX_PATH, OBJECTS_DIR, RUN_DIR, STATE_DIR, TRANSACTIONS_DIR, TransactionId};
 use super::{Failure, Order, Outcome, Stage, confirm, deadline};
-use crate::change::Change;
+use crate::change::{self, Change};
 use crate::control::{Control, Gate};
 use crate::error::{Error, Result};
 use crate::facts::pmxcfs;
@@ -315,6 +315,9 @@ pub fn capture(
     scopes: &[Scope],
     contents: bool,
 ) -> Result<crate::objects::ObjectId> {
+    if scopes.iter().any(|scope| scope.path().starts_with(pmxcfs::MOUNT_POINT)) {
+        change::pmxcfs_mounted(node, "looking at /etc/pve")?;
+    }
     let mut batch = objects.batch()?;
     let mut text = Vec::new();
     let mut write = |piece: &[u8]| {

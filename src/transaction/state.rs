@@ -4,7 +4,6 @@ use super::record::Record;
 use super::story::{Phase, Story};
 use crate::change::waiting_path;
 use crate::error::Result;
-use crate::facts::pmxcfs;
 use crate::node::{Kind, Node, exists};
 use std::path::{Path, PathBuf};
 
@@ -173,9 +172,4 @@ pub fn ballast_path(id: TransactionId) -> PathBuf {
 pub fn free_ballast(node: &dyn Node, id: TransactionId) -> Result<()> {
     let ballast = ballast_path(id);
     if exists(node, &ballast)? { node.remove_file(&ballast) } else { Ok(()) }
-}
-
-/// Whether PVE is installed: pmxcfs belongs to it.
-pub fn has_pve(node: &dyn Node) -> Result<bool> {
-    exists(node, Path::new(pmxcfs::PROGRAM_PATH))
 }

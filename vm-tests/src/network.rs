@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -150,25 +150,42 @@ impl Network {
 
     /// Knocks at a port of the node.
     pub fn probe(&self, side: Side, port: u16) -> Result<Reach> {
-        let namespace = Path::new("/run/netns").join(self.namespace(side));
-        let address: SocketAddr = format!("{}:{port}", side.node_address()).parse()?;
-        // A thread of its own: entering a namespace is for the rest of a thread's life.
-        std::thread::spawn(move || -> Result<Reach> {
-            let file = fs::File::open(&namespace).context("opening a network namespace")?;
-            setns(file, CloneFlags::CLONE_NEWNET).context("entering a network namespace")?;
-            match TcpStream::connect_timeout(&address, SILENCE) {
-                Ok(_) => Ok(Reach::Open),
-                Err(error) => match error.kind() {
-                    ErrorKind::ConnectionRefused => Ok(Reach::Refused),
-                    ErrorKind::TimedOut | ErrorKind::WouldBlock => Ok(Reach::Silent),
-                    // The outcome of an ICMP rejection, or of a node that is not there at all.
-                    ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Ok(Reach::Silent),
-                    _ => Err(error).with_context(|| format!("knocking at {address}")),
-                },
-            }
-        })
-        .join()
-        .map_err(|_| anyhow!("the probing thread died"))?
+        self.knock(&[(side, side.node_address(), port)])?.first().copied().context("nobody knocked")
+    }
+
+    /// Knocks at many ports at once, each from a side and at an address.
+    pub fn knock(&self, knocks: &[(Side, &str, u16)]) -> Result<Vec<Reach>> {
+        let mut threads = Vec::new();
+        for (side, address, port) in knocks {
+            let namespace = Path::new("/run/netns").join(self.namespace(*side));
+            let address: SocketAddr = (address.parse::<IpAddr>()?, *port).into();
+            // A thread of its own: entering a namespace is for the rest of a thread's life.
+            threads.push(std::thread::spawn(move || knock(&namespace, &address)));
+        }
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow!("the probing thread died"))?)
+            .collect()
+    }
+
+    /// Gives the host of a side one more address.
+    pub fn add_address(&self, side: Side, address: &str) -> Result<()> {
+        ip(&["-n", &self.namespace(side), "address", "replace", address, "dev", "eth0", "nodad"])
+    }
+}
+
+fn knock(namespace: &Path, address: &SocketAddr) -> Result<Reach> {
+    let file = fs::File::open(namespace).context("opening a network namespace")?;
+    setns(file, CloneFlags::CLONE_NEWNET).context("entering a network namespace")?;
+    match TcpStream::connect_timeout(address, SILENCE) {
+        Ok(_) => Ok(Reach::Open),
+        Err(error) => match error.kind() {
+            ErrorKind::ConnectionRefused => Ok(Reach::Refused),
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => Ok(Reach::Silent),
+            // The outcome of an ICMP rejection, or of a node that is not there at all.
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Ok(Reach::Silent),
+            _ => Err(error).with_context(|| format!("knocking at {address}")),
+        },
     }
 }
 

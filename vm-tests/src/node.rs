@@ -1,6 +1,7 @@
 //! The node a scenario talks to: boot it, run commands in it, knock at it, cut its power, put it back.
 
 mod login;
+mod packets;
 pub mod pve;
 mod seen;
 

@@ -9,6 +9,7 @@ mod cut;
 mod deadline;
 mod device;
 mod fault;
+mod firewall;
 mod first;
 mod gate;
 mod ground;
@@ -126,7 +127,7 @@ pub const ALL: &[Scenario] = &[
     .committed(),
     short(
         "undo-run-time",
-        "7: after a rollback the kernel filters and every unit is as before (E3 J3)",
+        "7: after a rollback filter, units, timers, accounts, ids, sudo and AppArmor profiles are as before (A1 E3 J3)",
         undo::run_time,
     ),
     short(
@@ -151,7 +152,7 @@ pub const ALL: &[Scenario] = &[
     ),
     short(
         "cut-files",
-        "6: power cut after the intent for the sshd drop-in, then success (J1 J3)",
+        "6: power cut when files are written: they are back before the network, then success (J1 J3)",
         cut::in_files,
     ),
     short("cut-packages", "6: power cut in the middle of dpkg, then success (H2 J1 J3)", cut::in_packages),
@@ -175,6 +176,11 @@ pub const ALL: &[Scenario] = &[
         "confirm",
         "apply over SSH: only a new login of the admin commits; expiry and a power cut put back (J3 J5)",
         deadline::confirmed,
+    ),
+    long(
+        "confirm-api",
+        "on a node of PVE a login with a TOTP code of the admin commits, the password alone does not (C1 J3 J5)",
+        deadline::confirmed_by_pve,
     ),
     long(
         "deadline-hanging",
@@ -238,6 +244,42 @@ pub const ALL: &[Scenario] = &[
         "reach-live",
         "the only management address of its network is lent while its owner works: undisturbed (E3 J3)",
         reach::live,
+    ),
+    short(
+        "pve-firewall",
+        "2: PVE's firewall: its files, its trial before enable: 1, real packets, lines of others (D1-D9)",
+        firewall::guarded,
+    ),
+    short(
+        "pve-refused",
+        "8: what is refused for PVE's firewall, each with its sentence, nothing touched (D1 D8 J4)",
+        firewall::refused,
+    ),
+    short(
+        "pve-waits",
+        "3: pmxcfs down, without quorum, and 40 s late: said at once, or waited for (J1)",
+        firewall::waited,
+    ),
+    short(
+        "pve-switch",
+        "6: PVE's firewall, UFW, PVE's, each one transaction, then back to the first state (E1 J3 J4)",
+        firewall::once,
+    ),
+    long("pve-switch-twice", "6: both directions, twice, then back to the first state (E1 J3 J4)", firewall::twice),
+    long(
+        "pve-allowed",
+        "8: management = [\"any\"], remote networks alone, a cluster of three: what they open (D1 D4 D8)",
+        firewall::allowed,
+    ),
+    long(
+        "pve-killed",
+        "a run killed while PVE's firewall is on trial: put back, and PVE opens by itself (D1 J3)",
+        firewall::killed,
+    ),
+    long(
+        "pve-broken",
+        "3: pmxcfs killed, dead, stopped, without quorum in the middle: put back or said, then success (J1 J3)",
+        firewall::broken,
     ),
     long(
         "disk-errors",

@@ -5,8 +5,9 @@ use std::os::fd::OwnedFd;
 
 /// Everything from here to the end; `size` is what the file says it has.
 pub(super) fn read_all(file: &OwnedFd, size: usize) -> Result<Vec<u8>> {
-    // One byte more than it has, so that the end is seen without growing.
-    let mut content = Vec::with_capacity(size.saturating_add(1));
+    // One byte more than it has, so that the end is seen without growing. A setting of the kernel says that it has none,
+    // and gives what fits into the first read, and no more.
+    let mut content = Vec::with_capacity(if size == 0 { 4096 } else { size.saturating_add(1) });
     loop {
         if content.len() == content.capacity() {
             content.reserve(4096);

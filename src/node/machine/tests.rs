@@ -1,3 +1,5 @@
+//! The real node in a temporary directory: links, times, commands, locks.
+
 use crate::node::{Invocation, Kind, Machine, Node, Output};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
@@ -238,4 +240,14 @@ fn no_command_runs_below_another_root() {
     let (_directory, machine) = node();
     let error = machine.run(&real("/bin/true", &[])).unwrap_err();
     assert!(error.to_string().contains("running /bin/true: no commands below /"), "{error}");
+}
+
+#[test]
+fn e1_a_setting_of_the_kernel_is_read_whole() {
+    // These files say that they have no bytes, and have nothing to say a second time.
+    for name in ["/proc/sys/kernel/pid_max", "/proc/sys/fs/file-max"] {
+        let text = std::fs::read(name).unwrap();
+        assert!(text.len() > 2, "{name} has one digit here");
+        assert_eq!(Machine::open(path("/")).unwrap().read(path(name)).unwrap(), text);
+    }
 }

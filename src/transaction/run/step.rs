@@ -9,6 +9,7 @@ use crate::manifest::Scope;
 use crate::node::{Kind, Node};
 use crate::objects::Objects;
 use crate::progress::{Importance, Watch};
+use crate::sabotage;
 
 /// What a step is done with.
 pub struct Hand<'a> {
@@ -36,14 +37,21 @@ impl Hand<'_> {
         let before = capture(self.node, self.objects, &scopes, true)?;
         let contents = after_counts(&inverse);
         let files_only = matches!(inverse, Inverse::Paths | Inverse::Reload(_) | Inverse::PveFirewall(_));
-        self.journal.write(Event::Intent { step: number, inverse, scopes: scopes.clone(), before })?;
+        let account = matches!(inverse, Inverse::Account { .. });
+        if !(account && sabotage::leaves_out("account-intent")) {
+            self.journal.write(Event::Intent { step: number, inverse, scopes: scopes.clone(), before })?;
+        }
         *touched = true;
         let result = change.effect(self.node);
         if !files_only {
             // Tools write without fsync: a commit must not outlive what it commits.
             self.sync(&scopes)?;
         }
-        let after = capture(self.node, self.objects, &scopes, contents)?;
+        // What cannot be seen now is seen by the way back; why the effect failed is the better reason.
+        let after = match capture(self.node, self.objects, &scopes, contents) {
+            Ok(after) => after,
+            Err(error) => return result.and(Err(error)),
+        };
         self.journal.write(Event::Observed { step: number, after })?;
         result
     }

@@ -172,6 +172,12 @@ impl Pve<'_> {
         Ok(())
     }
 
+    /// Takes the cluster away again.
+    pub fn standalone(&mut self) -> Result<()> {
+        self.switch("corosync", None)?;
+        self.node.ok("rm /etc/pve/corosync.conf && rm -r /etc/corosync").map(drop)
+    }
+
     /// Status and body of one request to the API on 8006, from the node itself.
     pub fn request(&mut self, path: &str, form: &[(&str, &str)]) -> Result<(u16, serde_json::Value)> {
         let fields: String =

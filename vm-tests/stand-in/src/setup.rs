@@ -2,10 +2,11 @@
 //!
 //! The program may lie anywhere: the tools are links to it. Doing it twice does no harm.
 
+mod package;
 mod units;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +14,6 @@ use std::process::Command;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::pmxcfs;
-use crate::version::VERSION;
 use units::UNITS;
 
 /// Where PVE's packages have their programs.
@@ -48,7 +48,8 @@ pub fn run(context: &Context, arguments: &[String]) -> Result<(), Failure> {
         let path = context.path(UNIT_DIRECTORY).join(name);
         fs::write(path, text).map_err(failed)?;
     }
-    packages(context).map_err(failed)?;
+    package::register(context).map_err(failed)?;
+    package::settings(context).map_err(failed)?;
     root_key(context).map_err(failed)?;
     systemctl(&["daemon-reload"])?;
     let names: Vec<&str> = UNITS.iter().map(|(name, _)| *name).collect();
@@ -60,21 +61,6 @@ pub fn run(context: &Context, arguments: &[String]) -> Result<(), Failure> {
     // A test may cut the power at once; what it loses then is to be PVE's, not this.
     nix::unistd::sync();
     Ok(())
-}
-
-/// Lets dpkg know PVE's own package, by which programs tell a node of PVE.
-fn packages(context: &Context) -> io::Result<()> {
-    let list = context.path("/var/lib/dpkg/info/pve-manager.list");
-    if list.exists() {
-        return Ok(());
-    }
-    let stanza = format!(
-        "Package: pve-manager\nStatus: install ok installed\nPriority: optional\nSection: admin\nInstalled-Size: 1\n\
-         Maintainer: nobody <nobody@example.test>\nArchitecture: all\nVersion: {VERSION}\nDescription: stand-in\n\n"
-    );
-    let status = context.path("/var/lib/dpkg/status");
-    fs::OpenOptions::new().append(true).open(status)?.write_all(stanza.as_bytes())?;
-    fs::write(list, "/.\n")
 }
 
 /// Root's RSA key, which an installed node has. Half as long as `pvecm updatecerts` would make it: a guest without KVM

@@ -86,16 +86,15 @@ impl Interpreter<'_> {
                     let way = if option == "-i" { Way::In } else { Way::Out };
                     self.packet.way == way && wanted == self.packet.interface
                 }
-                "-m" | "--match" => match next() {
-                    // A limit has room for the one packet there is.
-                    "limit" => {
-                        for _ in 0..2 {
-                            next();
-                        }
-                        true
-                    }
-                    _ => true,
-                },
+                "-m" | "--match" => {
+                    next();
+                    true
+                }
+                // A limit has room for the one packet there is.
+                "--limit" | "--limit-burst" => {
+                    next();
+                    true
+                }
                 "-p" => {
                     protocol = next();
                     self.protocol(protocol)
