@@ -38,7 +38,11 @@ impl Terminal {
         while let Some(sign) = signs.next() {
             match sign {
                 '\x1b' => sequence(&mut signs, &mut pen),
-                '\n' => terminal.rows.push(Vec::new()),
+                '\n' => {
+                    // A file has no carriage returns.
+                    terminal.rows.push(Vec::new());
+                    column = 0;
+                }
                 '\r' => column = 0,
                 sign if sign.is_control() => {}
                 sign => {
@@ -180,6 +184,6 @@ mod tests {
 
     #[test]
     fn a_line_ends_at_the_edge_of_the_terminal() {
-        assert_eq!(Terminal::after(b"abcd\r\ne", 3).text(), "abc\nd\ne\n");
+        assert_eq!(Terminal::after(b"abcd\r\ne\nf", 3).text(), "abc\nd\ne\nf\n");
     }
 }
