@@ -91,7 +91,7 @@ pub const ALL: &[Scenario] = &[
         "part 3, 4: PVE refuses a code, or a lock is held: put back, no mark left, said why (C1 J3)",
         totp_faults::refused,
     ),
-    short(
+    long(
         "totp-cuts",
         "part 3, 7: power cut behind a TOTP call, and one that makes pmxcfs lose what was done (C1 C4 J3)",
         totp_faults::cuts,
