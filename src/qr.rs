@@ -20,10 +20,10 @@ pub struct Code {
 }
 
 impl Code {
-    /// The code of these bytes; `None` for more than 106.
+    /// The code of these bytes; `None` for more than 106, and for none at all.
     pub fn of(bytes: &[u8]) -> Option<Self> {
-        let (version, room, checks) =
-            VERSIONS.into_iter().find(|(_, room, _)| bytes.len() + OVERHEAD_BYTES <= *room)?;
+        let fits = |room: usize| !bytes.is_empty() && bytes.len() + OVERHEAD_BYTES <= room;
+        let (version, room, checks) = VERSIONS.into_iter().find(|(_, room, _)| fits(*room))?;
         let mut words = codewords(bytes, room);
         let remainder = remainder(&words, checks);
         words.extend(remainder);

@@ -12,9 +12,9 @@ use std::path::Path;
 
 const STTY: &str = "/usr/bin/stty";
 const SETFONT: &str = "/usr/bin/setfont";
-/// Debian's fonts with half blocks, for the usual cells of 16 rows.
-const FONTS: [&str; 2] = ["Uni2-VGA16", "FullGreek-VGA16"];
-const FONTS_DIR: &str = "/usr/share/consolefonts";
+/// Debian's font with half blocks, for the usual cells of 16 rows. Others with them have 512 signs, for which VGA takes the bit
+/// that makes a colour bright, and QEMU draws both.
+const FONT_PATH: &str = "/usr/share/consolefonts/CyrKoi-VGA16.psf.gz";
 /// `▀`, as setfont writes it.
 const HALF_BLOCK: &str = "U+2580";
 const CONSOLES_PATH: &str = "/sys/class/tty/console/active";
@@ -123,12 +123,9 @@ impl Terminal<'_> {
     /// Loads a font with half blocks; it stays until the next boot, so that the code can still be read.
     fn load_font(&self) -> bool {
         self.screen
-            && FONTS.iter().any(|font| {
-                let path = format!("{FONTS_DIR}/{font}.psf.gz");
-                exists(self.node, Path::new(&path)).unwrap_or_default()
-                    && self.setfont(&[&path])
-                    && self.has_half_blocks()
-            })
+            && exists(self.node, Path::new(FONT_PATH)).unwrap_or_default()
+            && self.setfont(&[FONT_PATH])
+            && self.has_half_blocks()
     }
 
     fn setfont(&self, arguments: &[&str]) -> bool {

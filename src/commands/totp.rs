@@ -22,11 +22,19 @@ pub fn run(node: &dyn Node, what: Factor, user: &str) -> Ended {
         Factor::Show => screen::show(node, &[factor::show(node, user)?]),
         Factor::Reset => {
             factor::reset(node, user)?;
-            screen::show(node, &factor::pending(node)?);
+            show_what_is_new(node, user)?;
         }
         Factor::Verify => return verify(node, user),
     }
     Ok(0)
+}
+
+/// The user's own: what else waits for somebody to see it is not asked for here.
+fn show_what_is_new(node: &dyn Node, user: &str) -> Result<(), Stop> {
+    let mut new = factor::pending(node)?;
+    new.retain(|shown| shown.title.ends_with(&format!(" of {user}")));
+    screen::show(node, &new);
+    Ok(())
 }
 
 fn verify(node: &dyn Node, user: &str) -> Ended {
@@ -40,7 +48,7 @@ fn verify(node: &dyn Node, user: &str) -> Ended {
         Verified::Enrolled => {
             print(&format!("the code is right: {user} needs one at every login to PVE from now on\n"));
             if std::io::stdout().is_terminal() {
-                screen::show(node, &factor::pending(node)?);
+                show_what_is_new(node, user)?;
             }
         }
         Verified::Wrong => {

@@ -41,6 +41,7 @@ fn c2_codes_of_every_length_are_read_back() {
         assert_eq!(decoded(&code), text);
     }
     assert!(Code::of(uri(107).as_bytes()).is_none());
+    assert!(Code::of(b"").is_none(), "a token has no code");
 }
 
 #[test]

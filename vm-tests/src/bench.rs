@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use crate::accelerator::Pace;
 use crate::image::{Image, Release};
 use crate::kit::{Kit, State};
+use crate::machine::Screen;
 use crate::manifest::Manifest;
 use crate::node::{Kept, Node};
 use crate::payload::Payload;
@@ -28,6 +29,10 @@ const ARMED: &str = "armed";
 const COMMITTED: &str = "committed";
 /// A fresh node with the stand-in for PVE up: made by the worker whose scenario is the first to need it.
 const PVE: &str = "pve";
+/// The same after its first boot.
+const PVE_COMMITTED: &str = "pve-committed";
+/// The executable that was baked for it.
+const PVE_FIRST_BOOT_PATH: &str = "/root/vm-tests/pve-first-boot";
 
 /// Which node a scenario used last: the one to ask when it failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub struct Bench {
     fresh: Option<Node>,
     committed: Option<Node>,
     own: Option<Node>,
+    /// What the first boot of a node of PVE wrote on the serial line.
+    pve_serial: Vec<u8>,
     current: Current,
 }
 
@@ -57,6 +64,7 @@ impl Bench {
             fresh: None,
             committed: None,
             own: None,
+            pve_serial: Vec::new(),
             current: Current::Nothing,
         }
     }
@@ -89,7 +97,52 @@ impl Bench {
             node.snapshot(PVE)?;
             step.done();
         }
+        let node = self.fresh.as_mut().context("no fresh node")?;
+        node.pve().synchronise_clock()?;
+        Ok(node)
+    }
+
+    /// A node of PVE directly after a first boot that committed.
+    pub fn pve_committed(&mut self) -> Result<&mut Node> {
+        if self.fresh.as_ref().is_some_and(|node| node.has(PVE_COMMITTED)) {
+            return self.at(State::Fresh, PVE_COMMITTED);
+        }
+        let first_boot = fs::read(&self.payload()?.pve.0).context("reading the baked executable")?;
+        let node = self.pve()?;
+        let step = Step::begin("the first boot of a node of PVE");
+        node.put(PVE_FIRST_BOOT_PATH, &first_boot, 0o700)?;
+        let before = fs::read(node.serial_log()).context("reading the serial log")?.len();
+        let end = hook::run_from(node, PVE_FIRST_BOOT_PATH)?;
+        step.done();
+        hook::expect_committed(node, &end)?;
+        node.snapshot(PVE_COMMITTED)?;
+        let said = fs::read(node.serial_log()).context("reading the serial log")?.split_off(before);
+        self.pve_serial = said;
         self.fresh.as_mut().context("no fresh node")
+    }
+
+    /// What that first boot wrote on the serial line.
+    pub fn pve_serial(&self) -> &[u8] {
+        &self.pve_serial
+    }
+
+    /// A node of PVE with a screen, on which nothing of firstlight has ever run; the binary lies in `/root/vm-tests`.
+    pub fn pve_with_screen(&mut self, screen: Screen) -> Result<&mut Node> {
+        let binary = fs::read(&self.payload()?.binary).context("reading the product")?;
+        let stand_in = self.kit.stand_in()?;
+        self.own = None;
+        self.use_only(Current::Own)?;
+        let (image, pace) = self.kit.image(Release::Trixie)?;
+        let step = Step::begin(format!("booting a guest with a screen ({screen:?})"));
+        let node = Node::boot_with_screen(&self.kit.workspace, &image, pace, &self.label("screen"), screen)?;
+        let node = self.own.insert(node);
+        node.wait_until_up()?;
+        step.done();
+        node.ok("mkdir -p /root/vm-tests")?;
+        node.put(BINARY_PATH, &binary, 0o755)?;
+        node.pve().enable(&stand_in)?;
+        node.pve().synchronise_clock()?;
+        Ok(node)
     }
 
     /// A booted node on which nothing of firstlight has ever run.

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{command, on_path, output};
+use crate::machine::UEFI_PATH;
 use crate::progress::{Step, say};
 use crate::unprivileged;
 
@@ -17,6 +18,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mmdebstrap", "mmdebstrap"),
     ("mke2fs", "e2fsprogs"),
     ("debugfs", "e2fsprogs"),
+    ("dumpe2fs", "e2fsprogs"),
     ("ip", "iproute2"),
     ("ping", "iputils-ping"),
     ("ssh", "openssh-client"),
@@ -111,7 +113,8 @@ pub fn prepare_toolchain(root: &Path) -> Result<()> {
 
 /// Installs what the unit tests call, where it is missing.
 pub fn install_for_tests(programs: &[&str]) -> Result<()> {
-    let missing: Vec<&&str> = programs.iter().filter(|program| !on_path(program)).collect();
+    let there = |program: &str| on_path(program) || program == "OVMF.fd" && Path::new(UEFI_PATH).exists();
+    let missing: Vec<&&str> = programs.iter().filter(|program| !there(program)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -124,9 +127,11 @@ fn package_of(program: &str) -> Result<String> {
     Ok(match program {
         "mkfs.xfs" => "xfsprogs",
         "mkfs.btrfs" => "btrfs-progs",
+        "OVMF.fd" => "ovmf",
         "zbarimg" => "zbar-tools",
         "iptables-legacy" => "iptables",
         "getfattr" => "attr",
+        "journalctl" => "systemd",
         "setfacl" => "acl",
         "oathtool" | "strace" | "perl" | "ipset" => program,
         other => bail!("no package is known for {other}"),

@@ -19,6 +19,27 @@ const TAIL: usize = 15;
 /// How disks are copied: without their holes, and without their blocks where the file system can.
 pub const COPY: [&str; 2] = ["--sparse=always", "--reflink=auto"];
 
+/// The screen of a machine that has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Screen {
+    /// VGA's text of 80×25, as the BIOS leaves it.
+    Text,
+    /// What UEFI leaves: pixels, on which the kernel writes 128×48 characters.
+    Pixels,
+}
+
+impl Screen {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Text => &["-device", "VGA"],
+            Self::Pixels => &["-bios", UEFI_PATH, "-device", "VGA,edid=on,xres=1024,yres=768"],
+        }
+    }
+}
+
+/// UEFI for a machine, from Debian's `ovmf`.
+pub const UEFI_PATH: &str = "/usr/share/ovmf/OVMF.fd";
+
 /// What a machine is made of; it survives the machine's death.
 pub struct Hardware {
     pub pace: Pace,
@@ -30,6 +51,8 @@ pub struct Hardware {
     pub writes: Option<PathBuf>,
     /// Words added to the kernel's command line.
     pub kernel_words: String,
+    /// None for a machine that talks on its serial line alone.
+    pub screen: Option<Screen>,
     /// Where the serial log of all boots is kept.
     pub serial: PathBuf,
     /// Short paths: a socket's name holds 108 bytes at most.
@@ -65,6 +88,7 @@ impl Hardware {
             disks: vec![disk],
             writes: None,
             kernel_words: String::new(),
+            screen: None,
             serial: directory.join("serial.log"),
             sockets: tempfile::tempdir().context("making a directory for sockets")?,
         })
@@ -176,6 +200,7 @@ fn arguments(hardware: &Hardware, wired: bool) -> Vec<String> {
     add(&["-smp", &hardware.pace.processors().to_string()]);
     add(&["-m", "1024", "-nodefaults", "-no-user-config", "-display", "none"]);
     add(&["-rtc", "base=utc,clock=host"]);
+    add(hardware.screen.map_or(&[], Screen::options));
     add(&["-kernel", &text(&hardware.kernel), "-initrd", &text(&hardware.initrd)]);
     add(&["-append", &format!("{KERNEL_WORDS} {}", hardware.kernel_words)]);
     add(&["-chardev", &format!("file,id=serial,path={},append=on", text(&hardware.serial))]);

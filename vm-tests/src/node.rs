@@ -3,6 +3,7 @@
 mod login;
 mod packets;
 pub mod pve;
+mod seen;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use crate::accelerator::Pace;
 use crate::agent::{Agent, Output};
 use crate::command::{command, output};
 use crate::image::Image;
-use crate::machine::{COPY, Hardware, Machine};
+use crate::machine::{COPY, Hardware, Machine, Screen};
 use crate::manifest::{self, Manifest};
 use crate::network::{Network, Reach, Side};
 use crate::progress::{say, took};
@@ -59,6 +60,22 @@ impl Node {
         let base =
             if seeds.is_empty() { image.disk.clone() } else { seeded(&image.disk, &directory, seeds)? };
         let hardware = Hardware::new(image, &base, pace, &directory)?;
+        let mut node = Self::new(workspace, hardware, name)?;
+        node.start(None)?;
+        Ok(node)
+    }
+
+    /// The same with a screen.
+    pub fn boot_with_screen(
+        workspace: &Workspace,
+        image: &Image,
+        pace: Pace,
+        name: &str,
+        screen: Screen,
+    ) -> Result<Self> {
+        let directory = workspace.run_directory().join(name);
+        let mut hardware = Hardware::new(image, &image.disk, pace, &directory)?;
+        hardware.screen = Some(screen);
         let mut node = Self::new(workspace, hardware, name)?;
         node.start(None)?;
         Ok(node)

@@ -12,8 +12,10 @@ use crate::workspace::{KeyPair, Workspace};
 /// The admin's password in every answer of the harness.
 pub const ADMIN_PASSWORD: &str = "not a secret";
 /// Its hash, as an operator would write it into an answer.
-const ADMIN_PASSWORD_HASH: &str =
+pub const ADMIN_PASSWORD_HASH: &str =
     "$6$vmtestsadmin$WGxy3ncEP0IVMsBaPqfPOkXZ7NY86YUxUEd8o9GlHghsd8l5NAHVefud75IMobal/QO.3JeLan6BuuX4HW/CI.";
+/// The name of the admin's token in the answer with PVE's firewall.
+pub const TOKEN: &str = "ansible";
 /// The admin's name in the example.
 pub const ADMIN: &str = "ops";
 
@@ -25,6 +27,8 @@ pub struct Payload {
     pub first_boot: PathBuf,
     /// The answer it was baked from.
     pub answer: PathBuf,
+    /// The same two for a node of PVE, with PVE's own firewall and a token.
+    pub pve: (PathBuf, PathBuf),
     /// The admin's key pair.
     pub admin_key: KeyPair,
 }
@@ -36,23 +40,41 @@ impl Payload {
         let binary = workspace.build("firstlight", "firstlight", true)?;
         step.done();
         let admin_key = workspace.key("admin")?;
-        let example = workspace.root.join("answer-files/ufw.toml");
-        let text = fs::read_to_string(&example).with_context(|| format!("reading {}", example.display()))?;
-        let directory = workspace.run_directory().join("baked");
-        fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
-        let answer = directory.join("ufw.toml");
-        fs::write(&answer, personal(&text, &admin_key.public)?).context("writing the answer with our key")?;
-        bake(&binary, &answer, &directory)?;
-        Ok(Self { binary, first_boot: directory.join("first-boot"), answer, admin_key })
+        let step = Step::begin("baking the answers into first-boot executables");
+        let (first_boot, answer) = baked(workspace, &binary, &admin_key.public, "ufw")?;
+        let pve = baked(workspace, &binary, &admin_key.public, "pve")?;
+        step.done();
+        Ok(Self { binary, first_boot, answer, pve, admin_key })
     }
+}
+
+/// The first-boot executable of an example, and the answer with our key and password that is in it.
+fn baked(workspace: &Workspace, binary: &Path, key: &str, name: &str) -> Result<(PathBuf, PathBuf)> {
+    let example = workspace.root.join(format!("answer-files/{name}.toml"));
+    let text = fs::read_to_string(&example).with_context(|| format!("reading {}", example.display()))?;
+    let directory = workspace.run_directory().join("baked").join(name);
+    fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
+    let answer = directory.join(format!("{name}.toml"));
+    let mut text = personal(&text, key)?;
+    if name == "pve" {
+        text = with_token(&text)?;
+    }
+    fs::write(&answer, text).context("writing the answer with our key")?;
+    bake(binary, &answer, &directory)?;
+    Ok((directory.join("first-boot"), answer))
+}
+
+/// The example with a token for programs, and without the packages that take most of a run's time: they are those of a node
+/// with UFW.
+fn with_token(text: &str) -> Result<String> {
+    let text = with_value(text, "sudo", &format!("\"password\"\napi-token = \"{TOKEN}\""))
+        .context("the example has no sudo")?;
+    Ok(format!("{text}\n[firstlight.fail2ban]\nenabled = false\n\n[firstlight.updates]\nenabled = false\n"))
 }
 
 /// Splits an answer into the installer's part and the first-boot executable.
 fn bake(binary: &Path, answer: &Path, directory: &Path) -> Result<()> {
-    let step = Step::begin("baking the answer into the first-boot executable");
-    output(command(&binary.display().to_string(), ["bake"]).arg(answer).arg("--out").arg(directory))?;
-    step.done();
-    Ok(())
+    output(command(&binary.display().to_string(), ["bake"]).arg(answer).arg("--out").arg(directory)).map(drop)
 }
 
 /// The example with our key and our password in the place of its own.

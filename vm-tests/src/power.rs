@@ -17,11 +17,11 @@ use anyhow::{Result, bail, ensure};
 use crate::bench::Bench;
 use crate::progress::{say, seconds};
 use judge::Judge;
-use lab::Lab;
 use log::Log;
 use points::{Point, Run};
 use record::Recording;
 
+pub use lab::Lab;
 pub use record::FileSystem;
 
 /// Records a first boot (once) and cuts its power at the points that `choose` picks.

@@ -19,7 +19,11 @@ mod older;
 mod power;
 mod reach;
 mod rollback;
+mod second_factor;
 mod source;
+mod totp_faults;
+mod totp_screens;
+mod totp_users;
 mod undo;
 
 use anyhow::Result;
@@ -77,6 +81,32 @@ pub const ALL: &[Scenario] = &[
         "the stand-in for PVE: mount, tools, logins, no quorum, down, late, killed, a lost transaction",
         ground_pve::stands_in,
     ),
+    short(
+        "totp-first-boot",
+        "part 3, 1 and 5: users, TOTP, recovery keys and a token by a first boot, seen, verified, locked, freed (A2 C1-C5 C8 C9)",
+        totp_users::unattended,
+    ),
+    short(
+        "totp-refused",
+        "part 3, 4: PVE refuses a code, or a lock is held: put back, no mark left, said why (C1 J3)",
+        totp_faults::refused,
+    ),
+    long(
+        "totp-cuts",
+        "part 3, 7: power cut behind a TOTP call, and one that makes pmxcfs lose what was done (C1 C4 J3)",
+        totp_faults::cuts,
+    ),
+    long(
+        "totp-rollback",
+        "part 3: a rollback leaves PVE's users, permissions and factors as they were (A2 C1 C4 C9 J3)",
+        totp_users::rolled_back,
+    ),
+    long(
+        "totp-screens",
+        "part 3, QR: screens of 80x25 with PVE's font and of 128x48, read by zbarimg, log in (C2)",
+        totp_screens::decoded,
+    )
+    .own(),
     short("ground-power", "snapshots, clock and power cuts of the test bench itself", ground::power),
     short(
         "first-boot",

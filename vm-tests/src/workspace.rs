@@ -28,7 +28,7 @@ impl Workspace {
             None => std::env::current_dir().context("finding the project")?,
         };
         let vm = root.join(".vm");
-        for directory in ["cache", "run", "keys", "failures"] {
+        for directory in ["cache", "run", "keys", "failures", "pictures"] {
             let path = vm.join(directory);
             fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
         }
@@ -38,6 +38,11 @@ impl Workspace {
     /// Where this process keeps its overlays and logs.
     pub fn run_directory(&self) -> PathBuf {
         self.vm.join("run").join(std::process::id().to_string())
+    }
+
+    /// Where pictures of what a terminal showed are kept, for people to look at.
+    pub fn picture(&self, name: &str) -> PathBuf {
+        self.vm.join("pictures").join(name)
     }
 
     /// Removes what runs of dead processes left behind.

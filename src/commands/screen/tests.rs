@@ -57,11 +57,13 @@ fn c2_without_a_code_there_is_the_secret_and_what_to_do() {
     assert!(text.contains("  GEZD GNBV GY3T QOJQ\n") && text.contains("over SSH"), "{text}");
     let token = Shown {
         title: "PVE API token ops@pam!x".to_owned(),
-        keys: vec!["ops@pam!x=1".to_owned()],
+        keys: vec!["ops@pam!ansible=01234567-89ab-cdef-0123-456789abcdef".to_owned()],
         ..Shown::default()
     };
-    let text = render(&token, None, None, 80);
-    assert!(text.contains("ops@pam!x=1") && !text.contains("Scan it"), "{text}");
+    let code = Code::of(token.uri.as_bytes());
+    let text = render(&token, code.as_ref(), code.as_ref().map(|_| Style::Half), 80);
+    assert!(text.contains("=01234567-89ab-cdef-0123-456789abcdef\n"), "whole, beside no drawing: {text}");
+    assert!(!text.contains("Scan it") && !text.contains('\x1b'), "{text}");
 }
 
 #[test]
@@ -71,7 +73,7 @@ fn c2_a_screen_is_asked_for_half_blocks_before_they_are_drawn() {
         node.files.directory(RUN_DIR);
         node.says("/usr/bin/stty -F /dev/tty1 size", size);
         if font {
-            node.files.put("/usr/share/consolefonts/Uni2-VGA16.psf.gz", "font");
+            node.files.put(FONT_PATH, "font");
         }
         let loaded = std::cell::Cell::new(false);
         node.on("/usr/bin/setfont -C /dev/tty1", move |files, invocation| {

@@ -10,6 +10,8 @@ use super::Node;
 pub const PATH: &str = "/usr/libexec/vm-tests/stand-in";
 /// Where its switches lie.
 const SWITCHES: &str = "/etc/pve-stand-in";
+/// Where those lie that are gone at the next boot.
+const SWITCHES_OF_THIS_BOOT: &str = "/run/pve-stand-in";
 /// The cluster of three: this node and two that no test needs to be there.
 const COROSYNC: &str = "\
 totem {
@@ -75,6 +77,43 @@ impl Pve<'_> {
         let done = self.node.run_within(&format!("{PATH} setup"), 240)?;
         ensure!(done.status == 0, "setting up the stand-in: {}{}", done.stdout, done.stderr);
         self.wait_until_up()
+    }
+
+    /// Tells the kernel that its clock is right, as chrony does on a node with a network; a start, and going back to a
+    /// kept state, make it forget that.
+    pub fn synchronise_clock(&mut self) -> Result<()> {
+        // adjtimex(2): status without STA_UNSYNC, and no error to speak of, which is what systemd looks at.
+        let perl = "my $t = pack(q(Lx4q4lx4), 0x1c, 0, 0, 0, 0, 0) . (chr(0) x 256); syscall(159, $t) >= 0 or die $!";
+        self.node.ok(&format!("perl -e '{perl}'"))?;
+        self.node.ok("test \"$(timedatectl show -p NTPSynchronized --value)\" = yes").map(drop)
+    }
+
+    /// The calls of pvesh and pveum since the boot, without what stood behind their options.
+    pub fn calls(&mut self) -> Result<Vec<String>> {
+        let said = self.node.ok("cat /run/pve-stand-in/calls 2>/dev/null || true")?;
+        Ok(said.lines().map(str::to_owned).collect())
+    }
+
+    /// From now on PVE takes every code at an enrolment for wrong.
+    pub fn refuse_codes(&mut self, refuse: bool) -> Result<()> {
+        self.switch("wrong-code", refuse.then_some(""))
+    }
+
+    /// A call that begins with these words does all of its work, and does not end.
+    pub fn hold(&mut self, call: Option<&str>) -> Result<()> {
+        self.switch_below(SWITCHES_OF_THIS_BOOT, "hold", call)
+    }
+
+    /// Waits until the call is there that is held.
+    pub fn wait_for_held(&mut self) -> Result<()> {
+        let seen = self.node.watch("until test -e /run/pve-stand-in/held; do sleep 0.1; done", 120)?;
+        ensure!(seen.status == 0, "the call to hold never came");
+        Ok(())
+    }
+
+    /// From now on pmxcfs writes nothing to its disk, whatever is flushed: a power cut loses it.
+    pub fn unwritten(&mut self, unwritten: bool) -> Result<()> {
+        self.switch_below(SWITCHES_OF_THIS_BOOT, "unwritten", unwritten.then_some(""))
     }
 
     /// Waits until pmxcfs is mounted and quorate and 8006 answers.
@@ -167,9 +206,13 @@ impl Pve<'_> {
     }
 
     fn switch(&mut self, name: &str, content: Option<&str>) -> Result<()> {
-        let path = format!("{SWITCHES}/{name}");
+        self.switch_below(SWITCHES, name, content)
+    }
+
+    fn switch_below(&mut self, directory: &str, name: &str, content: Option<&str>) -> Result<()> {
+        let path = format!("{directory}/{name}");
         let command = match content {
-            Some(content) => format!("mkdir -p {SWITCHES} && printf '%s' '{content}' > {path}"),
+            Some(content) => format!("mkdir -p {directory} && printf '%s' '{content}' > {path}"),
             None => format!("rm -f {path}"),
         };
         self.node.ok(&command).map(drop)

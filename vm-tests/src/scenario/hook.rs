@@ -49,7 +49,12 @@ pub fn start(node: &mut Node) -> Result<()> {
 
 /// Installs the hook, runs it by its unit and waits for its end.
 pub fn run(node: &mut Node) -> Result<End> {
-    install(node)?;
+    run_from(node, FIRST_BOOT_PATH)
+}
+
+/// The same with another executable of the guest.
+pub fn run_from(node: &mut Node, path: &str) -> Result<End> {
+    install_from(node, path)?;
     // systemctl waits for a oneshot unit's end without asking again and again; how it ended the unit tells.
     let since = Instant::now();
     node.run_within(&format!("systemctl start {UNIT}"), RUN)?;

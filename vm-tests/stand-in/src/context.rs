@@ -9,6 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Where the files lie that switch something for a test: never below `/etc/pve`, which comes and goes.
 pub const SWITCHES: &str = "/etc/pve-stand-in";
 
+/// Where those lie that are gone at the next boot.
+pub const SWITCHES_OF_THIS_BOOT: &str = "/run/pve-stand-in";
+
 /// What the tools look at and write to, apart from their arguments.
 pub struct Context {
     root: PathBuf,
@@ -154,9 +157,14 @@ impl Context {
 
     /// Takes about a second, as the real tools do, where the test asks for it.
     pub fn wait_if_slow(&self) {
-        if self.path("/etc/pve-stand-in/slow").exists() {
+        if self.is_switched("slow") {
             std::thread::sleep(Duration::from_secs(1));
         }
+    }
+
+    /// Whether a test has switched this on.
+    pub fn is_switched(&self, switch: &str) -> bool {
+        self.path(SWITCHES).join(switch).exists()
     }
 
     /// Everything that comes on stdin.

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod api;
+pub mod calls;
 pub mod cluster_files;
 pub mod command_line;
 pub mod context;

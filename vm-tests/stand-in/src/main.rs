@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use stand_in::calls;
 use stand_in::context::Context;
 
 fn main() -> ExitCode {
@@ -15,5 +16,8 @@ fn main() -> ExitCode {
     }
     let context = Context::of_the_process();
     context.wait_if_slow();
-    ExitCode::from(stand_in::run(&program, &arguments, &context))
+    calls::count(&context, &program, &arguments);
+    let status = stand_in::run(&program, &arguments, &context);
+    calls::hold(&context, &program, &arguments);
+    ExitCode::from(status)
 }

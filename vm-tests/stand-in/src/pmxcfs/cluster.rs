@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::context::SWITCHES;
+use crate::context::{SWITCHES, SWITCHES_OF_THIS_BOOT};
 
 /// What corosync tells, if it runs.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -105,12 +105,15 @@ impl Cluster {
 pub struct Switches {
     /// Where the files lie that are the switches.
     directory: std::path::PathBuf,
+    /// The same for those that do not outlive the boot.
+    of_this_boot: std::path::PathBuf,
 }
 
 impl Switches {
     /// The switches below this root.
     pub fn below(root: &Path) -> Self {
-        Self { directory: root.join(SWITCHES.trim_start_matches('/')) }
+        let below = |directory: &str| root.join(directory.trim_start_matches('/'));
+        Self { directory: below(SWITCHES), of_this_boot: below(SWITCHES_OF_THIS_BOOT) }
     }
 
     /// `no-quorum`: the cluster has lost its quorum, whatever it consists of.
@@ -121,6 +124,12 @@ impl Switches {
     /// `corosync`: corosync runs. Without it a member of a cluster has no quorum and knows nobody (transcript 25).
     pub fn corosync(&self) -> bool {
         self.directory.join("corosync").exists()
+    }
+
+    /// `unwritten`: transactions stay in memory, where everybody sees them, until the power goes: a disk that says it has
+    /// flushed what it has not, or a database that came back older than it was.
+    pub fn unwritten(&self) -> bool {
+        self.of_this_boot.join("unwritten").exists()
     }
 
     /// `late`: seconds by which the start is delayed.

@@ -347,7 +347,7 @@ impl State {
             self.status.count(&path);
         }
         let records = self.tree.take_records();
-        if let Some(database) = &mut self.database {
+        if let Some(database) = self.database.as_mut().filter(|_| !self.switches.unwritten()) {
             database.commit(records).map_err(|_| Errno::EIO)?;
         }
         outcome

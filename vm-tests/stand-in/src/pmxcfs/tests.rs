@@ -133,6 +133,19 @@ fn an_end_in_order_leaves_the_database_alone() {
 }
 
 #[test]
+fn what_is_switched_unwritten_is_seen_and_gone_after_a_power_cut() {
+    let root = tempfile::tempdir().unwrap();
+    let switches = root.path().join("run/pve-stand-in");
+    fs::create_dir_all(&switches).unwrap();
+    let mut state = state(root.path());
+    state.make(Thing::Entry(ROOT), b"a", Kind::File, NOW).unwrap();
+    fs::write(switches.join("unwritten"), "").unwrap();
+    state.make(Thing::Entry(ROOT), b"b", Kind::File, NOW).unwrap();
+    assert!(state.lookup(Thing::Entry(ROOT), b"b").is_ok());
+    assert_eq!(paths(root.path()), ["a"]);
+}
+
+#[test]
 fn without_quorum_nothing_is_written_and_the_modes_say_so() {
     let root = tempfile::tempdir().unwrap();
     let switches = root.path().join("etc/pve-stand-in");

@@ -1,0 +1,91 @@
+//! QR codes on the node's own screen, as QEMU shows it and a reader of codes sees it.
+
+use anyhow::{Result, ensure};
+
+use super::second_factor::{HANDOVER_PATH, Handed, log_in, totp};
+use super::totp_faults::{ANSWER_PATH, answer, apply};
+use crate::bench::{BINARY_PATH, Bench};
+use crate::host;
+use crate::machine::Screen;
+use crate::node::Node;
+use crate::payload::ADMIN_PASSWORD;
+use crate::picture::codes;
+use crate::progress::say;
+use crate::workspace::Workspace;
+
+/// VGA's text of 80×25 and UEFI's pixels: what a run leaves on the screen, and what the admin sees there who asks.
+pub fn decoded(bench: &mut Bench) -> Result<()> {
+    host::install_for_tests(&["OVMF.fd"])?;
+    for (screen, name, size) in [(Screen::Text, "80x25", "25 80"), (Screen::Pixels, "128x48", "48 128")] {
+        let workspace = bench.workspace().clone();
+        let answer = answer(bench.payload()?, "console");
+        let node = bench.pve_with_screen(screen)?;
+        node.put(ANSWER_PATH, answer.as_bytes(), 0o600)?;
+        plain_font(node, size)?;
+        let said = apply(node)?;
+        ensure!(
+            matches!(said.status, 0 | 3),
+            "apply ended with {}: {}{}",
+            said.status,
+            said.stdout,
+            said.stderr
+        );
+        let handed = Handed::read(node, HANDOVER_PATH)?;
+        // The last one that was drawn is the one that is left.
+        read(
+            node,
+            &workspace,
+            &format!("totp-{name}-run.png"),
+            handed.uri("ops@pam")?,
+            ("ops@pam", ADMIN_PASSWORD),
+        )?;
+        plain_font(node, size)?;
+        node.ok(&format!(
+            "systemctl stop getty@tty1.service; printf '\\033[2J\\033[H' > /dev/tty1; TERM=linux setsid --ctty --wait {BINARY_PATH} totp show \
+             root@pam < /dev/tty1 > /dev/tty1 2>&1"
+        ))?;
+        read(
+            node,
+            &workspace,
+            &format!("totp-{name}-show.png"),
+            handed.uri("root@pam")?,
+            ("root@pam", "not a secret"),
+        )?;
+    }
+    Ok(())
+}
+
+/// PVE's own font, as console-setup loads it at a boot: it has no half blocks, or this would prove nothing.
+fn plain_font(node: &mut Node, size: &str) -> Result<()> {
+    node.ok("systemctl unmask keyboard-setup.service console-setup.service; rm -f /run/console-setup/font-loaded; systemctl restart \
+             console-setup.service")?;
+    let found = node.ok("stty -F /dev/tty1 size")?;
+    ensure!(found.trim() == size, "the screen is {} and should be {size}", found.trim());
+    let map = node.ok("setfont -C /dev/tty1 -ou /run/map && cat /run/map && rm /run/map")?;
+    ensure!(map.contains("U+0041") || map.contains("U+0061"), "the font has no letters: {map}");
+    ensure!(!map.to_uppercase().contains("U+2580"), "console-setup's font has half blocks");
+    Ok(())
+}
+
+/// The picture of the screen holds this code, and a code of it logs in.
+fn read(node: &mut Node, workspace: &Workspace, name: &str, uri: &str, login: (&str, &str)) -> Result<()> {
+    let path = workspace.picture(name);
+    // What was written is drawn a moment later.
+    let deadline = std::time::Instant::now() + node.limit(10);
+    let codes = loop {
+        node.screenshot(&path)?;
+        let codes = codes(&path)?;
+        if !codes.is_empty() || std::time::Instant::now() > deadline {
+            break codes;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    };
+    ensure!(codes == [uri], "{} codes are on the screen: {}", codes.len(), path.display());
+    let code = totp(node, &codes[0], 0)?;
+    ensure!(
+        log_in(node, login.0, login.1, &code)? == 200,
+        "8006 refuses the code that was read from the screen"
+    );
+    say(format_args!("  {}: a code of {} bytes lets {} in", path.display(), uri.len(), login.0));
+    Ok(())
+}
