@@ -1,6 +1,7 @@
 //! One reversible effect on the node, as data: what an area asks for, what a plan shows, what a transaction does.
 
 mod account;
+mod back;
 mod cluster;
 mod file;
 mod host_key;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub use account::database as account_database;
 pub use account::merge;
+pub use back::{settle, undo, undo_kept};
 pub use cluster::{
     PATIENCE_BACK_SECONDS, locked as cluster_locked, mounted as pmxcfs_mounted, sync as sync_pmxcfs,
 };
@@ -369,49 +371,4 @@ fn with_waiting(path: &Path) -> Vec<Scope> {
     let mut scopes = with_parent(path);
     scopes.push(Scope::Entry(file::waiting_path(path)));
     scopes
-}
-
-/// Takes back what a step did beside its paths, before they are restored; returns the packages that stay, because
-/// somebody else's need them. Safe to repeat.
-pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
-    match inverse {
-        Inverse::Paths
-        | Inverse::Account { .. }
-        | Inverse::Reload(_)
-        | Inverse::HostKey
-        | Inverse::PveFirewall(_) => Ok(()),
-        Inverse::Packages(names) => return packages::undo(node, names),
-        Inverse::Unit { name, active } => unit::undo(node, name, *active),
-        Inverse::Ufw { active, settings } => ufw::undo(node, *active, settings),
-        Inverse::Kernel { name, value } => kernel::undo(node, name, value),
-        Inverse::Reach(_) => crate::reach::clear(node),
-        Inverse::Pve(inverse) => pve::undo(node, inverse),
-    }?;
-    Ok(Vec::new())
-}
-
-/// Once all paths are back: services read them again, and what ran before runs again. Safe to repeat.
-pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
-    match inverse {
-        Inverse::Paths
-        | Inverse::Account { .. }
-        | Inverse::Packages(_)
-        | Inverse::Kernel { .. }
-        | Inverse::Pve(_) => Ok(()),
-        // Here too: the early stage of recovery may have been all of its way back.
-        Inverse::Reach(_) => crate::reach::clear(node),
-        Inverse::Unit { name, active } => unit::settle(node, name, *active),
-        Inverse::Reload(name) => unit::settle_reload(node, name),
-        Inverse::Ufw { active, .. } => ufw::settle(node, *active),
-        Inverse::HostKey => host_key::publish(node),
-        Inverse::PveFirewall(settings) => pve_firewall::settle(node, settings),
-    }
-}
-
-/// Where the file as a whole belongs to somebody else by now: takes out the line of the probe.
-pub fn undo_kept(node: &dyn Node, inverse: &Inverse, kept: &[PathBuf]) -> Result<()> {
-    match inverse {
-        Inverse::Reach(path) if kept.contains(path) => crate::reach::forget(node, path),
-        _ => Ok(()),
-    }
 }

@@ -9,7 +9,7 @@ use form::{Words, nearest};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub use help::{PROGRAM, help};
+pub use help::{PROGRAM, help, where_to_look};
 
 /// What to do.
 #[cfg_attr(test, derive(Debug, PartialEq))]

@@ -32,9 +32,10 @@ use std::path::Path;
 
 /// Runs the program; the exit code.
 pub fn run(arguments: Vec<OsString>) -> u8 {
+    let first = arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     let ended = match cli::parse(arguments) {
         Ok(command) => dispatch(command),
-        Err(usage) => Err(Stop::refusal(format!("{}\n  hint: {PROGRAM} --help", usage.0))),
+        Err(usage) => Err(Stop::refusal(format!("{}\n  hint: {}", usage.0, cli::where_to_look(&first)))),
     };
     ended.unwrap_or_else(|stop| {
         complain(&stop.text);
@@ -81,7 +82,9 @@ fn dispatch(command: Command) -> Ended {
 /// Everything else reads or changes what belongs to root.
 fn as_root(command: Command) -> Ended {
     if !engine::is_root() {
-        return Err(Stop::refusal("this command needs root\n  hint: put `sudo` before it"));
+        return Err(Stop::refusal(
+            "this command needs root\n  hint: log in as root, or put `sudo` before it",
+        ));
     }
     let node = &*engine::node()?;
     match command {

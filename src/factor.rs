@@ -68,7 +68,7 @@ pub fn show(node: &dyn Node, user: &str) -> Result<Shown> {
         let uri = totp::uri(&host_name(node), user, &secret);
         let keys = handover::pending(node)?;
         let keys = keys.iter().filter(|(title, _)| *title == recovery(user).title());
-        let title = format!("TOTP of {user} ({})", if factor.used { "in use" } else { "not used yet" });
+        let title = format!("TOTP of {user} ({})", if factor.last > 0 { "in use" } else { "not used yet" });
         let keys = keys.flat_map(|(_, body)| body.lines().map(str::to_owned)).collect();
         return Ok(Shown { title, uri, secret: totp::grouped(&secret), keys });
     }
@@ -139,7 +139,7 @@ pub fn unverified(node: &dyn Node) -> Vec<String> {
     let Ok(access) = Access::read(node) else { return Vec::new() };
     let open = |factor: &&Factor| {
         let ours = factor.description == pve::description(false) && factor.enabled && factor.kind == "totp";
-        ours && !factor.used && !verified.lines().any(|id| id == factor.id)
+        ours && factor.last == 0 && !verified.lines().any(|id| id == factor.id)
     };
     access.factors.iter().filter(open).map(|factor| factor.user.clone()).collect()
 }

@@ -30,6 +30,8 @@ pub mod provision;
 pub mod qr;
 pub mod reach;
 pub mod report;
+pub mod sabotage;
+pub mod sorted;
 pub mod status;
 pub mod totp;
 pub mod transaction;

@@ -4,16 +4,18 @@
 //! restored. Contents lie in the [object store](crate::objects). It never holds a content itself.
 
 mod capture;
+mod entries;
 mod restore;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use crate::objects::ObjectId;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use std::path::{Path, PathBuf};
 
-pub use capture::{Scope, capture, record};
+pub use capture::{Scope, capture, capture_like, record};
+pub use entries::Entries;
 use restore::Ground;
 pub use restore::{Unrestored, cluster_mounted, restore, temporary};
 
@@ -21,9 +23,8 @@ pub use restore::{Unrestored, cluster_mounted, restore, temporary};
 #[derive(Default)]
 #[cfg_attr(test, derive(Debug, PartialEq, Clone))]
 pub struct Manifest {
-    /// By absolute path. In a captured tree, a path that is not here is absent. Boxed, because half of the
-    /// places in a tree that grows in order stay empty.
-    pub entries: BTreeMap<PathBuf, Box<Entry>>,
+    /// By absolute path. In a captured tree, a path that is not here is absent.
+    pub entries: Entries,
 }
 
 /// What stood at one path.
@@ -119,7 +120,7 @@ pub struct Difference<'a> {
 impl Manifest {
     /// What stands at `path`; `None` for nothing, recorded or not.
     pub fn get(&self, path: &Path) -> Option<&Entry> {
-        self.entries.get(path).map(|entry| &**entry).filter(|entry| entry.state != State::Absent)
+        self.entries.get(path).filter(|entry| entry.state != State::Absent)
     }
 
     /// Every path at which `self` and `after`, captured from the same scopes, are not the same; in order of
@@ -128,7 +129,7 @@ impl Manifest {
         let (names, after_names) = (self.first_names(), after.first_names());
         let mut found = Vec::new();
         for path in
-            self.entries.keys().chain(after.entries.keys().filter(|path| !self.entries.contains_key(*path)))
+            self.entries.keys().chain(after.entries.keys().filter(|path| !self.entries.contains_key(path)))
         {
             let difference = Difference { path, before: self.get(path), after: after.get(path) };
             let same = match (difference.before, difference.after) {
@@ -150,35 +151,38 @@ impl Manifest {
     /// them, and the directories whose time has changed or will.
     pub fn restoration<'a>(&'a self, now: &'a Self) -> Vec<(&'a Path, Option<&'a Entry>)> {
         let differences = self.differences(now);
-        let groups: BTreeSet<u32> = differences
+        let groups: Set<u32> = differences
             .iter()
             .filter_map(|difference| difference.before)
             .map(|entry| entry.name_group)
             .collect();
-        let mut wanted: BTreeMap<&Path, Option<&Entry>> =
+        let mut wanted: Vec<(&Path, Option<&Entry>)> =
             differences.iter().map(|difference| (difference.path, difference.before)).collect();
-        for (path, entry) in &self.entries {
+        for (path, entry) in self.entries.iter() {
             let moved = |then: &Entry| then.state == State::Directory && then.modified != entry.modified;
             let directory = entry.state == State::Directory && now.get(path).is_some_and(moved);
             if directory || (entry.name_group != 0 && groups.contains(&entry.name_group)) {
-                wanted.insert(path, Some(entry));
+                wanted.push((path, Some(entry)));
             }
         }
-        let parents: Vec<&Path> = wanted.keys().filter_map(|path| path.parent()).collect();
-        for parent in parents {
+        let parents: Set<&Path> = wanted.iter().filter_map(|(path, _)| path.parent()).collect();
+        for parent in parents.iter() {
             if let Some((path, entry)) = self.entries.get_key_value(parent) {
-                wanted.insert(path, Some(entry));
+                wanted.push((path, Some(entry)));
             }
         }
-        wanted.into_iter().collect()
+        // What stands here twice stands here with the same entry.
+        wanted.sort_unstable_by_key(|(path, _)| *path);
+        wanted.dedup_by_key(|(path, _)| *path);
+        wanted
     }
 
     /// The first path of every group of names: what makes groups of two manifests comparable.
-    fn first_names(&self) -> BTreeMap<u32, &Path> {
-        let mut names = BTreeMap::new();
-        for (path, entry) in &self.entries {
-            if entry.name_group != 0 {
-                names.entry(entry.name_group).or_insert(path.as_path());
+    fn first_names(&self) -> Map<u32, &Path> {
+        let mut names = Map::default();
+        for (path, entry) in self.entries.iter() {
+            if entry.name_group != 0 && !names.contains_key(&entry.name_group) {
+                names.insert(entry.name_group, path.as_path());
             }
         }
         names

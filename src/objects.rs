@@ -9,10 +9,11 @@ mod tests;
 
 use crate::error::{Error, Result};
 use crate::node::{Node, Sighting, exists};
+use crate::sabotage;
+use crate::sorted::Set;
 use index::Index;
 use sha2::{Digest, Sha256};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -128,20 +129,20 @@ impl<'a> Objects<'a> {
             *self.known.borrow_mut() = Some(self.stored()?);
         }
         self.index.borrow_mut().begin(self.node);
-        Ok(Batch { objects: self, fresh: BTreeSet::new(), stored: 0 })
+        Ok(Batch { objects: self, fresh: Set::default(), stored: 0 })
     }
 
     fn knows(&self, id: &ObjectId) -> bool {
         self.known.borrow().as_ref().is_some_and(|known| known.binary_search(id).is_ok())
     }
 
-    /// Removes every object that is not in `keep`; says how many.
-    pub fn sweep(&self, keep: &BTreeSet<ObjectId>) -> Result<usize> {
+    /// Removes every object that is not in `keep`, which is sorted; says how many.
+    pub fn sweep(&self, keep: &[ObjectId]) -> Result<usize> {
         *self.known.borrow_mut() = None;
         let mut removed = 0;
         if exists(self.node, &self.directory)? {
             for id in self.stored()? {
-                if !keep.contains(&id) {
+                if keep.binary_search(&id).is_err() {
                     self.node.remove_file(&self.path(&id))?;
                     removed += 1;
                 }
@@ -182,7 +183,7 @@ fn half_written(name: &OsStr) -> bool {
 #[must_use]
 pub struct Batch<'a> {
     objects: &'a Objects<'a>,
-    fresh: BTreeSet<ObjectId>,
+    fresh: Set<ObjectId>,
     stored: usize,
 }
 
@@ -230,7 +231,8 @@ impl Batch<'_> {
         self.flush(file)?;
         let Objects { node, directory, durable, .. } = self.objects;
         // Once even without new ones: an earlier batch may have died between its renames and this line.
-        if self.stored > 0 || !durable.get() {
+        let due = self.stored > 0 || !durable.get();
+        if due && !sabotage::leaves_out("store-directory-fsync") {
             node.sync_directory(directory)?;
             durable.set(true);
         }
@@ -243,7 +245,7 @@ impl Batch<'_> {
         if self.fresh.len() > FEW {
             node.sync_all(&objects.directory)?;
         } else {
-            for id in &self.fresh {
+            for id in self.fresh.iter() {
                 node.sync_file(&objects.new_path(id))?;
             }
             if let Some(file) = file {
@@ -255,13 +257,13 @@ impl Batch<'_> {
         }
         objects.durable.set(false);
         let fresh = std::mem::take(&mut self.fresh);
-        for id in &fresh {
+        for id in fresh.iter() {
             node.rename(&objects.new_path(id), &objects.path(id))?;
         }
         self.stored += fresh.len();
         let mut known = objects.known.borrow_mut();
         let known = known.get_or_insert_default();
-        known.extend(fresh);
+        known.extend(fresh.iter());
         known.sort_unstable();
         Ok(())
     }

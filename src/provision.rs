@@ -7,9 +7,10 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Facts, pmxcfs};
 use crate::node::Node;
 use crate::plan::{self, Plan};
-use crate::profile::{Confirm, Profile};
+use crate::profile::{Confirm, Management, Profile};
 use crate::progress::{Importance, Watch};
 use crate::transaction::{self, Confirmation, Limits, Order, Outcome};
+use std::net::IpAddr;
 use std::time::Duration;
 
 const PATIENCE_SECONDS: u64 = 600;
@@ -109,4 +110,21 @@ pub fn apply(
     }
     let order = Order { door, source: &answer.profile.source, record: &answer.record, limits };
     transaction::apply(node, plan, &order, watch)
+}
+
+/// The node's addresses; those in a management network first: the admin's way to others may be closed.
+pub fn addresses(profile: &Profile, facts: &Facts) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for first in [true, false] {
+        for (address, _) in &facts.addresses {
+            let near = match &profile.firewall.management {
+                Management::Networks(networks) => networks.iter().any(|network| network.contains(*address)),
+                Management::Any | Management::Default => true,
+            };
+            if near == first {
+                found.push(*address);
+            }
+        }
+    }
+    found
 }

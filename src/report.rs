@@ -113,8 +113,8 @@ impl Report<'_> {
                 let name = paint.paint(Colour::Bold, "firstlight:");
                 let title = paint.paint(Colour::Yellow, "applied, waiting for confirmation");
                 let text = format!(
-                    "Transaction {id} is put back in {}, unless you log in anew over SSH, or run \
-                     `firstlight confirm`. Keep this session open; it does not count.",
+                    "Transaction {id} is put back in {}, unless you log in anew, over SSH or at PVE \
+                     with a TOTP code, or run `firstlight confirm`. Keep this session open; it does not count.",
                     time::minutes(*minutes)
                 );
                 format!("{name} {title}\n{}", wrapped(&text, "  ", WIDTH))

@@ -3,7 +3,7 @@
 use crate::contenders::Contender;
 use crate::{Outcome, text};
 use firstlight::error::Result;
-use firstlight::manifest::{Manifest, Scope, capture, record, restore};
+use firstlight::manifest::{Manifest, Scope, capture_like, record, restore};
 use firstlight::node::{Machine, Node};
 use firstlight::objects::Objects;
 use std::path::{Path, PathBuf};
@@ -56,8 +56,8 @@ impl Snapshots {
     /// Looks at everything anew, as recovery does, and restores what differs, durably.
     pub fn restore(&self) -> Result<usize> {
         let machine = &self.machine;
-        let before = Manifest::decode(&machine.read(&self.snapshot_path())?)?;
-        let now = capture(machine, &self.scopes(), &[], None)?;
+        let before = Manifest::take(machine.read(&self.snapshot_path())?, None)?;
+        let now = capture_like(machine, &self.scopes(), &[], &before)?;
         let objects = Objects::new(machine, &self.store());
         let wanted = before.restoration(&now);
         restore(machine, &objects, &wanted)?;

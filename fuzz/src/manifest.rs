@@ -49,15 +49,12 @@ pub fn manifest(input: &mut Input<'_>, most: usize) -> Manifest {
     let mut manifest = Manifest::default();
     while !input.is_empty() && manifest.entries.len() < most {
         let path = input.known_path();
-        manifest.entries.insert(path, Box::new(entry(input)));
+        manifest.entries.insert(path, entry(input));
     }
     // The single name of a file is no group: none is read back.
     let groups: Vec<u32> = manifest.entries.values().map(|entry| entry.name_group).collect();
-    for entry in manifest.entries.values_mut() {
-        if groups.iter().filter(|group| **group == entry.name_group).count() == 1 {
-            entry.name_group = 0;
-        }
-    }
+    let alone = |entry: &Entry| groups.iter().filter(|group| **group == entry.name_group).count() == 1;
+    manifest.entries.change(&alone, &mut |entry| entry.name_group = 0);
     manifest
 }
 

@@ -1,3 +1,5 @@
+//! What all areas promise together.
+
 use super::example::network;
 use super::*;
 use crate::change::Change;

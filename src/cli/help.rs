@@ -10,6 +10,12 @@ pub fn help(name: &str) -> String {
     format!("{text}\n")
 }
 
+/// Which help to read after a mistake: that of the command, where the first word is one.
+pub fn where_to_look(first: &str) -> String {
+    let command = TEXTS.iter().find(|(command, _)| *command == first).map_or("", |(command, _)| command);
+    format!("{PROGRAM} {command}{}--help", if command.is_empty() { "" } else { " " })
+}
+
 const OVERVIEW: &str = "\
 firstlight hardens a Proxmox VE node in one transaction that can be put back.
 
@@ -134,7 +140,7 @@ exit codes: 0 put back, 2 nothing was touched, 3 put back but for kept files,
 usage: firstlight confirm
 
 Commits a run that was applied with `--confirm login` and waits: for when a
-new SSH login of the admin cannot be seen. Log in anew before you run it: an
+new login of the admin cannot be seen. Log in anew before you run it: an
 open session says nothing about the next one. Needs root.
 
 exit codes: 0 committed, or nothing waits; 2 another firstlight is at work",

@@ -1,3 +1,5 @@
+//! Words to commands, and the sentence for every wrong word.
+
 use super::*;
 
 fn words(line: &str) -> Result<Command, Usage> {
@@ -128,6 +130,8 @@ fn j2_help_is_there_for_every_command_and_fits_eighty_columns() {
     assert_eq!(words(""), Ok(Command::Help(help(""))));
     assert_eq!(words("help status"), Ok(Command::Help(help("status"))));
     assert_eq!(words("snapshots --help"), Ok(Command::Help(help("snapshots"))));
+    assert_eq!(super::where_to_look("bake"), "firstlight bake --help");
+    assert_eq!(super::where_to_look("bak"), "firstlight --help");
     for later in LATER {
         assert!(!help("").contains(later), "{later} is not in this version");
     }

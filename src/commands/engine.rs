@@ -202,7 +202,7 @@ pub fn login(node: &dyn Node, answer: &Answer, facts: &Facts) -> Login {
     Login {
         admin: answer.profile.admin.name.as_str().to_owned(),
         port: answer.profile.ssh.port.number(),
-        addresses: facts.addresses.iter().map(|(address, _)| *address).collect(),
+        addresses: provision::addresses(&answer.profile, facts),
         // Read again: the run may have made one anew.
         host_keys: facts::host_keys(node),
     }
@@ -220,7 +220,7 @@ pub fn snapshot(node: &dyn Node, id: TransactionId) -> std::result::Result<Manif
         let hint = "firstlight snapshots list";
         return Err(Stop::refusal(format!("transaction {id} has no snapshot\n  hint: {hint}")));
     }
-    Ok(Manifest::decode(&node.read(&id.snapshot())?)?)
+    Ok(Manifest::take(node.read(&id.snapshot())?, None)?)
 }
 
 /// What stands now at the same places.

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::cli::{Rollback, Snapshots};
+use crate::facts::Facts;
 use crate::manifest::{self, Scope};
 use crate::node::scripted::Scripted;
 use crate::objects::Objects;
+use crate::profile::{Management, Network, Profile};
 use crate::transaction::journal::Journal;
 use crate::transaction::record::{Closing, Event, FORMAT, Waiting};
 use crate::transaction::state::{OBJECTS_DIR, STATUS_PATH, TransactionId, write_atomically};
@@ -144,6 +146,33 @@ fn j1_the_hook_takes_its_last_moment_only() {
 }
 
 #[test]
+fn j1_a_first_boot_that_cannot_even_be_counted_touches_nothing_and_is_no_try() {
+    // No room for the state directory, for what is in it, for the lock: the way to the first record, step by step.
+    for step in 0..6 {
+        let node = Scripted::new();
+        node.fail_at_step(step);
+        let (code, text) = stopped(hook::run(&node, "network-online"));
+        assert_eq!(code, 2, "step {step}: {text}");
+        assert!(!node.files.has("/var/lib/firstlight/hook"), "step {step}");
+        node.revive();
+        let (code, text) = stopped(hook::run(&node, "network-online"));
+        assert!(code == 2 && text.contains("fully-up"), "with room again, step {step}: {text}");
+    }
+}
+
+#[test]
+fn e3_the_report_names_the_address_first_that_the_admin_can_reach() {
+    let address = |text: &str| (text.parse().unwrap(), Network::containing(text.parse().unwrap(), 24));
+    let facts = Facts { addresses: vec![address("203.0.113.10"), address("10.0.20.10")], ..Facts::example() };
+    let mut profile = Profile::example();
+    let first = |profile: &Profile| crate::provision::addresses(profile, &facts)[0].to_string();
+    assert_eq!(first(&profile), "203.0.113.10");
+    profile.firewall.management = Management::Networks(vec![address("10.0.20.0").1]);
+    assert_eq!(first(&profile), "10.0.20.10");
+    assert_eq!(crate::provision::addresses(&profile, &facts).len(), 2);
+}
+
+#[test]
 fn j3_a_snapshot_is_listed_shown_and_compared() {
     let node = Scripted::new();
     node.files.put("/etc/motd", "hello\n");
@@ -237,6 +266,7 @@ fn j3_a_waiting_run_is_confirmed_or_taken_back_and_nothing_else_touches_it() {
             admin: "ops".into(),
             keys: Vec::new(),
             not_from: Vec::new(),
+            factors: Vec::new(),
             cursor: String::new(),
             boot,
         };

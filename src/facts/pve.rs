@@ -62,8 +62,8 @@ pub struct Factor {
     pub enabled: bool,
     /// `otpauth://…` of a TOTP entry: a secret.
     pub uri: String,
-    /// Whether somebody has logged in with it.
-    pub used: bool,
+    /// The time step of the last login with it; 0 before the first one.
+    pub last: u64,
 }
 
 impl Access {
@@ -182,7 +182,7 @@ fn factor(user: &str, kind: &str, entry: &Value) -> Factor {
         description: text(entry.get("description")),
         enabled: entry.get("enable").is_none_or(is_true),
         uri: text(used.or(inner)),
-        used: used.is_some() && inner.and_then(|inner| inner.get("last-count")).is_some(),
+        last: inner.and_then(|inner| inner.get("last-count")?.as_u64()).unwrap_or_default(),
     }
 }
 
@@ -235,12 +235,9 @@ mod tests {
         let access = access("", text, "");
         assert!(!access.factors_damaged);
         let found = |id: &str| access.factors.iter().find(|factor| factor.id == id).unwrap();
-        assert_eq!(
-            (found("a").uri.as_str(), found("a").used),
-            ("otpauth://totp/ops%40pam?secret=AAAA", false)
-        );
+        assert_eq!((found("a").uri.as_str(), found("a").last), ("otpauth://totp/ops%40pam?secret=AAAA", 0));
         assert_eq!(found("b").uri, "otpauth://totp/x?secret=BBBB");
-        assert!(found("b").used && !found("b").enabled);
+        assert!(found("b").last == 59844175 && !found("b").enabled);
         assert!(found("c").enabled && found("c").uri.is_empty());
         assert_eq!(access.factors("ops@pam", "recovery").count(), 1);
         assert_eq!(access.totp_count("ops@pam"), 1, "what is not understood lets nobody in");

@@ -1,3 +1,5 @@
+//! What each gate asks its tool, and what it makes of the answer.
+
 use super::*;
 use crate::node::Output;
 use crate::node::scripted::Scripted;

@@ -1,12 +1,13 @@
 //! Looking at the node: from scopes to a manifest.
 
+use super::entries::Like;
 use super::restore::CLUSTER;
 use super::text::Writer;
 use super::{Entry, Ground, Manifest, State};
 use crate::error::Result;
 use crate::node::{Kind, Metadata, Node, Sighting};
 use crate::objects::{Batch, ObjectId};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -52,16 +53,44 @@ pub fn capture(
     skip: &[PathBuf],
     store: Option<&mut Batch<'_>>,
 ) -> Result<Manifest> {
-    let mut manifest = Manifest::default();
+    capture_sharing(node, scopes, skip, store, None)
+}
+
+/// The same without contents, in the memory of `like` as far as nothing differs from it.
+pub fn capture_like(
+    node: &dyn Node,
+    scopes: &[Scope],
+    skip: &[PathBuf],
+    like: &Manifest,
+) -> Result<Manifest> {
+    capture_sharing(node, scopes, skip, None, Some(like))
+}
+
+fn capture_sharing(
+    node: &dyn Node,
+    scopes: &[Scope],
+    skip: &[PathBuf],
+    store: Option<&mut Batch<'_>>,
+    like: Option<&Manifest>,
+) -> Result<Manifest> {
+    let (mut manifest, mut absent) = (Manifest::default(), Vec::new());
+    let mut like = Like::new(like);
     let mut walk =
-        Walk { node, skip, store, contents: true, ground: Ground::default(), files: BTreeMap::new() };
+        Walk { node, skip, store, contents: true, ground: Ground::default(), files: Map::default() };
     for scope in scopes {
         walk.visit(scope, &mut |path, entry| {
-            if entry.state != State::Absent || !manifest.entries.contains_key(path) {
-                manifest.entries.insert(path.to_owned(), Box::new(entry));
+            match entry.state {
+                State::Absent => absent.push(path.to_owned()),
+                _ => like.push(&mut manifest.entries, path.to_owned(), entry),
             }
             Ok(())
         })?;
+    }
+    manifest.entries.sort();
+    for path in absent {
+        if !manifest.entries.contains_key(&path) {
+            manifest.entries.insert(path, Entry::absent());
+        }
     }
     manifest.forget_single_names();
     Ok(manifest)
@@ -79,7 +108,7 @@ pub fn record(
     let mut text = Writer::new(write);
     let mut count = 0;
     let mut walk =
-        Walk { node, skip, store: Some(batch), contents, ground: Ground::default(), files: BTreeMap::new() };
+        Walk { node, skip, store: Some(batch), contents, ground: Ground::default(), files: Map::default() };
     let mut trees: Vec<&Scope> = scopes.iter().filter(|scope| matches!(scope, Scope::Tree(_))).collect();
     trees.sort_unstable_by_key(|scope| scope.path());
     let mut done: Vec<&Path> = Vec::new();
@@ -98,7 +127,7 @@ pub fn record(
     }
     // Every path once: what is asked for alone may be asked for twice, or be part of a tree, which tells of
     // everything in it but that something is not there.
-    let mut alone = BTreeSet::new();
+    let mut alone = Set::default();
     for scope in scopes.iter().filter(|scope| !matches!(scope, Scope::Tree(_))) {
         walk.visit(scope, &mut |path, entry| {
             let told = entry.state != State::Absent && below(path, &done);
@@ -122,7 +151,7 @@ struct Walk<'a, 'b> {
     /// Which directories are reached without a link on the way.
     ground: Ground,
     /// Files with several names: identity and group number.
-    files: BTreeMap<(u64, u64), u32>,
+    files: Map<(u64, u64), u32>,
 }
 
 /// Who is told of every entry.
@@ -298,21 +327,24 @@ impl Walk<'_, '_> {
             return 0;
         }
         let next = u32::try_from(self.files.len()).unwrap_or(u32::MAX).saturating_add(1);
-        *self.files.entry(metadata.identity).or_insert(next)
+        if let Some(group) = self.files.get(&metadata.identity) {
+            return *group;
+        }
+        self.files.insert(metadata.identity, next);
+        next
     }
 }
 
 impl Manifest {
     /// Other names outside the scopes are nothing that a restore could make.
     pub(super) fn forget_single_names(&mut self) {
-        let mut counts = BTreeMap::new();
+        let (mut seen, mut shared) = (Set::default(), Set::default());
         for entry in self.entries.values().filter(|entry| entry.name_group != 0) {
-            *counts.entry(entry.name_group).or_insert(0) += 1;
-        }
-        for entry in self.entries.values_mut() {
-            if counts.get(&entry.name_group) == Some(&1) {
-                entry.name_group = 0;
+            if !seen.insert(entry.name_group) {
+                shared.insert(entry.name_group);
             }
         }
+        let alone = |entry: &Entry| entry.name_group != 0 && !shared.contains(&entry.name_group);
+        self.entries.change(&alone, &mut |entry| entry.name_group = 0);
     }
 }

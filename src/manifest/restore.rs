@@ -14,8 +14,8 @@ use super::{Entry, State};
 use crate::error::{Error, Result};
 use crate::node::{Kind, Node};
 use crate::objects::{ObjectId, Objects};
+use crate::sorted::{Map, Set};
 pub(super) use clear::Ground;
-use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -122,9 +122,9 @@ impl Work<'_> {
 
     /// Removes what a crash left beside the paths, and nothing that is not named exactly so.
     fn remove_leftovers(&mut self, wanted: &[Wanted<'_>]) {
-        let parents: BTreeSet<&Path> = wanted.iter().filter_map(|wanted| wanted.path.parent()).collect();
+        let parents: Set<&Path> = wanted.iter().filter_map(|wanted| wanted.path.parent()).collect();
         let mut ground = Ground::default();
-        for parent in parents {
+        for parent in parents.iter() {
             let removed = self.remove_leftovers_in(parent, &mut ground);
             self.note(removed);
         }
@@ -201,8 +201,8 @@ pub fn cluster_mounted(node: &dyn Node) -> Result<bool> {
 /// What has to be made durable: files by path, and directories whose entries have changed.
 #[derive(Default)]
 struct Touched {
-    files: BTreeSet<PathBuf>,
-    directories: BTreeSet<PathBuf>,
+    files: Set<PathBuf>,
+    directories: Set<PathBuf>,
 }
 
 impl Touched {
@@ -224,16 +224,16 @@ impl Touched {
 
     fn make_durable(self, node: &dyn Node) -> Result<()> {
         // A removed directory has nothing left to be made durable.
-        let mut directories = BTreeMap::new();
-        for path in self.directories {
-            if let Some(found) = node.lookup(&path)?
+        let mut directories = Map::default();
+        for path in self.directories.iter() {
+            if let Some(found) = node.lookup(path)?
                 && found.kind == Kind::Directory
             {
-                directories.insert(path, found.identity.0);
+                directories.insert(path.as_path(), found.identity.0);
             }
         }
         if self.files.len() + directories.len() < MANY {
-            for path in &self.files {
+            for path in self.files.iter() {
                 node.sync_file(path)?;
             }
             for path in directories.keys() {
@@ -241,18 +241,18 @@ impl Touched {
             }
             return Ok(());
         }
-        for path in &self.files {
+        for path in self.files.iter() {
             if let Some(parent) = path.parent()
                 && !directories.contains_key(parent)
                 && let Some(found) = node.lookup(parent)?
             {
-                directories.insert(parent.to_owned(), found.identity.0);
+                directories.insert(parent, found.identity.0);
             }
         }
-        let mut done = BTreeSet::new();
-        for (path, device) in directories {
-            if done.insert(device) {
-                node.sync_all(&path)?;
+        let mut done = Set::default();
+        for (path, device) in directories.iter() {
+            if done.insert(*device) {
+                node.sync_all(path)?;
             }
         }
         Ok(())

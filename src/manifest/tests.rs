@@ -2,6 +2,7 @@
 
 mod crash;
 mod fidelity;
+mod private;
 mod record;
 mod text;
 
@@ -132,7 +133,7 @@ fn what_is_right_already_is_not_touched() {
     furnish(&node.files);
     let before = snapshot(&node);
     let all: Vec<(&Path, Option<&Entry>)> =
-        before.entries.iter().map(|(path, entry)| (path.as_path(), Some(&**entry))).collect();
+        before.entries.iter().map(|(path, entry)| (path.as_path(), Some(entry))).collect();
     node.revive();
     let objects = Objects::new(&node, path(STORE));
     assert!(restore(&node, &objects, &all).unwrap().is_empty());
@@ -203,7 +204,7 @@ fn a_restore_does_not_write_through_a_link_that_took_the_place_of_a_directory() 
     symlink("/srv/elsewhere", node.files.host("/etc/dir")).unwrap();
     let only: Vec<_> = before.entries.iter().filter(|(path, _)| path.ends_with("file")).collect();
     let only: Vec<(&Path, Option<&Entry>)> =
-        only.into_iter().map(|(path, entry)| (path.as_path(), Some(&**entry))).collect();
+        only.into_iter().map(|(path, entry)| (path.as_path(), Some(entry))).collect();
     let error = restore(&node, &Objects::new(&node, path(STORE)), &only).unwrap_err().to_string();
     assert!(
         error.contains("/etc/dir is a symbolic link; firstlight does not write through links"),
@@ -257,7 +258,7 @@ fn what_a_crash_left_beside_a_file_goes_even_when_the_file_is_right() {
     let foreign = "/etc/.plain.firstlight-0123456789abcdef";
     node.files.put(foreign, "not ours: the digits are wrong");
     let all: Vec<(&Path, Option<&Entry>)> =
-        before.entries.iter().map(|(path, entry)| (path.as_path(), Some(&**entry))).collect();
+        before.entries.iter().map(|(path, entry)| (path.as_path(), Some(entry))).collect();
     restore(&node, &Objects::new(&node, path(STORE)), &all).unwrap();
     assert!(node.files.has(foreign));
     node.files.remove(foreign);

@@ -3,6 +3,7 @@
 //! `f 644 0 0 1700000000.5 0 /etc/passwd 1234 HEX user.note=hello`: type, mode, owner, group, time, name group,
 //! path; size and content of a file, target of a link; attributes. Odd bytes are written as `%hh`.
 
+use super::entries::Like;
 use super::{Attributes, Entry, Manifest, State};
 use crate::error::{Error, Result};
 use crate::objects::ObjectId;
@@ -32,7 +33,7 @@ impl Manifest {
 
     fn write_pieces(&self, write: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut text = Writer::new(write);
-        for (path, entry) in &self.entries {
+        for (path, entry) in self.entries.iter() {
             text.entry(path, entry)?;
         }
         text.finish()
@@ -40,6 +41,12 @@ impl Manifest {
 
     /// Reads a manifest; one that is torn, changed or of another version is refused.
     pub fn decode(text: &[u8]) -> Result<Self> {
+        Self::take(text.to_vec(), None)
+    }
+
+    /// The same, in the memory of `like` as far as nothing differs from it. The text is read from its end, and given
+    /// back as it is read.
+    pub fn take(mut text: Vec<u8>, like: Option<&Self>) -> Result<Self> {
         let refuse = |because: &str| Error::new("reading a manifest", because);
         let (body, last) = text
             .split_at_checked(text.len().wrapping_sub(LAST_LENGTH))
@@ -48,17 +55,25 @@ impl Manifest {
         if sum != Some(ObjectId::of(body)) {
             return Err(refuse("it is damaged: the SHA-256 at its end is not that of the rest"));
         }
-        let lines = body
-            .strip_prefix(FIRST)
-            .ok_or_else(|| refuse("it has a version this firstlight does not know"))?;
-        let mut manifest = Self::default();
-        for (index, line) in lines.split(|byte| *byte == b'\n').enumerate() {
+        if !body.starts_with(FIRST) {
+            return Err(refuse("it has a version this firstlight does not know"));
+        }
+        let (mut end, mut like, mut manifest) = (body.len(), Like::new(like), Self::default());
+        while let Some(body) = text.get(FIRST.len()..end).filter(|body| !body.is_empty()) {
+            let before = body.iter().rposition(|byte| *byte == b'\n');
+            let line = body.get(before.map_or(0, |at| at + 1)..).unwrap_or_default();
             if !line.is_empty() {
-                let (path, entry) =
-                    read_entry(line).ok_or_else(|| refuse(&format!("line {} is no entry", index + 2)))?;
-                manifest.entries.insert(path, Box::new(entry));
+                let (path, entry) = read_entry(line).ok_or_else(|| refuse("a line of it is no entry"))?;
+                like.push(&mut manifest.entries, path, entry);
+            }
+            end = FIRST.len() + before.unwrap_or_default();
+            if text.len() - end > PIECE * 8 {
+                text.truncate(end);
+                text.shrink_to_fit();
             }
         }
+        manifest.entries.reverse();
+        manifest.entries.sort();
         // Whoever wrote entry by entry could not know which names stay alone.
         manifest.forget_single_names();
         Ok(manifest)

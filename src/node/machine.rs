@@ -11,6 +11,7 @@ mod attributes;
 mod command;
 mod content;
 mod flags;
+mod lock;
 mod make;
 mod place;
 mod signals;
@@ -20,7 +21,6 @@ mod tests;
 use super::{Invocation, Kind, Lock, Metadata, Node, Output, Sighting};
 use crate::error::{Error, Result};
 use make::{exact_mode, give};
-use nix::fcntl::{Flock, FlockArg};
 use place::{Links, done};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 use std::ffi::{OsStr, OsString};
@@ -342,34 +342,9 @@ impl Node for Machine {
     }
 
     fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
-        let verb = "locking";
-        let place = self.place(path, Links::Refuse, verb)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | PLAIN;
-        let file = rustix::fs::openat(place.parent(), place.name, flags, Mode::RUSR | Mode::WUSR);
-        let file = file.map_err(|errno| self.refused(path, errno, verb))?;
-        require_file(&file, path, verb)?;
-        let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => held,
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => return Ok(None),
-            Err((_, errno)) => return Err(named(verb, path, &errno.to_string())),
-        };
-        // Who holds it: for the message of a second start, and for the dead-man timer that stops a holder.
-        let written = rustix::fs::ftruncate(&*held, 0)
-            .and_then(|()| content::write_all(&held, format!("{}\n", std::process::id()).as_bytes()));
-        done(written, verb, path)?;
-        if self.whole {
-            self.signals.defer();
-        }
-        Ok(Some(Box::new(Held { _file: held })))
+        lock::take(self, path)
     }
 }
-
-/// The lock file, locked as long as it is open.
-struct Held {
-    _file: Flock<OwnedFd>,
-}
-
-impl Lock for Held {}
 
 #[cold]
 fn named(verb: &str, path: &Path, because: &str) -> Error {

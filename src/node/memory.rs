@@ -1,6 +1,7 @@
 //! A node in memory, for the exploration of crashes: what it was asked to do is recorded, change by change and sync
 //! by sync, so that every state that a disk may be in after a power cut can be built from one run.
 
+mod calls;
 mod disk;
 mod fault;
 mod seam;

@@ -59,9 +59,20 @@ impl Default for Scripted {
 impl Scripted {
     /// A node without any file; `/etc` and `/var/lib` are there.
     pub fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// The same with its files on another disk, which keeps nothing for a power cut.
+    pub fn on_disk(disk: &Path) -> Self {
+        let node = Self::below(disk);
+        node.power.keep_nothing();
+        node
+    }
+
+    fn below(disk: &Path) -> Self {
+        let directory = tempfile::tempdir_in(disk).unwrap();
         let machine = Machine::open(directory.path()).unwrap();
-        let files = Files { directory, machine };
+        let files = Files { directory, machine, full: Cell::new(false) };
         files.directory("/etc");
         files.directory("/var/lib");
         Self {

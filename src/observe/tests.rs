@@ -1,3 +1,5 @@
+//! Effective state, out of what the tools print.
+
 use super::*;
 use crate::facts::fingerprint;
 use crate::node::scripted::Scripted;

@@ -5,7 +5,6 @@
 //! the shortest, but its cost stays near n·log n, and configuration files read well that way.
 
 use crate::report::terminal::visible;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Lines of context around a change.
@@ -135,21 +134,20 @@ fn between(old: &[&[u8]], new: &[&[u8]], base: (usize, usize), pairs: &mut Vec<(
 
 /// Lines that stand exactly once on both sides, in the order of the old one.
 fn unique(old: &[&[u8]], new: &[&[u8]]) -> Vec<(usize, usize)> {
-    /// How often on each side, and where on the new one.
-    type Seen = (usize, usize, usize);
-    let mut seen: BTreeMap<&[u8], Seen> = BTreeMap::new();
-    for line in old {
-        seen.entry(line).or_default().0 += 1;
+    // Equal lines come together, the old side's first.
+    let mut lines: Vec<(&[u8], bool, usize)> = Vec::with_capacity(old.len() + new.len());
+    for (is_new, side) in [(false, old), (true, new)] {
+        lines.extend(side.iter().enumerate().map(|(place, line)| (*line, is_new, place)));
     }
-    for (place, line) in new.iter().enumerate() {
-        let entry = seen.entry(line).or_default();
-        *entry = (entry.0, entry.1 + 1, place);
-    }
-    let once = |(place, line): (usize, &&[u8])| match seen.get(*line) {
-        Some((1, 1, other)) => Some((place, *other)),
+    lines.sort_unstable();
+    let once = |same: &[(&[u8], bool, usize)]| match same {
+        [(_, false, old), (_, true, new)] => Some((*old, *new)),
         _ => None,
     };
-    old.iter().enumerate().filter_map(once).collect()
+    let mut pairs: Vec<(usize, usize)> =
+        lines.chunk_by(|one, other| one.0 == other.0).filter_map(once).collect();
+    pairs.sort_unstable();
+    pairs
 }
 
 /// The longest part of `pairs` that ascends on the new side too (patience sorting).

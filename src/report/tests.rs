@@ -1,3 +1,5 @@
+//! The end of a run, word for word.
+
 use super::*;
 
 fn failure() -> Failure {

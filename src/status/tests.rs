@@ -1,3 +1,5 @@
+//! From journals to outcome and exit code.
+
 use super::*;
 use crate::objects::ObjectId;
 use crate::report::terminal::Paint;

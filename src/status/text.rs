@@ -101,8 +101,8 @@ fn confirmation(status: &Status) -> String {
     let until = time::iso(status.now.saturating_add(left));
     let admin = status.story().and_then(|story| story.waiting.as_ref()).map_or("", |waiting| &waiting.admin);
     format!(
-        "Applied, and waiting for confirmation until {until}, {} left: log in anew over SSH as {admin}, or \
-         run `firstlight confirm`. Sessions that are open already do not count. Otherwise it is put back.",
+        "Applied, and waiting for confirmation until {until}, {} left: log in anew as {admin}, over SSH or \
+         at PVE with a TOTP code, or run `firstlight confirm`. Sessions that are open already do not count. Otherwise it is put back.",
         time::minutes(left.div_ceil(60_000))
     )
 }

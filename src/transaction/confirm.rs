@@ -1,8 +1,8 @@
 //! Confirmation: what is applied is committed once somebody has proved that they still get in, by a *new* login.
 //!
 //! What counts is a login of the admin over SSH with one of their keys, as sshd itself tells the system's journal, after
-//! the place that the journal had reached when the apply ended, and from another machine; or `firstlight confirm`. A
-//! session that was there before writes no such line.
+//! the place that the journal had reached when the apply ended, and from another machine; a login at PVE's API with a
+//! code of one of their TOTP entries; or `firstlight confirm`. A session that was there before does none of it.
 
 use super::Outcome;
 use super::journal::Journal;
@@ -15,9 +15,8 @@ use crate::node::{Invocation, Node, boot_id, run_checked};
 use std::net::IpAddr;
 use std::path::Path;
 
+mod api;
 mod login;
-
-pub use login::seen;
 
 const MINUTE: u64 = 60_000;
 const JOURNALCTL: &str = "/usr/bin/journalctl";
@@ -60,10 +59,11 @@ pub fn commit_or_wait(node: &dyn Node, journal: &Journal<'_>, limits: &Limits) -
         admin: confirmation.admin.clone(),
         keys: confirmation.keys.clone(),
         not_from: confirmation.not_from.iter().map(IpAddr::to_string).collect(),
+        factors: api::steps(node, &confirmation.admin),
         cursor: match cursor(node) {
             Ok(cursor) => cursor,
             Err(error) => {
-                let text = format!("a new login cannot be seen, only `firstlight confirm` counts: {error}");
+                let text = format!("a new login over SSH cannot be seen and does not count: {error}");
                 journal.note(Event::Warning { text })?;
                 String::new()
             }
@@ -71,6 +71,11 @@ pub fn commit_or_wait(node: &dyn Node, journal: &Journal<'_>, limits: &Limits) -
     };
     journal.write(Event::Waiting(waiting))?;
     Ok(Some(minutes))
+}
+
+/// Looks for a new login of the admin since the last look; who it was, and where.
+pub fn seen(node: &dyn Node, waiting: &Waiting, cursor: &mut Option<String>) -> Option<String> {
+    login::seen(node, waiting, cursor).or_else(|| api::seen(node, waiting))
 }
 
 /// The place that the system's journal has reached: what comes after it is new, whatever the clock says.

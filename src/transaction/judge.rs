@@ -2,7 +2,7 @@
 
 use crate::change;
 use crate::manifest::{Difference, Entry, Manifest};
-use std::collections::BTreeSet;
+use crate::sorted::Set;
 use std::path::Path;
 
 /// Where pmxcfs is.
@@ -11,7 +11,7 @@ pub const CLUSTER_DIR: &str = "/etc/pve";
 /// Judges the paths of one step.
 pub struct Judge<'a> {
     after: &'a Manifest,
-    ours: BTreeSet<&'a Path>,
+    ours: Set<&'a Path>,
     force: bool,
     joined: bool,
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::facts::pmxcfs;
 use crate::manifest::{self, Entry, Manifest};
 use crate::node::Node;
-use crate::objects::Objects;
+use crate::objects::{ObjectId, Objects};
 use std::path::{Path, PathBuf};
 
 /// What will happen to a path.
@@ -87,11 +87,12 @@ impl View<'_> {
     fn step(&mut self, made: &Made, other_cluster: bool) -> Result<()> {
         let after =
             made.after.ok_or_else(|| Error::new("looking at a rollback", "a step was never observed"))?;
-        let (before, after) = (self.stored(made.before)?, self.stored(after)?);
+        let before = self.stored(made.before, None)?;
+        let after = self.stored(after, Some(&before))?;
         let stays = self.actions(made, other_cluster)?;
-        let now = manifest::capture(self.node, &made.scopes, &run::skipped(), None)?;
+        let now = manifest::capture_like(self.node, &made.scopes, &run::skipped(), &before)?;
         let mut expected = Manifest::default();
-        for (path, entry) in &now.entries {
+        for (path, entry) in now.entries.iter() {
             let entry = self.then.entries.get(path).unwrap_or(entry);
             expected.entries.insert(path.clone(), entry.clone());
         }
@@ -114,7 +115,7 @@ impl View<'_> {
             };
             if fate == Fate::Restored {
                 let entry = difference.before.cloned().unwrap_or_else(Entry::absent);
-                self.then.entries.insert(path.to_owned(), Box::new(entry));
+                self.then.entries.insert(path.to_owned(), entry);
             }
             let before = difference.before.cloned();
             match self.preview.place(path) {
@@ -134,8 +135,8 @@ impl View<'_> {
         Ok(())
     }
 
-    fn stored(&self, id: crate::objects::ObjectId) -> Result<Manifest> {
-        Manifest::decode(&self.objects.read(&id)?)
+    fn stored(&self, id: ObjectId, like: Option<&Manifest>) -> Result<Manifest> {
+        Manifest::take(self.objects.read(&id)?, like)
     }
 
     /// Says what the step's inverse does; whether packages of it stay.

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::manifest::{Manifest, State};
 use crate::node::{Node, exists};
 use crate::objects::{ObjectId, Objects};
-use std::collections::BTreeSet;
 use std::path::Path;
 
 /// How many stay without being asked for another number.
@@ -26,10 +25,11 @@ pub fn prune(node: &dyn Node, keep: usize) -> Result<(Vec<TransactionId>, usize)
     }
     remove_remains(node)?;
     let objects = Objects::new(node, Path::new(OBJECTS_DIR));
-    let mut referred = BTreeSet::new();
+    let mut referred = Vec::new();
     for id in state::transactions(node)? {
         refer(node, &objects, id, &mut referred)?;
     }
+    referred.sort_unstable();
     let swept = objects.sweep(&referred)?;
     Ok((forgotten, swept))
 }
@@ -79,10 +79,10 @@ fn refer(
     node: &dyn Node,
     objects: &Objects<'_>,
     id: TransactionId,
-    referred: &mut BTreeSet<ObjectId>,
+    referred: &mut Vec<ObjectId>,
 ) -> Result<()> {
     if exists(node, &id.snapshot())? {
-        contents(&Manifest::decode(&node.read(&id.snapshot())?)?, referred);
+        contents(&Manifest::take(node.read(&id.snapshot())?, None)?, referred);
     }
     for record in state::records(node, id)? {
         // What a way back that is not over has set aside is among it.
@@ -92,18 +92,18 @@ fn refer(
         else {
             continue;
         };
-        referred.insert(manifest);
-        let decoded = Manifest::decode(&objects.read(&manifest)?)
+        referred.push(manifest);
+        let decoded = Manifest::take(objects.read(&manifest)?, None)
             .map_err(|error| Error::new(format!("reading a manifest of transaction {id}"), error))?;
         contents(&decoded, referred);
     }
     Ok(())
 }
 
-fn contents(manifest: &Manifest, referred: &mut BTreeSet<ObjectId>) {
+fn contents(manifest: &Manifest, referred: &mut Vec<ObjectId>) {
     for entry in manifest.entries.values() {
         if let State::File { content, .. } = entry.state {
-            referred.insert(content);
+            referred.push(content);
         }
     }
 }

@@ -123,12 +123,12 @@ impl Way<'_> {
         Ok(after)
     }
 
-    fn stored(&self, id: ObjectId) -> Result<Manifest> {
-        Manifest::decode(&self.objects.read(&id)?)
+    fn stored(&self, id: ObjectId, like: Option<&Manifest>) -> Result<Manifest> {
+        Manifest::take(self.objects.read(&id)?, like)
     }
 
-    fn current(&self, made: &Made) -> Result<Manifest> {
-        manifest::capture(self.node, &made.scopes, &run::skipped(), None)
+    fn current(&self, made: &Made, before: &Manifest) -> Result<Manifest> {
+        manifest::capture_like(self.node, &made.scopes, &run::skipped(), before)
     }
 
     /// Takes one step back, for the `last` time or not; returns the paths of it that belong to somebody else by now.
@@ -166,15 +166,15 @@ impl Way<'_> {
     }
 
     fn take_back(&mut self, made: &Made, stage: Stage, force: bool, joined: bool) -> Result<Vec<PathBuf>> {
-        let before = self.stored(made.before)?;
-        let after = self.stored(self.observe(made)?)?;
+        let before = self.stored(made.before, None)?;
+        let after = self.stored(self.observe(made)?, Some(&before))?;
         let foreign = match made.reverting {
             // Decided before a crash: by now our own way back has changed what is there.
             Some(foreign) => foreign,
             None => self.foreign(made, &before, &after, force, joined)?,
         };
         self.journal.write(Event::Reverting { step: made.step, foreign })?;
-        let foreign = self.stored(foreign)?;
+        let foreign = self.stored(foreign, None)?;
         let ours = before.differences(&after);
         let mut kept: Vec<PathBuf> = ours
             .iter()
@@ -204,9 +204,9 @@ impl Way<'_> {
         }
         if !stay.is_empty() {
             // Which of the files left over are whose, dpkg alone knows, and it has taken its own along.
-            let now = self.current(made)?;
+            let now = self.current(made, &before)?;
             let left = ours.iter().map(|difference| difference.path).filter(|path| {
-                !foreign.entries.contains_key(*path) && differs(before.get(path), now.get(path))
+                !foreign.entries.contains_key(path) && differs(before.get(path), now.get(path))
             });
             kept.extend(left.map(Path::to_owned));
         }
@@ -227,9 +227,9 @@ impl Way<'_> {
         foreign: &Manifest,
         all: bool,
     ) -> Result<Vec<Unrestored>> {
-        let now = self.current(made)?;
+        let now = self.current(made, before)?;
         let mut entries = if all { before.restoration(&now) } else { Vec::new() };
-        entries.retain(|(path, _)| !foreign.entries.contains_key(*path));
+        entries.retain(|(path, _)| !foreign.entries.contains_key(path));
         let theirs = self.capture_paths(foreign.entries.keys(), None)?;
         if matches!(made.inverse, Inverse::Packages(_)) {
             entries.extend(foreign.restoration(&theirs));
@@ -250,7 +250,7 @@ impl Way<'_> {
         force: bool,
         joined: bool,
     ) -> Result<ObjectId> {
-        let now = self.current(made)?;
+        let now = self.current(made, before)?;
         let judge = Judge::new(before, after, force, joined);
         let differences = before.differences(&now);
         let theirs = differences.iter().filter(|difference| judge.theirs(difference)).map(|it| it.path);

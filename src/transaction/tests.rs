@@ -9,6 +9,7 @@ mod factors;
 mod faults;
 mod peers;
 mod reach;
+mod room;
 mod tool;
 mod undo;
 mod world;

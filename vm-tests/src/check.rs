@@ -16,6 +16,9 @@ const SIZE_LIMIT: u64 = 983_040;
 /// Tests that stop whole runs at every point.
 const EXPLORATION: &str = "tests::explore::";
 
+/// Builds that must not pass it (`src/sabotage.rs`).
+const DEFECTS: [&str; 3] = ["journal-fsync", "store-directory-fsync", "account-intent"];
+
 /// One check: what a filter matches, and what it does.
 pub struct Check {
     pub name: &'static str,
@@ -99,7 +102,45 @@ fn crash(workspace: &Workspace, full: bool) -> Result<()> {
         cargo(workspace, &[&common[..], which, &["--nocapture"]].concat())
     };
     test(&[EXPLORATION, "--"])?;
-    if full { test(&["deep_", "--", "--ignored", "--test-threads", "1"]) } else { Ok(()) }
+    if !full {
+        return Ok(());
+    }
+    negative_controls(workspace)?;
+    test(&["deep_", "--", "--ignored", "--test-threads", "1"])
+}
+
+/// The exploration that a build with a defect must not pass, and one without must.
+const CONTROLLED: &str = "tests::explore::runs::j3_every_crash_of_a_whole_apply_ends_old_or_new";
+
+/// Builds with one fsync, one fsync of a directory, one intent record left out: each must go red.
+fn negative_controls(workspace: &Workspace) -> Result<()> {
+    let explore = |defect: &str| {
+        let mut cargo = workspace.cargo();
+        cargo.args([
+            "test",
+            "--quiet",
+            "--package",
+            "firstlight",
+            "--lib",
+            "--locked",
+            "--features",
+            "sabotage",
+        ]);
+        cargo.args(["--", CONTROLLED]).env("FIRSTLIGHT_SABOTAGE", defect);
+        let done = cargo.output().context("running cargo")?;
+        anyhow::Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+    };
+    let sound = explore("nothing")?;
+    ensure!(sound.contains("1 passed; 0 failed"), "the build without a defect: {sound}");
+    for defect in DEFECTS {
+        let said = explore(defect)?;
+        let found = said.lines().find(|line| {
+            ["neither", "promised", "early:", "late:", "recover"].iter().any(|word| line.contains(word))
+        });
+        ensure!(said.contains("0 passed; 1 failed"), "nobody notices the build without the {defect}: {said}");
+        say(format_args!("without the {defect}: red, {}", found.map_or("?", str::trim)));
+    }
+    Ok(())
 }
 
 /// Builds the binary as it is shipped, says where it is, and refuses one that is too large.

@@ -43,14 +43,18 @@ pub fn demo(bench: &mut Bench, wait: bool) -> Result<ExitCode> {
     say(format_args!("\n{ADMIN} logs in from the management host:\n{}", login.stdout.trim_end()));
     let told = node.run(&format!("{} status", hook::INSTALLED_PATH))?;
     say(format_args!("\nfirstlight status:\n{}", told.stdout.trim_end()));
+    say(format_args!("\nthe whole demo: {}", seconds(since.elapsed())));
+    let wait = wait && std::io::stdin().is_terminal();
+    let until = if wait { "from another terminal" } else { "while the node runs: here it ends now" };
     say(format_args!(
-        "\nlog in yourself (sudo's password: {ADMIN_PASSWORD}):\n  {}",
+        "\nlog in yourself, {until} (sudo's password: {ADMIN_PASSWORD}):\n  {}",
         node.login_line(ADMIN, &key)?
     ));
-    say(format_args!("the whole demo: {}", seconds(since.elapsed())));
-    if wait && std::io::stdin().is_terminal() {
+    if wait {
         say("\nthe node runs until Enter or Ctrl-C.");
         std::io::stdin().read_line(&mut String::new()).context("waiting for Enter")?;
+    } else {
+        say("\n`cargo vm demo` in a terminal keeps the node until Enter.");
     }
     Ok(ExitCode::SUCCESS)
 }

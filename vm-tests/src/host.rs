@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{command, on_path, output, show};
-use crate::progress::say;
+use crate::command::{command, on_path, output};
+use crate::progress::{Step, say};
 use crate::unprivileged;
 
 /// A program the harness calls, and the package that has it.
@@ -55,16 +55,29 @@ pub fn prepare_image() -> Result<()> {
 }
 
 fn install_missing() -> Result<()> {
-    let missing = missing_packages();
-    if missing.is_empty() {
-        return Ok(());
+    install_until_there(&mut missing_packages, &mut |missing| {
+        if !on_path("apt-get") {
+            bail!("missing here, and there is no apt-get to install them: {}", missing.join(" "));
+        }
+        say(format_args!("Debian packages the virtual machines need: {}", missing.join(" ")));
+        install_fresh(missing)
+    })
+}
+
+/// apt removes what does not fit the packages that it installs: a qemu-utils from backports goes when QEMU comes from the
+/// release. So what is missing is asked anew, and installed once more.
+fn install_until_there(
+    missing: &mut dyn FnMut() -> Vec<String>,
+    install: &mut dyn FnMut(&[String]) -> Result<()>,
+) -> Result<()> {
+    for _ in 0..2 {
+        let packages = missing();
+        if packages.is_empty() {
+            return Ok(());
+        }
+        install(&packages)?;
     }
-    if !on_path("apt-get") {
-        bail!("missing here, and there is no apt-get to install them: {}", missing.join(" "));
-    }
-    say(format_args!("installing Debian packages the virtual machines need: {}", missing.join(" ")));
-    install_fresh(&missing)?;
-    let still = missing_packages();
+    let still = missing();
     if !still.is_empty() {
         bail!("still missing after apt-get install: {}", still.join(" "));
     }
@@ -143,9 +156,11 @@ fn missing_packages() -> Vec<String> {
 
 /// Installs from lists that are not older than today.
 fn install_fresh(packages: &[String]) -> Result<()> {
-    if let Err(error) = show(&mut apt(&["update"])) {
+    let step = Step::begin("apt-get update");
+    match output(&mut apt(&["update"])) {
+        Ok(_) => drop(step.done()),
         // A third-party source of the host may be broken without mattering to us.
-        say(format_args!("apt-get update: {error:#} (going on)"));
+        Err(error) => say(format_args!("{error:#} (going on)")),
     }
     install(packages)
 }
@@ -179,7 +194,14 @@ fn install(packages: &[String]) -> Result<()> {
 }
 
 fn install_call(packages: &[&str]) -> Result<()> {
-    show(apt(&["install", "--yes", "--no-install-recommends"]).args(packages))
+    let step = Step::begin(format!("apt-get install {}", packages.join(" ")));
+    let said = output(apt(&["install", "--yes", "--no-install-recommends"]).args(packages))
+        .inspect_err(|error| say(format_args!("{error:#}")))?;
+    for line in said.lines().filter(|line| line.starts_with("Removing ")) {
+        say(format_args!("  apt: {line}"));
+    }
+    step.done();
+    Ok(())
 }
 
 fn apt(arguments: &[&str]) -> std::process::Command {
@@ -191,4 +213,26 @@ fn apt(arguments: &[&str]) -> std::process::Command {
 fn codename() -> Result<String> {
     let text = fs::read_to_string("/etc/os-release").context("reading /etc/os-release")?;
     Ok(text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[test]
+    fn a_package_that_apt_removes_while_it_installs_others_is_installed_again() {
+        let missing = RefCell::new(vec!["qemu-system-x86".to_owned()]);
+        let mut calls = 0;
+        let done = install_until_there(&mut || missing.borrow().clone(), &mut |packages| {
+            calls += 1;
+            let conflicts = packages.contains(&"qemu-system-x86".to_owned());
+            missing.replace(if conflicts { vec!["qemu-utils".to_owned()] } else { Vec::new() });
+            Ok(())
+        });
+        assert!(done.is_ok());
+        assert_eq!(calls, 2);
+        let never = install_until_there(&mut || vec!["ip".to_owned()], &mut |_| Ok(()));
+        assert_eq!(never.unwrap_err().to_string(), "still missing after apt-get install: ip");
+    }
 }

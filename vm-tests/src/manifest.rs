@@ -1,4 +1,5 @@
-//! What `/etc` is: every path with type, mode, owner, size, content, link target, attributes and hard links.
+//! What a node is: every path of `/etc` with type, mode, owner, size, content, link target, attributes and hard links,
+//! and every package with its version and state.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -18,9 +19,14 @@ pub struct Manifest {
 pub fn read(node: &mut Node) -> Result<Manifest> {
     let since = Instant::now();
     let text = node.ok(&command("etc", &[])).context("reading /etc")?;
+    let mut manifest = parse(&text)?;
+    manifest.add_packages(&node.ok(PACKAGES).context("reading the list of packages")?)?;
     took("reading all of /etc", since);
-    parse(&text)
+    Ok(manifest)
 }
+
+/// What was purged is not listed; what left its configuration behind is.
+const PACKAGES: &str = "dpkg-query --show --showformat='${binary:Package} ${Version} ${db:Status-Status}\\n'";
 
 /// The command that tells what lies below some paths: three sections: names with their state, digests, extended
 /// attributes (ACLs are among them). The paths, and those that are left out, are relative to the root.
@@ -101,6 +107,14 @@ fn absolute(path: &str) -> String {
 }
 
 impl Manifest {
+    fn add_packages(&mut self, text: &str) -> Result<()> {
+        for line in text.lines() {
+            let (name, state) = line.split_once(' ').context("reading a package")?;
+            self.entries.insert(format!("package {name}"), state.to_owned());
+        }
+        Ok(())
+    }
+
     fn append(&mut self, path: &str, more: &str) {
         let path = absolute(path);
         if let Some(entry) = self.entries.get_mut(&path) {
@@ -168,6 +182,21 @@ mod tests {
         assert!(found[0].starts_with("/etc/a b: file 644"));
         assert!(before.differences(&after, &|path| path.starts_with("/etc/")).is_empty());
         assert!(before.differences(&before, &|_| false).is_empty());
+    }
+
+    #[test]
+    fn a_package_more_or_another_version_is_a_difference() {
+        let with = |packages: &str| {
+            let mut manifest = parse(TEXT).unwrap();
+            manifest.add_packages(packages).unwrap();
+            manifest
+        };
+        let before = with("bash 5.2 installed\n");
+        let after = with("bash 5.3 installed\nsudo 1.9 config-files\n");
+        assert_eq!(
+            before.differences(&after, &|_| false),
+            ["package bash: 5.2 installed became 5.3 installed", "package sudo: new (1.9 config-files)"]
+        );
     }
 
     #[test]

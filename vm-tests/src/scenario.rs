@@ -97,7 +97,7 @@ pub const ALL: &[Scenario] = &[
     .committed(),
     short(
         "undo-run-time",
-        "7: after a rollback the kernel filters and every unit is as before (E3 J3)",
+        "7: after a rollback filter, units, timers, accounts, ids, sudo and AppArmor profiles are as before (A1 E3 J3)",
         undo::run_time,
     ),
     short(
@@ -122,7 +122,7 @@ pub const ALL: &[Scenario] = &[
     ),
     short(
         "cut-files",
-        "6: power cut after the intent for the sshd drop-in, then success (J1 J3)",
+        "6: power cut when files are written: they are back before the network, then success (J1 J3)",
         cut::in_files,
     ),
     short("cut-packages", "6: power cut in the middle of dpkg, then success (H2 J1 J3)", cut::in_packages),
@@ -146,6 +146,11 @@ pub const ALL: &[Scenario] = &[
         "confirm",
         "apply over SSH: only a new login of the admin commits; expiry and a power cut put back (J3 J5)",
         deadline::confirmed,
+    ),
+    long(
+        "confirm-api",
+        "on a node of PVE a login with a TOTP code of the admin commits, the password alone does not (C1 J3 J5)",
+        deadline::confirmed_by_pve,
     ),
     long(
         "deadline-hanging",

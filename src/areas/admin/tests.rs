@@ -1,3 +1,5 @@
+//! The account, its keys and sudo: literals, and every refusal by its sentence.
+
 use super::*;
 use crate::areas::example::{BLOB, FINGERPRINT};
 

@@ -1,3 +1,5 @@
+//! Rules of UFW against literals, and every refusal by its sentence.
+
 use super::*;
 use crate::areas::example::{address, network};
 use crate::change::UfwChange;

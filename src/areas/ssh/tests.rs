@@ -1,3 +1,5 @@
+//! The drop-in against a literal, and every refusal by its sentence.
+
 use super::*;
 use crate::areas::example::{address, network};
 use crate::facts::User;

@@ -19,7 +19,7 @@ fn with_user(facts: &mut Facts, id: &str, keys: &str, factor: bool) {
             description: String::new(),
             enabled: true,
             uri: "otpauth://totp/x?secret=AAAA".to_owned(),
-            used: false,
+            last: 0,
         });
     }
 }

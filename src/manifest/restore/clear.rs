@@ -4,13 +4,13 @@ use super::{Wanted, Work};
 use crate::error::Result;
 use crate::manifest::State;
 use crate::node::{Kind, Node};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use std::path::{Path, PathBuf};
 
 /// Which paths are directories all the way from the root: below a link, nothing stands as far as we care.
 #[derive(Default)]
 pub struct Ground {
-    known: BTreeMap<PathBuf, bool>,
+    known: Map<PathBuf, bool>,
 }
 
 impl Ground {
@@ -38,7 +38,7 @@ impl Work<'_> {
     /// Removes what is in the way; gives back what is left to be made, parents first.
     pub(super) fn clear_the_way<'a>(&mut self, wanted: Vec<Wanted<'a>>) -> Vec<Wanted<'a>> {
         let mut ground = Ground::default();
-        let mut blocked = BTreeSet::new();
+        let mut blocked = Set::default();
         let mut ready = Vec::new();
         for wanted in wanted.into_iter().rev() {
             match self.clear(&wanted, &mut ground) {

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::manifest::{Entry, State};
 use crate::node::{Kind, Metadata};
 use crate::objects::ObjectId;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use std::path::Path;
 
 /// What is known about files while they are made.
@@ -14,12 +14,12 @@ struct Files<'a> {
     /// Made under their temporary names.
     staged: Vec<&'a Path>,
     /// The first path of each name group, and the other ones with it.
-    first: BTreeMap<u32, &'a Path>,
+    first: Map<u32, &'a Path>,
     others: Vec<(&'a Path, &'a Path)>,
     /// Files with several names that are right, so that no second path keeps being one of the names.
-    claimed: BTreeSet<(u64, u64)>,
+    claimed: Set<(u64, u64)>,
     /// Paths that failed.
-    broken: BTreeSet<&'a Path>,
+    broken: Set<&'a Path>,
 }
 
 impl Work<'_> {
@@ -66,7 +66,7 @@ impl Work<'_> {
     /// Renames only what is durable.
     fn put_in_place(&mut self, files: &mut Files<'_>, fresh: Touched) {
         if let Err(error) = fresh.make_durable(self.node) {
-            files.broken.extend(&files.staged);
+            files.broken.extend(files.staged.iter().copied());
             return self.note(Err(error));
         }
         for path in &files.staged {

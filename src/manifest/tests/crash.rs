@@ -5,7 +5,6 @@ use crate::manifest::{Manifest, Scope, capture};
 use crate::node::Node;
 use crate::node::scripted::{Lose, Scripted};
 use crate::objects::{ObjectId, Objects};
-use std::collections::BTreeSet;
 
 /// All contents that the checked files may have: theirs, and what spoiled them.
 const WHOLE: [&str; 5] = [
@@ -27,7 +26,8 @@ fn spoiled() -> (Scripted, Manifest) {
 }
 
 fn leftovers(node: &Scripted) -> Vec<String> {
-    let names = look(node).entries.into_keys().map(|path| path.display().to_string());
+    let names = look(node);
+    let names = names.entries.keys().map(|path| path.display().to_string());
     names.filter(|name| name.contains(".firstlight-")).collect()
 }
 
@@ -155,14 +155,14 @@ fn an_object_under_its_name_is_whole_whatever_happened_while_it_was_stored() {
 fn objects_that_nothing_refers_to_are_swept() {
     let node = Scripted::new();
     let objects = Objects::new(&node, path(STORE));
-    assert_eq!(objects.sweep(&BTreeSet::new()).unwrap(), 0);
+    assert_eq!(objects.sweep(&[]).unwrap(), 0);
     let mut batch = objects.batch().unwrap();
     let kept = batch.add(b"kept").unwrap();
     let gone = batch.add(b"gone").unwrap();
     assert_eq!(batch.add(b"kept").unwrap(), kept);
     assert_eq!(batch.commit().unwrap(), 2);
     node.files.put(&format!("{STORE}/notes"), "foreign");
-    assert_eq!(objects.sweep(&BTreeSet::from([kept])).unwrap(), 1);
+    assert_eq!(objects.sweep(&[kept]).unwrap(), 1);
     assert!(objects.has(&kept).unwrap() && !objects.has(&gone).unwrap());
     assert!(node.files.has(&format!("{STORE}/notes")));
     assert_eq!(ObjectId::parse(kept.to_string().as_bytes()), Some(kept));

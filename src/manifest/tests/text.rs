@@ -26,9 +26,9 @@ fn a_manifest_with_hostile_names_reads_back_as_it_was() {
         entry.modified = (-1 - i64::from(number), 999_999_999);
         entry.attributes =
             [("user.a=b %\n".into(), name.as_bytes().into()), ("user.empty".into(), [].into())].into();
-        manifest.entries.insert(path("/etc").join(name), Box::new(entry));
+        manifest.entries.insert(path("/etc").join(name), entry);
     }
-    manifest.entries.insert("/".into(), Box::new(Entry::absent()));
+    manifest.entries.insert("/".into(), Entry::absent());
     let text = manifest.encode();
     assert_eq!(Manifest::decode(&text).unwrap(), manifest);
     assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), manifest.entries.len() + 2);
@@ -61,7 +61,7 @@ fn a_manifest_is_text_that_a_person_can_read() {
     entry.state = State::File { content: ObjectId::of(b"hello"), size: 5 };
     (entry.mode, entry.gid, entry.modified) = (0o640, 33, (1_700_000_000, 5));
     entry.attributes = [("user.note".into(), b"a b".as_slice().into())].into();
-    manifest.entries.insert("/etc/motd".into(), Box::new(entry));
+    manifest.entries.insert("/etc/motd".into(), entry);
     let text = String::from_utf8(manifest.encode()).unwrap();
     let wanted = "firstlight manifest 1\nf 640 0 33 1700000000.5 0 /etc/motd 5 \
         2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824 user.note=a%20b\nsha256 ";

@@ -1,3 +1,5 @@
+//! The real node in a temporary directory: links, times, commands, locks.
+
 use crate::node::{Invocation, Kind, Machine, Node, Output};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;

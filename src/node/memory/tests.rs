@@ -1,3 +1,5 @@
+//! The node in memory loses and keeps what a disk would.
+
 use super::*;
 use crate::node::Node;
 use std::collections::BTreeSet;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 /// The files of a scripted node, for tests and for what stands for commands: nothing here counts as a call.
 pub struct Files {
     pub(super) directory: tempfile::TempDir,
+    /// Something that stands for a command has found no room.
+    pub(super) full: std::cell::Cell<bool>,
     /// The same files through the seam, never failing.
     pub machine: Machine,
 }
@@ -19,7 +21,10 @@ impl Files {
     /// Writes a file, and makes its parents.
     pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
         self.directory(Path::new(path).parent().unwrap().to_str().unwrap());
-        std::fs::write(self.host(path), content).unwrap();
+        match std::fs::write(self.host(path), content) {
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => self.full.set(true),
+            written => written.unwrap(),
+        }
     }
 
     /// Makes a directory and its parents.

@@ -45,6 +45,8 @@ enum Undo {
 pub(super) struct Power {
     changes: RefCell<Vec<(Until, Undo)>>,
     stashed: Cell<usize>,
+    /// Nobody will cut the power: what is removed is gone, and its room is free.
+    keeps_nothing: Cell<bool>,
 }
 
 /// Where replaced and removed files wait: outside of what tests look at.
@@ -59,8 +61,15 @@ impl Power {
         self.changes.borrow_mut().push((until, undo));
     }
 
+    pub(super) fn keep_nothing(&self) {
+        self.keeps_nothing.set(true);
+    }
+
     /// Keeps what stands at `path` for the undoing.
     pub(super) fn stash(&self, files: &Files, path: &Path) -> Option<PathBuf> {
+        if self.keeps_nothing.get() {
+            return None;
+        }
         let host = files.host(path.to_str()?);
         let metadata = host.symlink_metadata().ok()?;
         if metadata.is_dir() {

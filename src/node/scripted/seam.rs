@@ -226,7 +226,11 @@ impl Node for Scripted {
         let answer = fits.max_by_key(|(prefix, _)| prefix.len()).map(|(_, answer)| answer.clone());
         drop(answers);
         let answer = answer.ok_or_else(|| Error::new(format!("running {line}"), "no answer in this test"))?;
-        Ok(answer(&self.files, invocation))
+        let output = answer(&self.files, invocation);
+        if self.files.full.take() {
+            return Ok(Output { status: 1, stderr: "No space left on device".to_owned(), ..output });
+        }
+        Ok(output)
     }
 
     fn random(&self, length: usize) -> Result<Vec<u8>> {

@@ -1,3 +1,5 @@
+//! The scripted node behaves as the tests that stand on it assume.
+
 use super::*;
 use crate::node::Node;
 

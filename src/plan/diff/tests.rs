@@ -1,3 +1,5 @@
+//! Unified diffs against literals.
+
 use super::*;
 use std::time::{Duration, Instant};
 

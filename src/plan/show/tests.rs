@@ -1,3 +1,5 @@
+//! A plan as people see it.
+
 use super::*;
 use crate::change::{FileChange, PackagesChange};
 use crate::plan::json;

@@ -30,6 +30,8 @@ pub struct Waiting {
     pub keys: Vec<String>,
     /// Addresses that do not count.
     pub not_from: Vec<String>,
+    /// The admin's TOTP entries at PVE, each with the time step of its last login: a later one is a new login.
+    pub factors: Vec<String>,
     /// Place in the system's journal after which a login is a new one; empty when logins cannot be seen.
     pub cursor: String,
 }
@@ -66,6 +68,7 @@ impl Waiting {
         ];
         pairs.extend(self.keys.iter().map(|key| ("key", key.clone())));
         pairs.extend(self.not_from.iter().map(|address| ("not-from", address.clone())));
+        pairs.extend(self.factors.iter().map(|factor| ("factor", factor.clone())));
         pairs
     }
 
@@ -76,6 +79,7 @@ impl Waiting {
             admin: fields.text("admin")?,
             keys: fields.all("key"),
             not_from: fields.all("not-from"),
+            factors: fields.all("factor"),
             cursor: fields.text("cursor")?,
         })
     }

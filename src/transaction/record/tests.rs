@@ -47,6 +47,7 @@ fn examples() -> Vec<Event> {
             admin: "ops".into(),
             keys: vec!["SHA256:a".into(), "SHA256:b".into()],
             not_from: vec!["10.0.20.10".into(), "fd00::1".into()],
+            factors: vec!["6e4f 0".into()],
             cursor: "s=1;i=2;b=3".into(),
         }),
         Event::Gate { id: "ssh".into(), passed: false, message: "no\r\nway".into(), milliseconds: 7 },

@@ -9,6 +9,7 @@ use crate::manifest::Scope;
 use crate::node::{Kind, Node};
 use crate::objects::Objects;
 use crate::progress::{Importance, Watch};
+use crate::sabotage;
 
 /// What a step is done with.
 pub struct Hand<'a> {
@@ -36,7 +37,10 @@ impl Hand<'_> {
         let before = capture(self.node, self.objects, &scopes, true)?;
         let contents = after_counts(&inverse);
         let files_only = matches!(inverse, Inverse::Paths | Inverse::Reload(_) | Inverse::PveFirewall(_));
-        self.journal.write(Event::Intent { step: number, inverse, scopes: scopes.clone(), before })?;
+        let account = matches!(inverse, Inverse::Account { .. });
+        if !(account && sabotage::leaves_out("account-intent")) {
+            self.journal.write(Event::Intent { step: number, inverse, scopes: scopes.clone(), before })?;
+        }
         *touched = true;
         let result = change.effect(self.node);
         if !files_only {

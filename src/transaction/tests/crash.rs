@@ -42,7 +42,7 @@ pub(super) fn old_or_new(node: &Scripted, before: &Manifest, after: &Manifest, w
 fn assert_same_but_times(expected: &Manifest, found: &Manifest, when: &str) {
     let paths: Vec<_> = expected.entries.keys().collect();
     assert_eq!(paths, found.entries.keys().collect::<Vec<_>>(), "{when}");
-    for (path, entry) in &expected.entries {
+    for (path, entry) in expected.entries.iter() {
         assert!(found.get(path).is_some_and(|found| entry.same(found, false)), "{when}: {}", path.display());
     }
 }

@@ -239,6 +239,31 @@ fn j3_a_new_login_commits_and_a_local_one_does_not() {
 }
 
 #[test]
+fn j3_a_new_login_at_pves_api_commits_and_one_before_the_end_of_the_run_does_not() {
+    let entry = |last| {
+        format!(
+            "{{\"users\":{{\"ops@pam\":{{\"totp\":[{{\"id\":\"a\",\"entry\":{{\"totp\":\"otpauth://totp/a?secret=AA\",\
+             \"last-count\":{last}}}}}]}}}}}}"
+        )
+    };
+    let node = node();
+    node.files.put("/etc/pve/priv/tfa.cfg", entry(41));
+    let outcome = run(&node, &limits()).unwrap();
+    assert!(matches!(outcome, Outcome::Waiting(ID, 10)), "{outcome:?}");
+    let begun = node.boottime();
+    node.meanwhile(move |files: &Files, up| {
+        if up > begun + 5 * MINUTE {
+            files.put("/etc/pve/priv/tfa.cfg", entry(42));
+        }
+    });
+    let outcome = keep_deadline(&node, &mut Silent).unwrap();
+    assert!(matches!(outcome, Some(Outcome::Committed(ID))), "{outcome:?}");
+    assert!((5 * MINUTE..6 * MINUTE).contains(&(node.boottime() - begun)), "{}", node.boottime() - begun);
+    let noted = |record: &Record| matches!(&record.event, Event::Note { text } if text == "confirmed by a login of ops@pam at PVE's API");
+    assert!(records(&node).iter().any(noted));
+}
+
+#[test]
 fn j3_confirming_by_hand_commits_once() {
     let (node, _) = waiting();
     assert!(matches!(confirm(&node, "me").unwrap(), Some(Outcome::Committed(ID))));

@@ -21,7 +21,11 @@ fn last(invocation: &Invocation) -> String {
 
 /// A node with a root account, an SSH server and systemd; sudo and ufw can be installed.
 pub fn debian() -> Scripted {
-    let node = Scripted::new();
+    furnished(Scripted::new())
+}
+
+/// The same on a node that is still empty.
+pub fn furnished(node: Scripted) -> Scripted {
     let files = &node.files;
     files.put("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n");
     files.put("/etc/shadow", "root:*:20000:0:99999:7:::\n");

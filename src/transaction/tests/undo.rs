@@ -3,7 +3,7 @@
 use super::super::state::TransactionId;
 use super::super::{Outcome, apply, rollback};
 use super::{ORDER, assert_same, committed, debian::debian, file, whole};
-use crate::change::{AccountChange, Change, KernelChange, Switch};
+use crate::change::{AccountChange, Change, KernelChange, Switch, UnitChange};
 use crate::control::{Phase, Proposal};
 use crate::node::Node;
 use crate::node::scripted::Scripted;
@@ -230,4 +230,31 @@ fn j3_pruning_keeps_what_a_way_back_that_is_not_over_has_set_aside() {
     let Some(Outcome::Reverted(_, _, kept)) = outcome else { panic!("{outcome:?}") };
     assert_eq!(kept, [PathBuf::from("/etc/default/ufw")]);
     assert_eq!(node.files.text("/etc/default/ufw"), "IPV6=yes\n# mine\n");
+}
+
+#[test]
+fn j3_a_unit_that_was_masked_enabled_or_running_is_so_again() {
+    let unit = "/etc/systemd/system/rpcbind.service";
+    for (link, running) in [("/dev/null", false), ("/usr/lib/systemd/system/rpc.service", true)] {
+        let node = debian();
+        std::os::unix::fs::symlink(link, node.files.host(unit)).unwrap();
+        if running {
+            node.files.put("/run/active/rpcbind.service", "");
+        }
+        let before = whole(&node);
+        // What somebody who asks systemd for it does: the mask goes, and links for the boot come.
+        node.on("/usr/bin/systemctl --quiet enable -- rpcbind.service", move |files, _| {
+            files.remove(unit);
+            files.put("/etc/systemd/system/multi-user.target.wants/rpcbind.service", "");
+            crate::node::Output { status: 0, stdout: String::new(), stderr: String::new() }
+        });
+        let change =
+            UnitChange { name: "rpcbind.service".into(), enabled: Some(true), active: Some(!running) };
+        run(&node, vec![(Phase::Services, Change::Unit(change))]);
+        assert!(!node.files.has(unit) && node.files.has("/run/active/rpcbind.service") != running, "{link}");
+        assert_eq!(back(&node, false), [""; 0]);
+        assert_same(&before, &whole(&node), link);
+        assert_eq!(std::fs::read_link(node.files.host(unit)).unwrap(), Path::new(link));
+        assert_eq!(node.files.has("/run/active/rpcbind.service"), running, "{link}");
+    }
 }

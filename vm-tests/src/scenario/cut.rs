@@ -8,28 +8,46 @@ use super::kept;
 use crate::bench::Bench;
 use crate::node::Node;
 
-/// The intent for the sshd drop-in is on disk: only an intent has the path as one that it may touch.
-const IN_FILES: &str =
-    "grep -aqs entry=/etc/ssh/sshd_config.d/00-firstlight.conf /var/lib/firstlight/tx/*/journal";
+/// The sshd drop-in is written and its record is on disk: something is done after the intent that may touch its path.
+const IN_FILES: &str = "awk -F '\\t' '/entry=.etc.ssh.sshd_config.d.00-firstlight.conf/ {begun = 1} \
+    begun && $2 == \"done\" {done = 1} END {exit !done}' /var/lib/firstlight/tx/0001/journal 2>/dev/null";
 /// dpkg has unpacked one of the packages and has more to do.
 const IN_PACKAGES: &str = "test -e /var/lib/dpkg/info/fail2ban.list";
 /// The second and the third try have written their first records; what earlier tries left does not count.
 const SECOND_BEGUN: &str = "test -s /var/lib/firstlight/tx/0002/journal";
 const THIRD_BEGUN: &str = "test -s /var/lib/firstlight/tx/0003/journal";
 
-/// Cut while files are being written.
+/// Looks, between the early recovery and the network, at the files that a run cut off in its files has written.
+const WITNESS: &str = "[Unit]\\nDefaultDependencies=no\\nAfter=local-fs.target firstlight-recover-early.service\\n\
+    Before=network-pre.target networking.service\\n[Service]\\nType=oneshot\\nExecStart=/bin/sh -c \
+    \"ls /etc/ssh/sshd_config.d /etc/sudoers.d > /run/witness 2>&1 || true\"\\n\
+    [Install]\\nWantedBy=sysinit.target\\n";
+
+/// Cut while files are being written: they are gone again before the network comes up.
 pub fn in_files(bench: &mut Bench) -> Result<()> {
-    cut_once(bench, IN_FILES)
+    let node = bench.armed()?;
+    node.ok(&format!(
+        "printf '{WITNESS}' > /etc/systemd/system/vm-tests-witness.service && systemctl enable --quiet vm-tests-witness && sync"
+    ))?;
+    cut_once(bench, IN_FILES)?;
+    let seen = bench.same_idle()?.ok("cat /run/witness")?;
+    // sudoers.d came with the packages, which go after the network: it shows that the run had got that far.
+    ensure!(
+        seen.contains("/etc/sudoers.d:") && !seen.contains("firstlight"),
+        "before the network was up there were: {seen}"
+    );
+    Ok(())
 }
 
 /// Cut while dpkg works.
 pub fn in_packages(bench: &mut Bench) -> Result<()> {
+    bench.armed()?;
     cut_once(bench, IN_PACKAGES)
 }
 
 fn cut_once(bench: &mut Bench, moment: &str) -> Result<()> {
     let key = bench.payload()?.admin_key.clone();
-    let node = bench.armed()?;
+    let node = bench.same_idle()?;
     hook::install(node)?;
     hook::start(node)?;
     cut_at(node, moment)?;
@@ -58,7 +76,15 @@ pub fn three_times(bench: &mut Bench) -> Result<()> {
     let status = hook::expect_outcome(node, "gave-up")?;
     ensure!(status["tries"].as_i64() == Some(3), "the status counts other tries: {status}");
     let told = node.run(&format!("{INSTALLED_PATH} status"))?;
-    ensure!(!told.stdout.trim().is_empty(), "status says nothing after giving up: {}", told.stderr);
+    ensure!(
+        told.status == 1 && told.stdout.contains("gave-up"),
+        "after giving up status ended with {}: {}{}",
+        told.status,
+        told.stdout,
+        told.stderr
+    );
+    let note = node.ok("cat /etc/motd.d/firstlight")?;
+    ensure!(note.contains("did not harden this node"), "the message of the day says: {note}");
     kept::expect_etc(node, &before)?;
     kept::expect_no_trace(node)
 }

@@ -8,9 +8,11 @@ use super::first::hardened;
 use super::hook::{self, INSTALLED_PATH};
 use super::kept;
 use crate::bench::{BINARY_PATH, Bench};
+use crate::command::{command, output};
+use crate::host;
 use crate::network::Side;
 use crate::node::Node;
-use crate::payload::ADMIN;
+use crate::payload::{ADMIN, ADMIN_PASSWORD};
 use crate::workspace::KeyPair;
 
 const ANSWER_PATH: &str = "/root/vm-tests/ufw.toml";
@@ -96,6 +98,56 @@ pub fn confirmed(bench: &mut Bench) -> Result<()> {
     expect_put_back(node, "reverted")?;
     kept::expect_etc(node, &before)?;
     kept::expect_no_trace(node)
+}
+
+/// Root's password in every guest.
+const ROOT_PASSWORD: &str = "not a secret";
+/// The base32 of a secret that the admin's phone has.
+const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+
+/// PVE's API: the password of the admin and a whole login of root prove nothing, a code of the admin's phone does.
+pub fn confirmed_by_pve(bench: &mut Bench) -> Result<()> {
+    host::install_for_tests(&["oathtool"])?;
+    let node = bench.pve()?;
+    with_key(node, "confirm-minutes = 6")?;
+    // The phone is there before the run: what is enrolled meanwhile does not count.
+    node.ok(&format!("printf '[firstlight.totp]\\nenrolment = \"on-verify\"\\n' >> {ANSWER_PATH}"))?;
+    let first = code(node)?;
+    node.ok(&format!(
+        "pveum user add {ADMIN}@pam && pvesh create /access/tfa/{ADMIN}@pam --type totp --description phone \
+         --totp 'otpauth://totp/{ADMIN}?secret={SECRET}' --value {first}"
+    ))?;
+    let root = node.root_key().clone();
+    let applied = node.ssh(Side::Management, "root", &root, &format!("{BINARY_PATH} apply {ANSWER_PATH}"))?;
+    ensure!(applied.status == 4, "apply ended with {}: {}{}", applied.status, applied.stdout, applied.stderr);
+    let admin = format!("{ADMIN}@pam");
+    let (status, asked) = node.pve().log_in(&admin, ADMIN_PASSWORD, None)?;
+    ensure!(status == 200 && asked, "the password of {admin} gets {status}, asked for a code: {asked}");
+    let (status, _) = node.pve().log_in(&admin, ADMIN_PASSWORD, Some("totp:000000"))?;
+    ensure!(status == 401, "a wrong code gets {status}");
+    let (status, asked) = node.pve().log_in("root@pam", ROOT_PASSWORD, None)?;
+    ensure!(status == 200 && !asked, "root gets {status}");
+    let told = node.ok("journalctl --no-pager --output=cat -t pvedaemon")?;
+    ensure!(told.contains(&format!("successful auth for user '{admin}'")), "pvedaemon says nothing: {told}");
+    std::thread::sleep(Duration::from_secs(15));
+    expect_waiting(node)?;
+    let next = code(node)?;
+    let (status, _) = node.pve().log_in(&admin, ADMIN_PASSWORD, Some(&format!("totp:{next}")))?;
+    ensure!(status == 200, "the code of {admin} gets {status}");
+    let ended = node.run_within(&format!("{INSTALLED_PATH} status --wait=120"), 150)?;
+    ensure!(matches!(ended.status, 0 | 3), "after the admin's login: {}{}", ended.stdout, ended.stderr);
+    let status = hook::expect_outcome(node, "committed")?;
+    let by = format!("confirmed by a login of {admin} at PVE's API");
+    ensure!(status.to_string().contains(&by), "{status}");
+    node.wait_for("the timer is off", 30, "! systemctl -q is-active firstlight-deadline.timer")
+}
+
+/// The phone's code by the node's clock.
+fn code(node: &mut Node) -> Result<String> {
+    let now: u64 = node.ok("date +%s")?.trim().parse().context("reading the node's clock")?;
+    let at = format!("--now=@{now}");
+    let code = output(&mut command("oathtool", ["--totp", "--base32", &at, SECRET]))?;
+    Ok(code.trim().to_owned())
 }
 
 /// Logins from the node itself, another user's, and lines that only claim to come from sshd.

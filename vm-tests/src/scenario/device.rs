@@ -41,7 +41,7 @@ pub fn errors(bench: &mut Bench) -> Result<()> {
         let node = bench.armed()?;
         node.ok(STATE_DISK)?;
         start(node)?;
-        at(node, &format!("until {moment}; do sleep 0.02; done; {ERR}"))?;
+        at(node, moment, ERR)?;
         let code = end(node)?;
         let said = node.ok("cat /run/apply.log")?;
         ensure!(code == 1 || code == 5, "an apply without its disk ended with {code}: {said}");
@@ -67,8 +67,8 @@ pub fn clock(bench: &mut Bench) -> Result<()> {
     let admin = bench.payload()?.admin_key.clone();
     let node = bench.armed()?;
     start(node)?;
-    at(node, &format!("until {IN_PACKAGES}; do sleep 0.02; done; date --set='-400 days'"))?;
-    at(node, &format!("until {IN_FILES}; do sleep 0.02; done; date --set='+430 days'"))?;
+    at(node, IN_PACKAGES, "date --set='-400 days'")?;
+    at(node, IN_FILES, "date --set='+430 days'")?;
     let code = end(node)?;
     ensure!(code == 0, "the run ended with {code}: {}", node.ok("cat /run/apply.log")?);
     hook::expect_outcome(node, "committed")?;
@@ -122,9 +122,12 @@ fn start(node: &mut Node) -> Result<()> {
     .map(drop)
 }
 
-/// Runs what waits for a moment and acts; a run that ends before is an error.
-fn at(node: &mut Node, watch: &str) -> Result<()> {
-    let seen = node.run_within(&format!("{watch} && test ! -e /run/apply.code"), RUN)?;
+/// Waits for a moment of the run and acts; a run that has ended by then is an error. One that ends of it is none.
+fn at(node: &mut Node, moment: &str, act: &str) -> Result<()> {
+    let watch = format!(
+        "until {moment} || test -e /run/apply.code; do sleep 0.02; done; test ! -e /run/apply.code && {{ {act}; }}"
+    );
+    let seen = node.run_within(&watch, RUN)?;
     ensure!(seen.status == 0, "the moment never came, or acting failed: {}{}", seen.stdout, seen.stderr);
     Ok(())
 }

@@ -23,6 +23,7 @@ const SSHD: &[&str] = &[
     "maxsessions 10",
     "x11forwarding no",
     "allowtcpforwarding yes",
+    "allowstreamlocalforwarding yes",
 ];
 
 /// The hook ran from its unit at the first boot, and the node is what the answer wants.
@@ -35,10 +36,32 @@ pub fn unattended(bench: &mut Bench) -> Result<()> {
         "the status has no steps: {status}"
     );
     let mode = node.ok("stat -c '%a %U' /var/lib/firstlight /usr/local/sbin/firstlight")?;
-    ensure!(mode.starts_with("700 root\n"), "/var/lib/firstlight is {mode}");
+    ensure!(mode == "700 root\n755 root\n", "our state and our binary are {mode}");
+    // What PVE's installer left behind holds no answer any more: it is the binary alone.
+    node.ok(&format!("cmp {} {}", hook::EXECUTABLE_PATH, hook::INSTALLED_PATH))?;
+    told(node)?;
     let key = bench.payload()?.admin_key.clone();
     let node = bench.committed()?;
     hardened(node, &key)
+}
+
+/// What the unit's journal tells: how to log in, the host keys (A6), and no secret.
+fn told(node: &mut Node) -> Result<()> {
+    let journal = node.ok(&format!("journalctl --no-pager -o cat -u {}", hook::UNIT))?;
+    let keys = node.ok("for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -l -f $key; done")?;
+    for fingerprint in keys.split_whitespace().filter(|word| word.starts_with("SHA256:")) {
+        ensure!(
+            journal.contains(fingerprint),
+            "the report does not show the host key {fingerprint}: {journal}"
+        );
+    }
+    for wanted in
+        [format!("ssh {ADMIN}@{}", Side::Management.node_address()), "ms of processor time".to_owned()]
+    {
+        ensure!(journal.contains(&wanted), "the report does not say `{wanted}`: {journal}");
+    }
+    ensure!(!journal.contains("$6$"), "a password's hash stands in the journal: {journal}");
+    Ok(())
 }
 
 /// Everything that is true of a node provisioned with the example answer.
@@ -61,7 +84,13 @@ fn logins(node: &mut Node, admin: &KeyPair) -> Result<()> {
     let login = node.ssh(Side::Management, ADMIN, admin, &sudo)?;
     ensure!(login.stdout == "0\n", "the admin's sudo fails: {}{}", login.stdout, login.stderr);
     let login = node.ssh(Side::Management, ADMIN, admin, "sudo -k -n id -u")?;
-    ensure!(login.status != 0, "sudo asks for no password");
+    ensure!(
+        login.status == 1 && login.stderr.contains("password is required"),
+        "sudo without a password ended with {}: {}{}",
+        login.status,
+        login.stdout,
+        login.stderr
+    );
     for user in [ADMIN, "root"] {
         let options =
             ["-o", "PubkeyAuthentication=no", "-o", "PreferredAuthentications=password,keyboard-interactive"];
@@ -101,8 +130,11 @@ fn sshd(node: &mut Node) -> Result<()> {
         "sshd -T: allowusers {users:?}"
     );
     for (name, first) in [
-        // OpenSSH 9.2 of Debian 12 does not have the former.
-        ("kexalgorithms", &["mlkem768x25519-sha256,", "sntrup761x25519-sha512@openssh.com,"][..]),
+        // OpenSSH 9.2 of Debian 12 does not have the first; an update gave it the second name of the other one.
+        (
+            "kexalgorithms",
+            &["mlkem768x25519-sha256,", "sntrup761x25519-sha512,", "sntrup761x25519-sha512@openssh.com,"][..],
+        ),
         ("ciphers", &["chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,"]),
         ("macs", &["hmac-sha2-512-etm@openssh.com,"]),
         ("hostkeyalgorithms", &["ssh-ed25519,"]),

@@ -26,10 +26,10 @@ pub fn allowed(path: &str) -> bool {
     })
 }
 
-/// `/etc` must be what it was, apart from the above.
+/// `/etc` and all packages must be what they were, apart from the above.
 pub fn expect_etc(node: &mut Node, before: &Manifest) -> Result<()> {
     let differences = before.differences(&node.manifest()?, &allowed);
-    ensure!(differences.is_empty(), "/etc is not what it was:\n  {}", differences.join("\n  "));
+    ensure!(differences.is_empty(), "the node is not what it was:\n  {}", differences.join("\n  "));
     Ok(())
 }
 

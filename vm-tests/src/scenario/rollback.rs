@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::hook::INSTALLED_PATH;
+use super::hook::{self, INSTALLED_PATH};
 use super::kept;
 use crate::agent::Output;
 use crate::bench::Bench;
@@ -54,6 +54,7 @@ fn rollback(node: &mut Node, options: &str) -> Result<Output> {
 }
 
 fn expect_old(node: &mut Node, before: &Manifest) -> Result<()> {
+    hook::expect_outcome(node, "rolled-back")?;
     kept::expect_etc(node, before)?;
     kept::expect_no_trace(node)?;
     let sshd = node.ok("sshd -T")?;

@@ -5,30 +5,64 @@ use anyhow::{Result, ensure};
 use super::hook::INSTALLED_PATH;
 use super::kept;
 use crate::bench::Bench;
-use crate::node::Node;
 use crate::payload::ADMIN;
 
 /// A package of somebody else's that needs one of ours.
 const DEPENDENT: &str = "needs-sudo";
 
-/// The kernel filters as before, IPv4 and IPv6, with its settings of before; every unit is enabled, masked or static as
-/// before, and every service, timer and socket runs or does not, as before.
+/// What a rollback must bring back, a name and the command that shows it.
+///
+/// The kernel's filter, IPv4 and IPv6, and what it does with packets beside it; which units are enabled, masked or
+/// static, which services, timers and sockets run, and which timers wait; accounts with their subordinate ids; who may
+/// use sudo; and the AppArmor profiles in the kernel with their modes.
+const LOOKS: &[(&str, &str)] = &[
+    ("the kernel's filter", FILTER),
+    (
+        "kernel settings",
+        "sysctl -a 2>/dev/null | grep -E '^(net.ipv[46]|net.bridge|kernel.(kptr|dmesg|yama|sysrq))' | sort",
+    ),
+    // Our own installation apart.
+    (
+        "units",
+        "systemctl list-unit-files --no-legend --no-pager | awk '{ print $1, $2 }' | grep -v ^firstlight",
+    ),
+    // What starts by a clock or a login for a moment apart.
+    (
+        "running units",
+        "systemctl list-units --type=service,timer,socket --state=active --no-legend --no-pager --plain \
+         | awk '{ print $1 }' | grep -Ev '^(firstlight|proxmox-first-boot|user|session|apt-daily|dpkg-db|systemd-(hostnamed|localed|timedated|tmpfiles))' \
+         | sort",
+    ),
+    (
+        "timers",
+        "systemctl list-timers --all --no-legend --no-pager | awk '{ print $(NF-1), $NF }' | grep -v firstlight | sort",
+    ),
+    ("accounts", "getent passwd; getent group; getent shadow; getent gshadow"),
+    ("subordinate ids", "cat /etc/subuid /etc/subgid"),
+    (
+        "sudo",
+        "find /etc/sudo* -exec stat -c '%n %A %U:%G' {} + -type f -exec sha256sum {} + 2>&1; test ! -x /usr/bin/sudo",
+    ),
+    ("AppArmor profiles", "sort /sys/kernel/security/apparmor/profiles | grep ."),
+];
+
+/// Everything beyond files is as before.
 pub fn run_time(bench: &mut Bench) -> Result<()> {
     let node = bench.idle()?;
-    let (rules, units, settings, running) = (filter(node)?, units(node)?, settings(node)?, running(node)?);
+    let before: Vec<String> = LOOKS.iter().map(|(_, look)| node.ok(look)).collect::<Result<_>>()?;
     let node = bench.committed()?;
-    let filtering = filter(node)?;
+    let filtering = node.ok(FILTER)?;
     ensure!(filtering.contains("ufw-user-input"), "UFW does not filter after the run:\n{filtering}");
+    let new = format!(
+        "grep -q ^{ADMIN}: /etc/subuid && sudo -l -U {ADMIN} | grep -q ALL && systemctl is-enabled ufw"
+    );
+    ensure!(node.holds(&new)?, "the run has made neither ids nor rights nor units");
     let said = node.run_within(&format!("{INSTALLED_PATH} rollback"), 300)?;
     ensure!(said.status == 0, "rollback ended with {}: {}{}", said.status, said.stdout, said.stderr);
-    let now = filter(node)?;
-    ensure!(now == rules, "the kernel filters otherwise than before:\n{now}\nand before:\n{rules}");
-    let now = self::units(node)?;
-    ensure!(now == units, "units are not as before:\n{now}\nand before:\n{units}");
-    let now = self::settings(node)?;
-    ensure!(now == settings, "kernel settings are not as before:\n{}", changed(&settings, &now));
-    let now = self::running(node)?;
-    ensure!(now == running, "units do not run as before:\n{}", changed(&running, &now));
+    for ((name, look), before) in LOOKS.iter().zip(&before) {
+        let now = node.ok(look)?;
+        ensure!(now == *before, "{name}, not as before:\n{}", changed(before, &now));
+    }
     ensure!(!node.holds("systemctl is-failed --quiet ufw.service")?, "a unit of ours is left as failed");
     Ok(())
 }
@@ -73,28 +107,9 @@ pub fn built_upon(bench: &mut Bench) -> Result<()> {
 }
 
 /// Everything in the kernel's filter tables that is not a built-in chain that accepts.
-fn filter(node: &mut Node) -> Result<String> {
-    node.ok(
-        "for tool in iptables-save ip6tables-save; do echo $tool; $tool | grep -v '^[#*]\\|^COMMIT\\|^:[A-Z]* ACCEPT ' \
-         | sed 's/ \\[[0-9:]*\\]$//'; done",
-    )
-}
-
-/// What the kernel does with packets, beside its filter.
-fn settings(node: &mut Node) -> Result<String> {
-    node.ok(
-        "sysctl -a 2>/dev/null | grep -E '^(net.ipv[46]|net.bridge|kernel.(kptr|dmesg|yama|sysrq))' | sort",
-    )
-}
-
-/// Units of the system that run; what starts by a clock or a login for a moment apart.
-fn running(node: &mut Node) -> Result<String> {
-    node.ok(
-        "systemctl list-units --type=service,timer,socket --state=active --no-legend --no-pager --plain \
-         | awk '{ print $1 }' | grep -Ev '^(firstlight|proxmox-first-boot|user|session|apt-daily|dpkg-db|systemd-(hostnamed|localed|timedated|tmpfiles))' \
-         | sort",
-    )
-}
+const FILTER: &str = "\
+    for tool in iptables-save ip6tables-save; do echo $tool; $tool | grep -v '^[#*]\\|^COMMIT\\|^:[A-Z]* ACCEPT ' \
+    | sed 's/ \\[[0-9:]*\\]$//'; done";
 
 /// Lines that only one of them has.
 fn changed(before: &str, now: &str) -> String {
@@ -103,9 +118,4 @@ fn changed(before: &str, now: &str) -> String {
         lost.map(|line| format!("{mark} {line}")).collect()
     };
     [only(before, now, "-"), only(now, before, "+")].concat().join("\n")
-}
-
-/// Every unit file and whether it starts at boot; our own installation apart.
-fn units(node: &mut Node) -> Result<String> {
-    node.ok("systemctl list-unit-files --no-legend --no-pager | awk '{ print $1, $2 }' | grep -v ^firstlight")
 }

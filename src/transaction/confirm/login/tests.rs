@@ -14,6 +14,7 @@ fn waiting() -> Waiting {
         admin: "ops".into(),
         keys: vec!["SHA256:other".into(), KEY.into()],
         not_from: vec!["10.0.20.10".into(), "fd00::10".into()],
+        factors: Vec::new(),
         cursor: "s=end".into(),
     }
 }

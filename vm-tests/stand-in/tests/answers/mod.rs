@@ -36,8 +36,11 @@ pub struct Rule {
 pub const SETS: [(&str, [&str; 2]); 2] =
     [("backup", ["10.0.40.9", "fd00:40::/64"]), ("office", ["192.0.2.0/25", "2001:db8:5::/48"])];
 
+/// From the first port to the last.
+type Ranges = &'static [(u16, u16)];
+
 /// TCP and UDP ports of a service.
-fn ports(service: &str) -> (&'static [(u16, u16)], &'static [(u16, u16)]) {
+fn ports(service: &str) -> (Ranges, Ranges) {
     match service {
         "cluster" => (&[], &[(5405, 5412)]),
         "migration" => (&[(60_000, 60_050)], &[]),
