@@ -86,7 +86,7 @@ pub const ALL: &[Scenario] = &[
         "part 3, 1 and 5: users, TOTP, recovery keys and a token by a first boot, seen, verified, locked, freed (A2 C1-C5 C8 C9)",
         totp_users::unattended,
     ),
-    short(
+    long(
         "totp-refused",
         "part 3, 4: PVE refuses a code, or a lock is held: put back, no mark left, said why (C1 J3)",
         totp_faults::refused,
@@ -250,17 +250,17 @@ pub const ALL: &[Scenario] = &[
         "2: PVE's firewall: its files, its trial before enable: 1, real packets, lines of others (D1-D9)",
         firewall::guarded,
     ),
-    short(
+    long(
         "pve-refused",
         "8: what is refused for PVE's firewall, each with its sentence, nothing touched (D1 D8 J4)",
         firewall::refused,
     ),
-    short(
+    long(
         "pve-waits",
         "3: pmxcfs down, without quorum, and 40 s late: said at once, or waited for (J1)",
         firewall::waited,
     ),
-    short(
+    long(
         "pve-switch",
         "6: PVE's firewall, UFW, PVE's, each one transaction, then back to the first state (E1 J3 J4)",
         firewall::once,
