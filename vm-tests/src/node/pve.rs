@@ -174,8 +174,10 @@ impl Pve<'_> {
 
     /// Takes the cluster away again.
     pub fn standalone(&mut self) -> Result<()> {
+        // In this order: a member without corosync has no quorum.
+        self.node.ok("rm /etc/pve/corosync.conf && rm -r /etc/corosync")?;
         self.switch("corosync", None)?;
-        self.node.ok("rm /etc/pve/corosync.conf && rm -r /etc/corosync").map(drop)
+        self.node.wait_for("/etc/pve can be written", 20, "test $(stat -c %a /etc/pve/local) = 755")
     }
 
     /// Status and body of one request to the API on 8006, from the node itself.

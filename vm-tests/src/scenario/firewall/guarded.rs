@@ -179,7 +179,8 @@ fn kept(node: &mut Node, answer: &str) -> Result<()> {
     Ok(())
 }
 
-/// Killed while PVE's firewall is on trial: put back at once; and where nobody of ours is left, PVE opens by itself.
+/// Killed while PVE's firewall is on trial: put back at once; where nobody of ours is left, PVE opens by itself; and by the
+/// boot after a power cut.
 pub fn killed(bench: &mut Bench) -> Result<()> {
     let answer = super::answer(bench, &[])?;
     let node = super::node(bench)?;
@@ -217,6 +218,16 @@ pub fn killed(bench: &mut Bench) -> Result<()> {
         back.stderr
     );
     kernel::expect_same(&before, &kernel::read(node)?, "the kernel")?;
+    kernel::expect_same(&files, &kernel::files(node)?, "/etc/pve")?;
+
+    start(node, &answer)?;
+    node.power_cut()?;
+    node.power_on()?;
+    node.wait_until_up()?;
+    node.pve().wait_until_up()?;
+    let status = hook::expect_outcome(node, "reverted")?;
+    ensure!(status["exit_code"].as_i64() == Some(1), "the status keeps another exit code: {status}");
+    kernel::expect_rules_gone(node)?;
     kernel::expect_same(&files, &kernel::files(node)?, "/etc/pve")
 }
 

@@ -124,7 +124,7 @@ pub fn refused(bench: &mut Bench) -> Result<()> {
     }
     for (path, content, says) in FOREIGN {
         node.ok(&format!("mkdir -p $(dirname {path}) && cat > {path} <<'EOF'\n{content}EOF"))?;
-        refuse(node, &plain, content, says)?;
+        refuse(node, &plain, &content.replace('\n', " "), says)?;
         node.ok(&format!("rm {path}"))?;
     }
     for (content, says) in DAMAGED {
