@@ -102,9 +102,15 @@ pub const ALL: &[Scenario] = &[
         totp_users::rolled_back,
     ),
     long(
-        "totp-screens",
-        "part 3, QR: screens of 80x25 with PVE's font and of 128x48, read by zbarimg, log in (C2)",
-        totp_screens::decoded,
+        "totp-screen-text",
+        "part 3, QR: a screen of 80x25 with PVE's font, read by zbarimg, logs in (C2)",
+        totp_screens::text,
+    )
+    .own(),
+    long(
+        "totp-screen-pixels",
+        "part 3, QR: a screen of 128x48 with PVE's font, read by zbarimg, logs in (C2)",
+        totp_screens::pixels,
     )
     .own(),
     short("ground-power", "snapshots, clock and power cuts of the test bench itself", ground::power),

@@ -1,5 +1,7 @@
 //! QR codes on the node's own screen, as QEMU shows it and a reader of codes sees it.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 
 use super::second_factor::{HANDOVER_PATH, Handed, log_in, totp};
@@ -11,48 +13,37 @@ use crate::node::Node;
 use crate::payload::ADMIN_PASSWORD;
 use crate::picture::codes;
 use crate::progress::say;
-use crate::workspace::Workspace;
 
-/// VGA's text of 80×25 and UEFI's pixels: what a run leaves on the screen, and what the admin sees there who asks.
-pub fn decoded(bench: &mut Bench) -> Result<()> {
+/// VGA's text of 80×25: half blocks, with a font that has them.
+pub fn text(bench: &mut Bench) -> Result<()> {
+    decoded(bench, Screen::Text, "80x25", "25 80")
+}
+
+/// UEFI's pixels, 128×48 characters: full blocks, with the font that is there.
+pub fn pixels(bench: &mut Bench) -> Result<()> {
     host::install_for_tests(&["OVMF.fd"])?;
-    for (screen, name, size) in [(Screen::Text, "80x25", "25 80"), (Screen::Pixels, "128x48", "48 128")] {
-        let workspace = bench.workspace().clone();
-        let answer = answer(bench.payload()?, "console");
-        let node = bench.pve_with_screen(screen)?;
-        node.put(ANSWER_PATH, answer.as_bytes(), 0o600)?;
-        plain_font(node, size)?;
-        let said = apply(node)?;
-        ensure!(
-            matches!(said.status, 0 | 3),
-            "apply ended with {}: {}{}",
-            said.status,
-            said.stdout,
-            said.stderr
-        );
-        let handed = Handed::read(node, HANDOVER_PATH)?;
-        // The last one that was drawn is the one that is left.
-        read(
-            node,
-            &workspace,
-            &format!("totp-{name}-run.png"),
-            handed.uri("ops@pam")?,
-            ("ops@pam", ADMIN_PASSWORD),
-        )?;
-        plain_font(node, size)?;
-        node.ok(&format!(
-            "systemctl stop getty@tty1.service; printf '\\033[2J\\033[H' > /dev/tty1; TERM=linux setsid --ctty --wait {BINARY_PATH} totp show \
-             root@pam < /dev/tty1 > /dev/tty1 2>&1"
-        ))?;
-        read(
-            node,
-            &workspace,
-            &format!("totp-{name}-show.png"),
-            handed.uri("root@pam")?,
-            ("root@pam", "not a secret"),
-        )?;
-    }
-    Ok(())
+    decoded(bench, Screen::Pixels, "128x48", "48 128")
+}
+
+/// What a run leaves on the screen, and what the admin sees there who asks.
+fn decoded(bench: &mut Bench, screen: Screen, name: &str, size: &str) -> Result<()> {
+    let workspace = bench.workspace().clone();
+    let answer = answer(bench.payload()?, "console");
+    let node = bench.pve_with_screen(screen)?;
+    node.put(ANSWER_PATH, answer.as_bytes(), 0o600)?;
+    plain_font(node, size)?;
+    let said = apply(node)?;
+    ensure!(matches!(said.status, 0 | 3), "apply ended with {}: {}{}", said.status, said.stdout, said.stderr);
+    let handed = Handed::read(node, HANDOVER_PATH)?;
+    let path = |what: &str| workspace.picture(&format!("totp-{name}-{what}.png"));
+    // The last one that was drawn is the one that is left.
+    read(node, &path("run"), handed.uri("ops@pam")?, ("ops@pam", ADMIN_PASSWORD))?;
+    plain_font(node, size)?;
+    node.ok(&format!(
+        "systemctl stop getty@tty1.service; printf '\\033[2J\\033[H' > /dev/tty1; TERM=linux setsid --ctty --wait \
+         {BINARY_PATH} totp show root@pam < /dev/tty1 > /dev/tty1 2>&1"
+    ))?;
+    read(node, &path("show"), handed.uri("root@pam")?, ("root@pam", "not a secret"))
 }
 
 /// PVE's own font, as console-setup loads it at a boot: it has no half blocks, or this would prove nothing.
@@ -68,13 +59,12 @@ fn plain_font(node: &mut Node, size: &str) -> Result<()> {
 }
 
 /// The picture of the screen holds this code, and a code of it logs in.
-fn read(node: &mut Node, workspace: &Workspace, name: &str, uri: &str, login: (&str, &str)) -> Result<()> {
-    let path = workspace.picture(name);
+fn read(node: &mut Node, path: &Path, uri: &str, login: (&str, &str)) -> Result<()> {
     // What was written is drawn a moment later.
     let deadline = std::time::Instant::now() + node.limit(10);
     let codes = loop {
-        node.screenshot(&path)?;
-        let codes = codes(&path)?;
+        node.screenshot(path)?;
+        let codes = codes(path)?;
         if !codes.is_empty() || std::time::Instant::now() > deadline {
             break codes;
         }
