@@ -81,7 +81,7 @@ pub const ALL: &[Scenario] = &[
         "the stand-in for PVE: mount, tools, logins, no quorum, down, late, killed, a lost transaction",
         ground_pve::stands_in,
     ),
-    short(
+    long(
         "totp-first-boot",
         "part 3, 1 and 5: users, TOTP, recovery keys and a token by a first boot, seen, verified, locked, freed (A2 C1-C5 C8 C9)",
         totp_users::unattended,
@@ -251,7 +251,7 @@ pub const ALL: &[Scenario] = &[
         "the only management address of its network is lent while its owner works: undisturbed (E3 J3)",
         reach::live,
     ),
-    short(
+    long(
         "pve-firewall",
         "2: PVE's firewall: its files, its trial before enable: 1, real packets, lines of others (D1-D9)",
         firewall::guarded,
