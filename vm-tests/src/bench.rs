@@ -94,6 +94,7 @@ impl Bench {
             let node = self.fresh.as_mut().context("no fresh node")?;
             let step = Step::begin("making a node of PVE");
             node.pve().enable(&stand_in)?;
+            node.pve().synchronise_clock()?;
             node.snapshot(PVE)?;
             step.done();
         }

@@ -80,8 +80,9 @@ impl Pve<'_> {
     }
 
     /// Tells the kernel that its clock is right, as chrony does on a node with a network; a start, and going back to a
-    /// kept state, make it forget that.
+    /// kept state, make it forget that. Chrony itself sees no server here, and would take it back when the clock jumps.
     pub fn synchronise_clock(&mut self) -> Result<()> {
+        self.node.ok("systemctl stop chrony.service")?;
         // adjtimex(2): status without STA_UNSYNC, and no error to speak of, which is what systemd looks at.
         let perl = "my $t = pack(q(Lx4q4lx4), 0x1c, 0, 0, 0, 0, 0) . (chr(0) x 256); syscall(159, $t) >= 0 or die $!";
         self.node.ok(&format!("perl -e '{perl}'"))?;
