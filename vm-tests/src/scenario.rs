@@ -251,12 +251,13 @@ pub const ALL: &[Scenario] = &[
         "the only management address of its network is lent while its owner works: undisturbed (E3 J3)",
         reach::live,
     ),
-    long(
+    short(
         "pve-firewall",
-        "2: PVE's firewall: its files, its trial before enable: 1, real packets, lines of others (D1-D9)",
+        "2: PVE's firewall: its files, its trial before enable: 1, real packets (D1-D9)",
         firewall::guarded,
     ),
-    long(
+    long("pve-kept", "lines of others in PVE's firewall stay, and come back as they were (D1 J3)", firewall::kept),
+    short(
         "pve-refused",
         "8: what is refused for PVE's firewall, each with its sentence, nothing touched (D1 D8 J4)",
         firewall::refused,

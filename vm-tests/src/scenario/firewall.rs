@@ -13,7 +13,7 @@ use crate::agent::Output;
 use crate::bench::{BINARY_PATH, Bench};
 use crate::node::Node;
 
-pub use guarded::{guarded, killed};
+pub use guarded::{guarded, kept, killed};
 pub use pmxcfs::{broken, waited};
 pub use refused::{allowed, refused};
 pub use switched::{once, twice};
