@@ -24,6 +24,9 @@ use std::path::{Path, PathBuf};
 pub struct ObjectId([u8; 32]);
 
 impl ObjectId {
+    /// In the place of a content that nobody has read.
+    pub const UNREAD: Self = Self([0; 32]);
+
     /// The name of this content.
     pub fn of(content: &[u8]) -> Self {
         Self(Sha256::digest(content).into())

@@ -14,9 +14,9 @@ use crate::control::{Control, Gate};
 use crate::error::{Error, Result};
 use crate::facts::pmxcfs;
 use crate::gate::{self, Verdict};
-use crate::manifest::{self, Scope};
+use crate::manifest::{self, Scope, Wants};
 use crate::node::{Node, boot_id, exists};
-use crate::objects::Objects;
+use crate::objects::{ObjectId, Objects};
 use crate::observe::{self, Observer};
 use crate::plan::Plan;
 use crate::progress::{Ending, Importance, Watch};
@@ -24,8 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use firewall::confirm as confirm_firewall;
-use step::Hand;
-pub use step::after_counts;
+pub use step::Hand;
 
 /// More than the records of any way back need.
 const BALLAST_BYTES: usize = 128 * 1024;
@@ -190,7 +189,7 @@ impl Run<'_> {
         self.node.create(&waiting, b"", 0o600)?;
         let mut batch = self.objects.batch()?;
         let mut write = |piece: &[u8]| self.node.append(&waiting, piece);
-        let entries = manifest::record(self.node, &scopes, &skipped(), (&mut batch, true), &mut write)?;
+        let entries = manifest::record(self.node, &scopes, &skipped(), (&mut batch, &|_| true), &mut write)?;
         batch.commit_with(Some(&waiting))?;
         self.node.rename(&waiting, &id.snapshot())?;
         self.node.sync_directory(&id.directory())?;
@@ -245,7 +244,7 @@ impl Run<'_> {
         Hand { node, journal, objects }.perform(number, change, self.watch, &mut self.touched)
     }
 
-    fn capture(&self, scopes: &[Scope], contents: bool) -> Result<crate::objects::ObjectId> {
+    fn capture(&self, scopes: &[Scope], contents: Wants<'_>) -> Result<ObjectId> {
         capture(self.node, self.objects, scopes, contents)
     }
 
@@ -308,13 +307,13 @@ fn outside(path: &Path) -> bool {
     !path.starts_with("/etc") || path.starts_with("/etc/pve")
 }
 
-/// Captures `scopes` and stores the manifest (and, with `contents`, what the files hold); all durable.
+/// Captures `scopes` and stores the manifest, and what those files hold that `contents` likes; all durable.
 pub fn capture(
     node: &dyn Node,
     objects: &Objects<'_>,
     scopes: &[Scope],
-    contents: bool,
-) -> Result<crate::objects::ObjectId> {
+    contents: Wants<'_>,
+) -> Result<ObjectId> {
     if scopes.iter().any(|scope| scope.path().starts_with(pmxcfs::MOUNT_POINT)) {
         change::pmxcfs_mounted(node, "looking at /etc/pve")?;
     }

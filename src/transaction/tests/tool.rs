@@ -5,7 +5,7 @@ use super::super::state::{self, TransactionId};
 use super::super::{Outcome, apply, chain, prune, rollback};
 use super::{ORDER, assert_same, committed, debian::debian, file, whole};
 use crate::control::{Check, Control, Phase, Proposal};
-use crate::manifest::Manifest;
+use crate::manifest::{Entry, Manifest, State};
 use crate::node::Node;
 use crate::node::scripted::Scripted;
 use crate::plan;
@@ -132,7 +132,7 @@ fn j3_a_dry_run_changes_nothing_and_says_what_the_rollback_then_does() {
         let after = whole(&node);
         for (path, seen) in &shown.paths {
             let now = after.get(path);
-            let same = |wanted: Option<&crate::manifest::Entry>| match (wanted, now) {
+            let same = |wanted: Option<&Entry>| match (wanted, now) {
                 (None, None) => true,
                 (Some(wanted), Some(now)) => wanted.same(now, false),
                 _ => false,
@@ -147,14 +147,14 @@ fn j3_a_dry_run_changes_nothing_and_says_what_the_rollback_then_does() {
                     );
                 }
                 Fate::Kept | Fate::Foreign => {
-                    assert!(same(seen.now.as_ref()), "{} was touched", path.display())
+                    assert!(same(before.get(path)), "{} was touched", path.display())
                 }
                 Fate::Merged | Fate::WithPackage => {}
             }
         }
         for difference in before.differences(&after) {
             let told = shown.paths.iter().any(|(path, _)| path == difference.path)
-                || difference.before.is_some_and(|entry| entry.state == crate::manifest::State::Directory)
+                || difference.before.is_some_and(|entry| entry.state == State::Directory)
                 || ["/usr/sbin/ufw", "/usr/sbin/visudo"].contains(&difference.path.to_str().unwrap());
             assert!(told, "{} changed untold", difference.path.display());
         }
