@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Manifest, State};
 use crate::node::{Node, exists};
 use crate::objects::{ObjectId, Objects};
+use crate::progress::{Importance, Watch};
 use std::path::Path;
 
 /// How many stay without being asked for another number.
@@ -37,6 +38,13 @@ pub fn prune(node: &dyn Node, keep: usize) -> Result<(Vec<TransactionId>, usize)
 /// The same after a commit, so that the disk never fills: only when there is something to forget.
 pub fn tidy(node: &dyn Node) -> Result<()> {
     if surplus(node, KEPT)?.is_empty() { Ok(()) } else { prune(node, KEPT).map(drop) }
+}
+
+/// The same; what cannot be forgotten now is said, and forgotten after the next run.
+pub fn tidy_or_say(node: &dyn Node, watch: &mut dyn Watch) {
+    if let Err(error) = tidy(node) {
+        watch.say(Importance::Warning, &error.to_string());
+    }
 }
 
 /// What may be forgotten, oldest first.

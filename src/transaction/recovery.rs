@@ -5,7 +5,7 @@ use super::record::{Closing, Event};
 use super::revert::Way;
 use super::state::{self, OBJECTS_DIR, TransactionId};
 use super::story::{Phase, Story};
-use super::{Failure, Outcome, Stage, confirm};
+use super::{Failure, Outcome, Stage, confirm, prune};
 use crate::error::{Error, Result};
 use crate::node::{Node, boot_id};
 use crate::objects::Objects;
@@ -51,7 +51,14 @@ fn put_all_back(
         return Ok(stuck);
     }
     if stage == Stage::Late {
-        state::finish_commit(node)?;
+        // Whatever command comes next finishes what fails here.
+        if let Err(error) = state::finish_commit(node) {
+            watch.say(Importance::Warning, &error.to_string());
+        }
+        // Not before all have been looked at: what is forgotten is no longer there.
+        if outcome.is_some() {
+            prune::tidy_or_say(node, watch);
+        }
     }
     Ok(outcome)
 }
@@ -161,5 +168,6 @@ pub fn rollback(
             other => return Ok(other),
         };
     }
+    prune::tidy_or_say(node, watch);
     Ok(ended)
 }

@@ -100,10 +100,8 @@ impl Way<'_> {
         };
         let message = left.join("\n");
         self.journal.write(Event::Closed { outcome, message: message.clone() })?;
-        state::finish_commit(self.node)?;
-        if left.is_empty()
-            && let Err(error) = super::prune::tidy(self.node)
-        {
+        // It is closed: whatever command comes next finishes what fails here.
+        if let Err(error) = state::finish_commit(self.node) {
             self.watch.say(Importance::Warning, &error.to_string());
         }
         Ok(if left.is_empty() {

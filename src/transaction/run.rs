@@ -55,9 +55,10 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
         Ok(Some(minutes)) => Ok(Outcome::Waiting(id, minutes)),
         Ok(None) => {
             // Committed is committed: whatever command comes next finishes what fails here.
-            if let Err(error) = state::finish_commit(node).and_then(|()| super::prune::tidy(node)) {
+            if let Err(error) = state::finish_commit(node) {
                 watch.say(Importance::Warning, &error.to_string());
             }
+            super::prune::tidy_or_say(node, watch);
             Ok(Outcome::Committed(id))
         }
         Err(failure) => {
