@@ -158,7 +158,12 @@ pub fn rollback(
         let objects = Objects::new(node, Path::new(OBJECTS_DIR));
         let failure = Failure { what: "rollback".to_owned(), message: "asked for".to_owned() };
         let way = Way { node, id, journal: &journal, objects: &objects, watch };
-        ended = match way.back(failure, "rollback asked for", Stage::Late, force)? {
+        let outcome = match way.back(failure.clone(), "rollback asked for", Stage::Late, force) {
+            Ok(outcome) => outcome,
+            Err(error) if is_begun(node, id) => Outcome::Stuck(id, failure, error.to_string()),
+            Err(error) => return Err(error.hint(format!("{id} and what is older still stand"))),
+        };
+        ended = match outcome {
             Outcome::Reverted(id, failure, mut kept) => {
                 all.append(&mut kept);
                 all.sort();
@@ -170,4 +175,9 @@ pub fn rollback(
     }
     prune::tidy_or_say(node, watch);
     Ok(ended)
+}
+
+/// Whether its way back has begun, or nobody can tell.
+fn is_begun(node: &dyn Node, id: TransactionId) -> bool {
+    state::records(node, id).map_or(true, |records| Story::of(&records).revert.is_some())
 }

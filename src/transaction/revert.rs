@@ -35,7 +35,7 @@ impl Way<'_> {
     /// the outcome then is the same as if it had been unable to finish, and the late stage goes on.
     pub fn back(mut self, failure: Failure, reason: &str, stage: Stage, force: bool) -> Result<Outcome> {
         // Room for the records of the way back, should the disk be full.
-        state::free_ballast(self.node, self.id)?;
+        let _ = state::free_ballast(self.node, self.id);
         let story = Story::of(&state::records(self.node, self.id)?);
         self.journal.write(Event::Revert { reason: reason.to_owned(), force })?;
         let mut left = Vec::new();

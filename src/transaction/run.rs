@@ -70,12 +70,14 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
                 // One without a memory: the way back believes what it sees.
                 let objects = Objects::new(node, Path::new(OBJECTS_DIR));
                 let reason = format!("{} failed", failure.what);
-                return Way { node, id, journal: &journal, objects: &objects, watch }.back(
-                    failure,
-                    &reason,
-                    Stage::Late,
-                    false,
-                );
+                let way = Way { node, id, journal: &journal, objects: &objects, watch: &mut *watch };
+                let ended = way.back(failure.clone(), &reason, Stage::Late, false).unwrap_or_else(|error| {
+                    let left =
+                        confirm::uncertain(node, id).map(|left| format!("{left}\n")).unwrap_or_default();
+                    Outcome::Stuck(id, failure, format!("{left}{error}"))
+                });
+                super::prune::tidy_or_say(node, watch);
+                return Ok(ended);
             }
             Ok(untouched(node, id, &journal, failure))
         }
