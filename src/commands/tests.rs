@@ -82,6 +82,7 @@ fn j5_the_holder_of_the_lock_is_seen_without_taking_it() {
     node.files.put("/proc/locks", others);
     assert_eq!(crate::transaction::holder(&node).unwrap(), None);
     node.files.put("/proc/locks", format!("{others}2: FLOCK  ADVISORY  WRITE 412 fd:01:{inode} 0 EOF\n"));
+    node.files.put(LOCK_PATH, "412\n");
     assert_eq!(crate::transaction::holder(&node).unwrap(), Some(412));
     assert_eq!(crate::status::read(&node).unwrap().exit_code, 4);
     // The holder itself writes what is true without it.

@@ -16,7 +16,7 @@ fn hold(node: &Scripted, stubborn: bool) -> Child {
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    let holds = || super::super::super::holder(node).unwrap() == Some(child.id());
+    let holds = || super::super::super::process::holds(node, child.id()).unwrap();
     let since = std::time::Instant::now();
     while !holds() {
         assert!(since.elapsed().as_secs() < 20, "nobody takes the lock");
