@@ -168,6 +168,11 @@ impl<'a> Objects<'a> {
         Ok(stored)
     }
 
+    /// Where a content grows that comes in pieces; what a crash leaves of it is half-written like any other.
+    pub fn growing(&self) -> PathBuf {
+        self.new_path(&ObjectId::UNREAD)
+    }
+
     fn path(&self, id: &ObjectId) -> PathBuf {
         self.directory.join(id.to_string())
     }
@@ -207,6 +212,17 @@ impl Batch<'_> {
             }
         }
         Ok(id)
+    }
+
+    /// The same for a content of which nobody holds the whole: it lies at [`Objects::growing`].
+    pub fn add_grown(&mut self, id: ObjectId) -> Result<()> {
+        let objects = self.objects;
+        if self.holds(&id) {
+            return objects.node.remove_file(&objects.growing());
+        }
+        objects.node.rename(&objects.growing(), &objects.new_path(&id))?;
+        self.fresh.insert(id);
+        Ok(())
     }
 
     /// Whether the content is stored, or will be with this batch.

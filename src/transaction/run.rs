@@ -20,6 +20,7 @@ use crate::objects::{ObjectId, Objects};
 use crate::observe::{self, Observer};
 use crate::plan::Plan;
 use crate::progress::{Ending, Importance, Watch};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -321,13 +322,27 @@ pub fn capture(
         change::pmxcfs_mounted(node, "looking at /etc/pve")?;
     }
     let mut batch = objects.batch()?;
-    let mut text = Vec::new();
+    let growing = objects.growing();
+    // The first piece is all of nearly every manifest.
+    let (mut first, mut sum, mut grows) = (Vec::new(), Sha256::new(), false);
     let mut write = |piece: &[u8]| {
-        text.extend_from_slice(piece);
-        Ok(())
+        sum.update(piece);
+        if first.is_empty() {
+            first.extend_from_slice(piece);
+            return Ok(());
+        }
+        if !grows {
+            manifest::make_room(node, &growing)?;
+            node.create(&growing, &first, 0o600)?;
+            grows = true;
+        }
+        node.append(&growing, piece)
     };
     manifest::record(node, scopes, &skipped(), (&mut batch, contents), &mut write)?;
-    let id = batch.add(&text)?;
+    let id = if grows { ObjectId::from(sum) } else { batch.add(&first)? };
+    if grows {
+        batch.add_grown(id)?;
+    }
     batch.commit()?;
     Ok(id)
 }
