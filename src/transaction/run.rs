@@ -27,8 +27,9 @@ use std::time::Duration;
 pub use firewall::confirm as confirm_firewall;
 pub use step::Hand;
 
-/// More than the records of any way back need.
-const BALLAST_BYTES: usize = 128 * 1024;
+/// Room for the records of a way back, beside what it writes of the paths it finds.
+const BALLAST_BYTES: u64 = 128 * 1024;
+const BALLAST_PIECE: u64 = 64 * 1024;
 /// How often, and how far apart, controls are looked at until they hold.
 const PROBE_ROUNDS: u32 = 8;
 const PROBE_PAUSE: Duration = Duration::from_secs(2);
@@ -112,8 +113,8 @@ fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(Tran
         boot: boot_id(node),
         cluster: pmxcfs::cluster_name(node).unwrap_or_default(),
     };
-    node.create(&state::ballast_path(id), &vec![0xff; BALLAST_BYTES], 0o600)?;
-    node.sync_file(&state::ballast_path(id))?;
+    node.create(&state::ballast_path(id), b"", 0o600)?;
+    set_aside(node, id, BALLAST_BYTES)?;
     let journal = Journal::start(node, id.journal(), first)?;
     for (step, title) in plan.steps.iter().map(|step| step.title.clone()).enumerate() {
         journal.note(Event::Step { step, title })?;
@@ -125,6 +126,15 @@ fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(Tran
         journal.note(Event::Note { text })?;
     }
     Ok((id, journal))
+}
+
+/// Adds so many bytes to the ballast, rounded up. Nothing that a file system could compress: it gives its room back.
+fn set_aside(node: &dyn Node, id: TransactionId, bytes: u64) -> Result<()> {
+    let path = state::ballast_path(id);
+    for _ in 0..bytes.div_ceil(BALLAST_PIECE) {
+        node.append(&path, &node.random(BALLAST_PIECE as usize)?)?;
+    }
+    node.sync_file(&path)
 }
 
 struct Run<'a> {
@@ -197,6 +207,9 @@ impl Run<'_> {
         batch.commit_with(Some(&waiting))?;
         self.node.rename(&waiting, &id.snapshot())?;
         self.node.sync_directory(&id.directory())?;
+        // A way back out of the middle of dpkg writes once more what stands in all of these places.
+        let size = self.node.lookup(&id.snapshot())?.map_or(0, |found| found.size);
+        set_aside(self.node, id, size)?;
         self.journal.write(Event::Snapshot { entries })
     }
 
