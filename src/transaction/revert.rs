@@ -45,7 +45,15 @@ impl Way<'_> {
         let mut kept = Vec::new();
         // Paths of steps that a later stage or recovery takes back once more.
         let mut open: Vec<&Scope> = Vec::new();
+        // Paths of steps that could not be taken back.
+        let mut failed: Vec<&Scope> = Vec::new();
         for made in story.made.iter().rev() {
+            if shares(made, &failed) {
+                // What stands there is not as this step left it, and whose it is cannot be told yet.
+                failed.extend(&made.scopes);
+                left.push(format!("{}: not before what failed in the same places", story.title(made.step)));
+                continue;
+            }
             if stage == Stage::Early && in_cluster(made) {
                 // pmxcfs is not up yet: what would be seen and written there is the root file system.
                 open.extend(&made.scopes);
@@ -56,16 +64,16 @@ impl Way<'_> {
                 break;
             }
             // What a newer step puts there then is undone here once more: this one is not over before that one is.
-            let covered = open.iter().any(|newer| made.scopes.iter().any(|scope| scope.overlaps(newer)));
-            let last = !covered && (stage == Stage::Late || made.inverse.is_paths_alone());
+            let last = !shares(made, &open) && (stage == Stage::Late || made.inverse.is_paths_alone());
             let result = self.step(made, stage, force, &story.cluster, last);
-            if !last || result.is_err() {
+            if !last {
                 open.extend(&made.scopes);
             }
             match result {
                 Ok(mut paths) => kept.append(&mut paths),
-                // One step that cannot be taken back must not keep the others from it.
+                // One step that cannot be taken back must not keep those from it that are none of its business.
                 Err(error) => {
+                    failed.extend(&made.scopes);
                     let text = format!("{}: {error}", story.title(made.step));
                     self.watch.say(Importance::Error, &text);
                     left.push(text);
@@ -334,6 +342,11 @@ impl Way<'_> {
         let scopes: Vec<Scope> = paths.map(|path| Scope::Entry(path.as_ref().to_owned())).collect();
         manifest::capture(self.node, &scopes, &[], store)
     }
+}
+
+/// Whether the step and the others may have touched a path both.
+fn shares(made: &Made, others: &[&Scope]) -> bool {
+    made.scopes.iter().any(|scope| others.iter().any(|other| scope.overlaps(other)))
 }
 
 /// Whether two states of a path are not the same; times do not count.
