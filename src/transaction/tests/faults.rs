@@ -160,6 +160,9 @@ fn j3_a_clock_that_jumps_back_and_forth() {
     });
 }
 
+/// What goes wrong at this call.
+type Makes<'a> = &'a dyn Fn(usize) -> Fault;
+
 /// Something other than an apply that may go wrong: where it begins, what it does, and what it ends as.
 struct Work {
     name: &'static str,
@@ -247,7 +250,7 @@ impl Work {
         node.break_with(Fault::None);
         (self.work)(&node).unwrap();
         let writes = |number| Fault::Once(Class::Write, number, "No space left on device (os error 28)");
-        let kinds: [(Class, usize, &dyn Fn(usize) -> Fault); 9] = [
+        let kinds: [(Class, usize, Makes<'_>); 9] = [
             (Class::Write, 1, &Fault::Full),
             (Class::Write, 1, &writes),
             (Class::Write, 1, &Fault::ReadOnly),
