@@ -18,6 +18,7 @@ pub mod gate;
 pub mod handover;
 pub mod hook;
 pub mod install;
+pub mod json;
 pub mod manifest;
 pub mod node;
 pub mod objects;
