@@ -194,13 +194,11 @@ fn access(node: &dyn Node, user: &str) -> Result<Access> {
 
 /// The entry to show: ours, or one that our codes are right for.
 fn entry<'a>(access: &'a Access, user: &'a str) -> Option<(&'a Factor, String)> {
-    let mut entries: Vec<_> = access
+    access
         .factors(user, "totp")
         .filter(|factor| factor.enabled)
         .filter_map(|factor| Some((factor, totp::secret(&factor.uri)?.to_owned())))
-        .collect();
-    entries.sort_by_key(|(factor, _)| factor.description != pve::description(false));
-    entries.into_iter().next()
+        .min_by_key(|(factor, _)| factor.description != pve::description(false))
 }
 
 fn totp_of(user: &str, second: bool) -> PveObject {

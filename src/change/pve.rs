@@ -13,12 +13,12 @@ use super::Need;
 use crate::error::{Error, Result};
 use crate::facts::pve::Access;
 use crate::handover;
+use crate::json::Value;
 use crate::node::{Invocation, Node, run_checked};
 use crate::plan::View;
 use crate::profile::Handover;
 use crate::totp;
 use crate::transaction::record::PveInverse;
-use serde_json::Value;
 
 pub use undo::undo;
 
@@ -199,7 +199,7 @@ pub fn make(node: &dyn Node, change: &PveChange) -> Result<()> {
         PveObject::Token { user, name } => {
             let arguments = ["user", "token", "add", user, name, "--privsep", "1", "--output-format", "json"];
             let said = json(node, &call(PVEUM, &arguments))?;
-            let value = said.get("value").and_then(Value::as_str).unwrap_or_default();
+            let value = said.get("value").and_then(Value::text).unwrap_or_default();
             handover::add(node, change.handover, &heading, &format!("{user}!{name}={value}"))?;
         }
         PveObject::Totp { user, issuer, second } => {
@@ -235,8 +235,8 @@ pub fn enrol(node: &dyn Node, user: &str, secret: &str, issuer: &str, second: bo
 pub fn make_recovery_keys(node: &dyn Node, user: &str) -> Result<String> {
     let path = format!("/access/tfa/{user}");
     let said = json(node, &call(PVESH, &["create", &path, "--type", "recovery", "--output-format", "json"]))?;
-    let keys = said.get("recovery").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let keys: Vec<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let keys = said.get("recovery").map(Value::list).unwrap_or_default();
+    let keys: Vec<&str> = keys.iter().filter_map(Value::text).collect();
     if keys.is_empty() {
         return Err(Error::new(format!("making recovery keys of {user}"), "pvesh did not say which"));
     }
@@ -286,9 +286,9 @@ fn pveum(node: &dyn Node, arguments: &[&str]) -> Result<()> {
 /// What a call says that must say something.
 fn json(node: &dyn Node, invocation: &Invocation) -> Result<Value> {
     let output = run_checked(node, invocation)?;
-    // What it says is secret: the reason alone is shown.
-    serde_json::from_str(&output.stdout)
-        .map_err(|error| Error::new(format!("reading what {} said", invocation.line()), error))
+    // What it says is secret, and is not shown.
+    Value::read(&output.stdout)
+        .ok_or_else(|| Error::new(format!("reading what {} said", invocation.line()), "it is no JSON"))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! Formats: pve-contract 1.6, 2.4, 2.5 and the recordings 20 to 23. What is not known here is passed over.
 
 use crate::error::Result;
+use crate::json::Value;
 use crate::node::{Node, read_text};
-use serde_json::Value;
 use std::path::Path;
 
 /// Users, tokens and ACLs.
@@ -135,20 +135,19 @@ impl Access {
         if text.trim().is_empty() {
             return;
         }
-        let Ok(read) = serde_json::from_str::<Value>(text) else {
+        let Some(read) = Value::read(text) else {
             self.factors_damaged = true;
             return;
         };
-        let users = read.get("users").and_then(Value::as_object);
-        for (user, kinds) in users.into_iter().flatten() {
-            for (kind, entries) in kinds.as_object().into_iter().flatten() {
-                match entries.as_array() {
-                    Some(entries) => {
-                        let entries = entries.iter().filter(|entry| entry.is_object());
+        for (user, kinds) in read.get("users").map(Value::members).unwrap_or_default() {
+            for (kind, entries) in kinds.members() {
+                match entries {
+                    Value::List(entries) => {
+                        let entries = entries.iter().filter(|entry| matches!(entry, Value::Object(_)));
                         self.factors.extend(entries.map(|entry| factor(user, kind, entry)));
                     }
-                    None if kind == "recovery" => self.factors.push(factor(user, kind, entries)),
-                    None => {}
+                    _ if kind == "recovery" => self.factors.push(factor(user, kind, entries)),
+                    _ => {}
                 }
             }
         }
@@ -172,7 +171,7 @@ impl Access {
 
 /// A TOTP entry is the URI alone until somebody has logged in with it, then an object (pve-observed 3.4).
 fn factor(user: &str, kind: &str, entry: &Value) -> Factor {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |value: Option<&Value>| value.and_then(Value::text).unwrap_or_default().to_owned();
     let inner = entry.get("entry");
     let used = inner.and_then(|inner| inner.get("totp"));
     Factor {
@@ -182,16 +181,19 @@ fn factor(user: &str, kind: &str, entry: &Value) -> Factor {
         description: text(entry.get("description")),
         enabled: entry.get("enable").is_none_or(is_true),
         uri: text(used.or(inner)),
-        last: inner.and_then(|inner| inner.get("last-count")?.as_u64()).unwrap_or_default(),
+        last: inner.and_then(|inner| inner.get("last-count")?.number()).unwrap_or_default(),
     }
 }
 
 /// Truth values are not of one type (pve-contract 1.2).
 fn is_true(value: &Value) -> bool {
     match value {
-        Value::Bool(value) => *value,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !matches!(text.as_str(), "" | "0" | "no" | "off" | "false"),
+        Value::Flag(value) => *value,
+        // Zero, however it is written: `0`, `0.0`, `-0e3`.
+        Value::Number(text) => {
+            text.bytes().take_while(|byte| !b"eE".contains(byte)).any(|byte| matches!(byte, b'1'..=b'9'))
+        }
+        Value::Text(text) => !matches!(text.as_str(), "" | "0" | "no" | "off" | "false"),
         _ => true,
     }
 }

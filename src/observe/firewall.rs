@@ -5,8 +5,8 @@ use super::{Observer, Verdict};
 use crate::change::PVE_FIREWALL_PROGRAM;
 use crate::error::Result;
 use crate::facts::cluster_firewall;
+use crate::json::Value;
 use crate::node::exists;
-use serde_json::Value;
 use std::path::Path;
 
 /// Jump of the iptables firewall into PVE's chains; pve-firewall removes it within 10 s of being switched off.
@@ -92,9 +92,9 @@ impl Observer<'_> {
 
 /// The first table with a filter for incoming packets that is neither iptables' own nor one of bans.
 fn foreign_table(listing: &str) -> Option<String> {
-    let listing: Value = serde_json::from_str(listing).ok()?;
-    for chain in listing.get("nftables")?.as_array()?.iter().filter_map(|object| object.get("chain")) {
-        let field = |name: &str| chain.get(name).and_then(Value::as_str).unwrap_or_default();
+    let listing = Value::read(listing)?;
+    for chain in listing.get("nftables")?.list().iter().filter_map(|object| object.get("chain")) {
+        let field = |name: &str| chain.get(name).and_then(Value::text).unwrap_or_default();
         let (family, table) = (field("family"), field("table"));
         let own = family != "inet" && IPTABLES_TABLES.contains(&table) || table.starts_with(BANS);
         if field("hook") == "input" && field("type") == "filter" && !own {

@@ -162,7 +162,7 @@ pub fn rollback(
         ended = match way.back(failure, "rollback asked for", Stage::Late, force)? {
             Outcome::Reverted(id, failure, mut kept) => {
                 all.append(&mut kept);
-                all.sort();
+                all.sort_unstable();
                 all.dedup();
                 Outcome::Reverted(id, failure, all.clone())
             }

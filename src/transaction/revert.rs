@@ -84,7 +84,7 @@ impl Way<'_> {
                 left.push(format!("{}: {error}", story.title(made.step)));
             }
         }
-        kept.sort();
+        kept.sort_unstable();
         kept.dedup();
         self.close(failure, story.committed, kept, left)
     }
