@@ -1,6 +1,8 @@
 //! `firstlight apply`: recover, plan, install, one transaction, report.
 
-use super::{Ended, Stop, engine, failed, lock, recover_first, screen, warnings_of_run, write_status};
+use super::{
+    Ended, Stop, afterwards, engine, failed, lock, recover_first, screen, warnings_of_run, write_status,
+};
 use crate::factor;
 use crate::node::Node;
 use crate::plan::Plan;
@@ -28,7 +30,7 @@ pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>, confirm: Op
     drop(watch);
     let outcome = ended.map_err(|error| failed(node, &error))?;
     if let Outcome::Committed(_) = outcome {
-        engine::clear_notes(node)?;
+        afterwards(engine::clear_notes(node));
     }
     let login = engine::login(node, &answer, &facts);
     let warnings = match outcome {

@@ -112,9 +112,9 @@ fn is_over_ssh(node: &dyn Node) -> bool {
         || transaction::descends_from(node, std::process::id(), &["sshd", "sshd-session"])
 }
 
-/// Commits what waits for confirmation.
+/// Commits what waits for confirmation. The caller holds the lock.
 pub fn confirm(node: &dyn Node) -> Result<Option<Outcome>> {
-    transaction::confirm(node, "`firstlight confirm`")
+    transaction::confirm_locked(node, "`firstlight confirm`")
 }
 
 /// Keeps the deadline of the open transaction until it is over.

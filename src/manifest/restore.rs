@@ -125,22 +125,35 @@ impl Work<'_> {
         let parents: Set<&Path> = wanted.iter().filter_map(|wanted| wanted.path.parent()).collect();
         let mut ground = Ground::default();
         for parent in parents.iter() {
-            let removed = self.remove_leftovers_in(parent, &mut ground);
+            let removed = self.remove_leftovers_in(parent, wanted, &mut ground);
             self.note(removed);
         }
     }
 
-    fn remove_leftovers_in(&mut self, parent: &Path, ground: &mut Ground) -> Result<()> {
+    fn remove_leftovers_in(
+        &mut self,
+        parent: &Path,
+        wanted: &[Wanted<'_>],
+        ground: &mut Ground,
+    ) -> Result<()> {
         let node = self.node;
         if !ground.carries(node, parent)? {
             return Ok(());
         }
         for name in node.list(parent)? {
-            if is_temporary(parent, &name) {
-                let leftover = parent.join(&name);
-                node.remove_file(&leftover)?;
-                self.touched.directory(&leftover);
+            if !is_temporary(parent, &name) {
+                continue;
             }
+            let leftover = parent.join(&name);
+            let directory = node.lookup(&leftover)?.is_some_and(|found| found.kind == Kind::Directory);
+            if !directory {
+                node.remove_file(&leftover)?;
+            } else if wanted.iter().any(|wanted| temporary(wanted.path) == leftover) {
+                make_room(node, &leftover)?;
+            } else {
+                continue;
+            }
+            self.touched.directory(&leftover);
         }
         Ok(())
     }
@@ -256,6 +269,23 @@ impl Touched {
             }
         }
         Ok(())
+    }
+}
+
+/// Makes `waiting` free, where something of ours is about to wait. A directory is not ours: whoever made it does not keep
+/// us from the path, and finds it under a name that nobody could know before.
+pub fn make_room(node: &dyn Node, waiting: &Path) -> Result<()> {
+    match node.lookup(waiting)?.map(|found| found.kind) {
+        None => Ok(()),
+        Some(Kind::Directory) => {
+            let mut name = waiting.file_name().unwrap_or_default().to_owned();
+            name.push("-");
+            for byte in node.random(8)? {
+                name.push(format!("{byte:02x}"));
+            }
+            node.rename(waiting, &waiting.with_file_name(name))
+        }
+        Some(_) => node.remove_file(waiting),
     }
 }
 

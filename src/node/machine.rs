@@ -57,6 +57,17 @@ impl Machine {
         })
     }
 
+    /// Opens the very file that was seen; its size by now.
+    fn open_seen(&self, path: &Path, seen: &Metadata) -> Result<(OwnedFd, usize)> {
+        let verb = "reading";
+        let file = self.open_inside(path, PLAIN, Links::Refuse, verb)?;
+        let stat = metadata(&done(rustix::fs::fstat(&file), verb, path)?);
+        if stat.kind != Kind::File || stat.identity != seen.identity {
+            return Err(named(verb, path, "it was replaced by something else at this very moment"));
+        }
+        Ok((file, usize::try_from(stat.size).unwrap_or(usize::MAX)))
+    }
+
     /// Opens the regular file at `path` itself, to change it.
     fn open_file(&self, path: &Path, flags: OFlags, verb: &str) -> Result<OwnedFd> {
         let place = self.place(path, Links::Refuse, verb)?;
@@ -120,13 +131,13 @@ impl Node for Machine {
     }
 
     fn read_seen(&self, path: &Path, seen: &Metadata) -> Result<Vec<u8>> {
-        let verb = "reading";
-        let file = self.open_inside(path, PLAIN, Links::Refuse, verb)?;
-        let stat = metadata(&done(rustix::fs::fstat(&file), verb, path)?);
-        if stat.kind != Kind::File || stat.identity != seen.identity {
-            return Err(named(verb, path, "it was replaced by something else at this very moment"));
-        }
-        done(content::read_all(&file, usize::try_from(stat.size).unwrap_or(usize::MAX)), verb, path)
+        let (file, size) = self.open_seen(path, seen)?;
+        done(content::read_all(&file, size), "reading", path)
+    }
+
+    fn read_pieces(&self, path: &Path, seen: &Metadata, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let (file, _) = self.open_seen(path, seen)?;
+        done(content::read_pieces(&file, take), "reading", path)
     }
 
     fn read_link(&self, path: &Path) -> Result<PathBuf> {

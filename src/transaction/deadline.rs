@@ -172,7 +172,7 @@ fn put_back_locked(
 /// Whether the process that armed the timer still is that process, and still holds the lock.
 fn is_holder(node: &dyn Node, armed: &Armed) -> Result<bool> {
     let same = armed.began != 0 && process::began(node, armed.process) == armed.began;
-    Ok(same && process::holder(node)? == Some(armed.process))
+    Ok(same && process::holds(node, armed.process)?)
 }
 
 /// Asks the holder to stop, then kills it. One in uninterruptible sleep stays, and is tried again.

@@ -1,6 +1,6 @@
 //! What a rollback would do, seen three ways for every path: as it was before, as we left it, and now. Changes nothing.
 
-use super::judge::{CLUSTER_DIR, Judge};
+use super::judge::{self, CLUSTER_DIR, Judge};
 use super::record::Inverse;
 use super::run;
 use super::state::{self, OBJECTS_DIR, TransactionId};
@@ -90,7 +90,8 @@ impl View<'_> {
         let before = self.stored(made.before, None)?;
         let after = self.stored(after, Some(&before))?;
         let stays = self.actions(made, other_cluster)?;
-        let now = manifest::capture_like(self.node, &made.scopes, &run::skipped(), &before)?;
+        let scopes = judge::scopes(made, &before, &after);
+        let now = manifest::capture_like(self.node, &scopes, &run::skipped(), &[&before, &after])?;
         let mut expected = Manifest::default();
         for (path, entry) in now.entries.iter() {
             let entry = self.then.entries.get(path).unwrap_or(entry);

@@ -1,9 +1,9 @@
 //! The way back: newest first, safe to repeat, and honest about its outcome.
 
 use super::journal::Journal;
-use super::judge::{CLUSTER_DIR, Judge};
+use super::judge::{self, CLUSTER_DIR, Judge};
 use super::record::{Closing, Event, Inverse};
-use super::run;
+use super::run::{self, Hand};
 use super::state::{self, TransactionId};
 use super::story::{Made, Story};
 use super::{Failure, Outcome, Stage, deadline};
@@ -35,7 +35,7 @@ impl Way<'_> {
     /// the outcome then is the same as if it had been unable to finish, and the late stage goes on.
     pub fn back(mut self, failure: Failure, reason: &str, stage: Stage, force: bool) -> Result<Outcome> {
         // Room for the records of the way back, should the disk be full.
-        state::free_ballast(self.node, self.id)?;
+        let _ = state::free_ballast(self.node, self.id);
         let story = Story::of(&state::records(self.node, self.id)?);
         self.journal.write(Event::Revert { reason: reason.to_owned(), force })?;
         if stage == Stage::Late {
@@ -103,10 +103,8 @@ impl Way<'_> {
         };
         let message = left.join("\n");
         self.journal.write(Event::Closed { outcome, message: message.clone() })?;
-        state::finish_commit(self.node)?;
-        if left.is_empty()
-            && let Err(error) = super::prune::tidy(self.node)
-        {
+        // It is closed: whatever command comes next finishes what fails here.
+        if let Err(error) = state::finish_commit(self.node) {
             self.watch.say(Importance::Warning, &error.to_string());
         }
         Ok(if left.is_empty() {
@@ -116,22 +114,17 @@ impl Way<'_> {
         })
     }
 
-    /// Journals what a step left behind that a crash interrupted: seen before anything else changes it.
     fn observe(&self, made: &Made) -> Result<ObjectId> {
-        if let Some(after) = made.after {
-            return Ok(after);
-        }
-        let after = run::capture(self.node, self.objects, &made.scopes, run::after_counts(&made.inverse))?;
-        self.journal.write(Event::Observed { step: made.step, after })?;
-        Ok(after)
+        Hand { node: self.node, journal: self.journal, objects: self.objects }.observe(made)
     }
 
     fn stored(&self, id: ObjectId, like: Option<&Manifest>) -> Result<Manifest> {
         Manifest::take(self.objects.read(&id)?, like)
     }
 
-    fn current(&self, made: &Made, before: &Manifest) -> Result<Manifest> {
-        manifest::capture_like(self.node, &made.scopes, &run::skipped(), before)
+    fn current(&self, made: &Made, before: &Manifest, after: &Manifest) -> Result<Manifest> {
+        let scopes = judge::scopes(made, before, after);
+        manifest::capture_like(self.node, &scopes, &run::skipped(), &[before, after])
     }
 
     /// Takes one step back, for the `last` time or not; returns the paths of it that belong to somebody else by now.
@@ -207,13 +200,13 @@ impl Way<'_> {
         }
         if !stay.is_empty() {
             // Which of the files left over are whose, dpkg alone knows, and it has taken its own along.
-            let now = self.current(made, &before)?;
+            let now = self.current(made, &before, &after)?;
             let left = ours.iter().map(|difference| difference.path).filter(|path| {
                 !foreign.entries.contains_key(path) && differs(before.get(path), now.get(path))
             });
             kept.extend(left.map(Path::to_owned));
         }
-        for unrestored in self.restore(made, &before, &foreign, stay.is_empty())? {
+        for unrestored in self.restore(made, (&before, &after), &foreign, stay.is_empty())? {
             let text = format!("{} is kept: {}", unrestored.path.display(), unrestored.because);
             self.watch.say(Importance::Warning, &text);
             kept.push(unrestored.path);
@@ -226,15 +219,16 @@ impl Way<'_> {
     fn restore(
         &self,
         made: &Made,
-        before: &Manifest,
+        (before, after): (&Manifest, &Manifest),
         foreign: &Manifest,
         all: bool,
     ) -> Result<Vec<Unrestored>> {
-        let now = self.current(made, before)?;
+        let now = self.current(made, before, after)?;
+        let theirs;
         let mut entries = if all { before.restoration(&now) } else { Vec::new() };
         entries.retain(|(path, _)| !foreign.entries.contains_key(path));
-        let theirs = self.capture_paths(foreign.entries.keys(), None)?;
         if matches!(made.inverse, Inverse::Packages(_)) {
+            theirs = self.capture_paths(foreign.entries.keys(), None)?;
             entries.extend(foreign.restoration(&theirs));
         }
         let unrestored = manifest::restore(self.node, self.objects, &entries)?;
@@ -253,13 +247,20 @@ impl Way<'_> {
         force: bool,
         joined: bool,
     ) -> Result<ObjectId> {
-        let now = self.current(made, before)?;
+        let now = self.current(made, before, after)?;
         let judge = Judge::new(before, after, force, joined);
         let differences = before.differences(&now);
-        let theirs = differences.iter().filter(|difference| judge.theirs(difference)).map(|it| it.path);
+        let theirs = differences.iter().filter(|difference| judge.theirs(difference));
         let mut batch = self.objects.batch()?;
-        let store = if matches!(made.inverse, Inverse::Packages(_)) { Some(&mut batch) } else { None };
-        let foreign = self.capture_paths(theirs, store)?;
+        let mut foreign = Manifest::default();
+        if matches!(made.inverse, Inverse::Packages(_)) {
+            foreign = self.capture_paths(theirs.map(|it| it.path), Some(&mut batch))?;
+        } else {
+            for it in theirs {
+                let entry = it.after.cloned().unwrap_or_else(Entry::absent);
+                foreign.entries.insert(it.path.to_owned(), entry);
+            }
+        }
         let id = batch.add(&foreign.encode())?;
         batch.commit()?;
         Ok(id)

@@ -1,7 +1,7 @@
 //! Every crash of a whole run: each state that the disk may be in is recovered, and compared with the old node and
 //! the new one.
 
-mod confirm;
+pub mod confirm;
 mod control;
 mod nested;
 mod pve;

@@ -16,7 +16,7 @@ fn hold(node: &Scripted, stubborn: bool) -> Child {
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    let holds = || super::super::super::holder(node).unwrap() == Some(child.id());
+    let holds = || super::super::super::process::holds(node, child.id()).unwrap();
     let since = std::time::Instant::now();
     while !holds() {
         assert!(since.elapsed().as_secs() < 20, "nobody takes the lock");
@@ -108,7 +108,8 @@ fn die(node: &Scripted) {
     let plan = planned(node);
     node.revive();
     node.fail_at_step(150);
-    assert!(apply(node, &plan, &ORDER, &mut Silent).is_err());
+    let ended = apply(node, &plan, &ORDER, &mut Silent);
+    assert!(node.is_down() && matches!(ended, Err(_) | Ok(Outcome::Stuck(..))));
     node.revive();
     assert!(records(node).iter().any(|record| matches!(record.event, Event::Done { step: 0, .. })));
 }

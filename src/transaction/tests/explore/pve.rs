@@ -14,7 +14,7 @@ use crate::transaction::{Confirmation, Limits, Outcome, confirm, rollback, state
 use std::path::Path;
 
 /// A recorded run from `base` that ends as `end` says.
-fn run(base: Tree, answer: &Answer, end: End) -> Run {
+pub fn run(base: Tree, answer: &Answer, end: End) -> Run {
     let new = whole(&base, answer).tree();
     let node = world::node(&base);
     node.record();
@@ -28,7 +28,7 @@ fn run(base: Tree, answer: &Answer, end: End) -> Run {
     Run::new(base.clone(), node.record(), &base, &new, end)
 }
 
-fn whole(base: &Tree, answer: &Answer) -> Memory {
+pub fn whole(base: &Tree, answer: &Answer) -> Memory {
     let node = world::node(base);
     let outcome = apply(&node, answer, |_| {});
     assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
