@@ -184,6 +184,9 @@ pub struct PveFileChange {
     pub content: String,
     /// The text that it was made from, what others wrote included; another one by then is not overwritten.
     pub base: Option<String>,
+    /// Whether PVE checks once it is written: not while the other file is still to come, as the sets that rules in
+    /// `host.fw` name stand in `cluster.fw`.
+    pub checked: bool,
 }
 
 /// What PVE's firewall is switched to.

@@ -219,12 +219,19 @@ pub(super) fn propose(profile: &Profile, facts: &Facts, management: &[Network]) 
     let mut proposal = Proposal::default();
     let unit = UnitChange { name: UNIT.to_owned(), enabled: Some(true), active: Some(true) };
     proposal.changes.push((Phase::Services, Change::Unit(unit)));
+    let cluster = cluster_file(profile, facts);
+    let alone = facts.cluster_firewall.as_ref() == Some(&cluster);
     let files = [
-        (cluster_firewall::host_path(&facts.node_name), host_file(profile, facts), &facts.host_firewall),
-        (cluster_firewall::PATH.into(), cluster_file(profile, facts), &facts.cluster_firewall),
+        (
+            cluster_firewall::host_path(&facts.node_name),
+            host_file(profile, facts),
+            &facts.host_firewall,
+            alone,
+        ),
+        (cluster_firewall::PATH.into(), cluster, &facts.cluster_firewall, true),
     ];
-    for (path, content, base) in files {
-        let file = PveFileChange { path, content, base: base.clone() };
+    for (path, content, base, checked) in files {
+        let file = PveFileChange { path, content, base: base.clone(), checked };
         proposal.changes.push((Phase::Exposure, Change::PveFile(file)));
     }
     proposal.changes.push((Phase::Exposure, Change::PveFirewall(Switch::Trial)));

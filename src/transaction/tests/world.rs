@@ -30,9 +30,12 @@ pub fn answer() -> Answer {
     answer::read("ufw.toml", include_bytes!("../../../answer-files/ufw.toml")).unwrap()
 }
 
-/// The same node with PVE's own firewall.
+/// The same node with PVE's own firewall, and with a rule of this node alone.
 pub fn pve_answer() -> Answer {
-    answer::read("pve.toml", include_bytes!("../../../answer-files/pve.toml")).unwrap()
+    let rule = "[[firstlight.firewall.rule]]\nfrom = \"backup\"\nprotocol = \"tcp\"\nports = \"9101\"\n\
+        action = \"accept\"\nscope = \"node\"\n";
+    let text = include_str!("../../../answer-files/pve.toml").to_owned() + rule;
+    answer::read("pve.toml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn ok(stdout: impl Into<String>) -> Output {

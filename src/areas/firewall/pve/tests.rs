@@ -324,3 +324,25 @@ fn j4_pves_firewall_filters_before_ufw_is_put_away() {
     assert_eq!(ids, ["firewall.active", "firewall.after-reboot", "firewall.ufw-off", "firewall.alone"]);
     assert_eq!(proposal.gates.len(), 1);
 }
+
+#[test]
+fn d5_pve_checks_once_the_sets_that_rules_of_the_node_name_are_there() {
+    let checked = |facts: &Facts| -> Vec<bool> {
+        let mut profile = with_backup();
+        profile.firewall.rules = vec![rule("backup", (9100, 9100), "accept", "node")];
+        let changes = Firewall.propose(&profile, facts).ok().unwrap().changes;
+        let files = changes.iter().filter_map(|(_, change)| match change {
+            Change::PveFile(file) => Some(file.checked),
+            _ => None,
+        });
+        files.collect()
+    };
+    assert_eq!(
+        checked(&Facts::example()),
+        [false, true],
+        "host.fw comes first, with cluster.fw PVE knows all"
+    );
+    let there = cluster_file(&with_backup(), &Facts::example());
+    let facts = Facts { cluster_firewall: Some(there), ..Facts::example() };
+    assert_eq!(checked(&facts), [true, true], "host.fw alone is written");
+}

@@ -52,6 +52,8 @@ fn d1_the_model_of_a_node_takes_pves_firewall_in_the_order_that_cannot_shut_anyb
         cluster_firewall::is_on(&text) && text.contains("IN ACCEPT -source +backup -p tcp -dport 8007"),
         "{text}"
     );
+    let host = node.shell(|shell| shell.text("/etc/pve/nodes/pve1/host.fw"));
+    assert!(host.contains("IN ACCEPT -source +backup -p tcp -dport 9101"), "{host}");
     assert_eq!(node.shell(|shell| shell.names("/etc/pve/priv/lock")), [""; 0]);
     let plan = world::planned(&world::node(&node.tree()), &world::pve_answer());
     assert!(plan.steps.is_empty(), "{:?}", plan.steps.iter().map(|step| &step.title).collect::<Vec<_>>());
