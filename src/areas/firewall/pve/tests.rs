@@ -267,6 +267,19 @@ fn d1_rules_of_an_earlier_answer_go_and_a_second_section_of_a_set_counts_alone_a
 }
 
 #[test]
+fn d1_sections_of_others_that_come_twice_mean_what_they_meant() {
+    let text = "[OPTIONS]\nebtables: 1\n[ALIASES]\nprinter 10.0.0.1\n[group web]\nIN ACCEPT -p tcp -dport 9999\n\
+        [options]\nebtables: 0\n[ALIASES]\nPrinter 10.0.0.2\n[GROUP web]\nIN ACCEPT -p tcp -dport 80\n";
+    let facts = Facts { cluster_firewall: Some(text.to_owned()), ..Facts::example() };
+    let file = cluster_file(&profile(&[]), &facts);
+    assert!(!file.contains("9999") && file.contains("-dport 80"), "PVE forgets the first group: {file}");
+    assert_eq!(lines(&file, "ebtables").last().unwrap(), "ebtables: 0", "the last one counts");
+    assert_eq!(lines(&file, "rinter 10").last().unwrap(), "Printer 10.0.0.2");
+    let again = Facts { cluster_firewall: Some(file.clone()), ..Facts::example() };
+    assert_eq!(cluster_file(&profile(&[]), &again), file);
+}
+
+#[test]
 fn d1_hand_made_rules_that_let_more_in_are_named_and_nobody_outside_is_tried() {
     let wide = |rules: &str| {
         let facts = Facts { cluster_firewall: Some(format!("[RULES]\n{rules}\n")), ..Facts::example() };
