@@ -32,6 +32,10 @@ const UNIT: &str = "pve-firewall.service";
 /// The set that PVE itself lets in.
 const MANAGEMENT: &str = "management";
 const SERVICES: &str = "services";
+/// What PVE drops before any rule (pve-contract 3.4).
+const BLACKLIST: &str = "blacklist";
+/// The alias that takes the place of the network that PVE finds.
+const LOCAL_NETWORK: &str = "local_network";
 /// PVE's own log (pve-contract 3.7).
 const LOG_PATH: &str = "/var/log/pve-firewall.log";
 
@@ -53,14 +57,20 @@ fn halved(network: &Network) -> Vec<Network> {
     }
 }
 
-/// What stands in the place of the network that PVE finds by itself; `None` leaves it to PVE. It opens nothing: it is one
-/// of the management networks, on a cluster member the one that holds the other nodes, or loopback where all may come.
+/// What stands in the place of the network that PVE finds by itself; `None` leaves it to PVE. It opens nothing: it is what
+/// somebody else wrote inside of the management networks, or one of them, on a cluster member the one that holds the other
+/// nodes, or loopback where all may come.
 fn local_network(profile: &Profile, facts: &Facts) -> Option<Network> {
     if !profile.firewall.narrow_local_network {
         return None;
     }
     let members = member_networks(facts);
     let management: Vec<Network> = entries(profile, facts).iter().flat_map(halved).collect();
+    if let Some((_, Some(network))) = alias(facts, LOCAL_NETWORK)
+        && rule::all_within(&[network], &management)
+    {
+        return Some(network);
+    }
     let holds = |network: &&Network| members.iter().all(|member| covers(network, member));
     management
         .iter()
@@ -128,7 +138,9 @@ pub(super) fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
             );
         }
     }
-    if let Some(line) = foreign_alias(profile, facts) {
+    if let (Some(local), Some((line, network))) = (local_network(profile, facts), alias(facts, LOCAL_NETWORK))
+        && network != Some(local)
+    {
         refuse(
             "narrow-local-network",
             format!(
@@ -142,24 +154,25 @@ pub(super) fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
         refuse(
             "rule",
             format!(
-                "must not refuse the management networks: `{line}` in host.fw comes before every rule that lets them in"
+                "must not refuse the management networks: {line} comes before every rule that lets them in"
             ),
         );
     }
     refusals
 }
 
-/// `local_network` by hand, and wider than what the answer lets in.
-fn foreign_alias(profile: &Profile, facts: &Facts) -> Option<String> {
-    local_network(profile, facts)?;
-    let text = facts.cluster_firewall.as_deref().unwrap_or_default();
-    let alias = |line: &&str| line.to_ascii_lowercase().starts_with("local_network");
-    merge::foreign_lines(text, "aliases").into_iter().find(alias).map(str::to_owned)
-}
-
-/// A line of `host.fw`, anybody's, that keeps whoever manages the node out: PVE reads that file first.
+/// What keeps whoever manages the node out, anybody's: PVE drops the set `blacklist` first, then it reads `host.fw`.
 fn shuts_out(profile: &Profile, facts: &Facts) -> Option<String> {
     let management = entries(profile, facts);
+    let meets = |networks: &[Network]| {
+        let holds = |peer: &IpAddr| networks.iter().any(|network| network.contains(*peer));
+        let within = |wanted: &Network| networks.iter().any(|network| covers(network, wanted));
+        facts.ssh_peers.iter().any(holds) || management.iter().any(within)
+    };
+    let listed = set(profile, facts, BLACKLIST).unwrap_or_default();
+    if let Some(network) = listed.iter().find(|network| meets(&[**network])) {
+        return Some(format!("`{network}` in the set {BLACKLIST}"));
+    }
     let text = host_file(profile, facts);
     let ports = [profile.ssh.port.number(), API_PORT];
     let shuts = |line: &&str| {
@@ -168,29 +181,62 @@ fn shuts_out(profile: &Profile, facts: &Facts) -> Option<String> {
         };
         match rule.networks(&|name| set(profile, facts, name)) {
             None | Some(Err(())) => true,
-            Some(Ok(networks)) => {
-                let peers = facts.ssh_peers.iter().any(|peer| networks.iter().any(|net| net.contains(*peer)));
-                peers
-                    || management.iter().any(|wanted| networks.iter().any(|network| covers(network, wanted)))
-            }
+            Some(Ok(networks)) => meets(&networks),
         }
     };
     let rules = text.split("[RULES]\n").nth(1).unwrap_or_default();
-    rules.lines().find(shuts).map(str::to_owned)
+    rules.lines().find(shuts).map(|line| format!("`{line}` in host.fw"))
 }
 
-/// The networks of a set that the answer knows.
+/// Rules of others that keep somebody of the management networks out, and do not any more: ours come first.
+fn overruled(profile: &Profile, facts: &Facts, management: &[Network]) -> Vec<String> {
+    let ports = [profile.ssh.port.number(), API_PORT];
+    let mut lines = merge::foreign_lines(cluster_text(facts), "rules");
+    lines.retain(|line| {
+        let Some(rule) = rule::read(line).filter(|rule| rule.drops() && rule.concerns(&ports)) else {
+            return false;
+        };
+        let within = |network: &Network| rule::all_within(&[*network], management);
+        let networks = rule.networks(&|name| set(profile, facts, name));
+        management.is_empty() || matches!(networks, Some(Ok(networks)) if networks.iter().any(within))
+    });
+    lines.into_iter().map(str::to_owned).collect()
+}
+
+/// The networks of a set, from the answer and from others; exceptions (`!`) count as part of it.
 fn set(profile: &Profile, facts: &Facts, name: &str) -> Option<Vec<Network>> {
-    match name {
+    let own = match name {
         MANAGEMENT => Some(entries(profile, facts)),
         SERVICES => Some(profile.firewall.services_from.clone()),
         _ => profile.firewall.sets.iter().find(|set| set.name == name).map(|set| set.networks.clone()),
+    };
+    let mut lines = merge::foreign_lines(cluster_text(facts), &format!("ipset {name}"));
+    lines.retain(|line| !line.starts_with(['#', '!']));
+    let known = own.is_some() || !lines.is_empty();
+    let mut networks = own.unwrap_or_default();
+    for line in lines {
+        let word = line.split(['#', ' ']).next().unwrap_or_default();
+        let alias = || alias(facts, word.trim_start_matches("dc/"))?.1;
+        networks.push(Network::parse(word).ok().or_else(alias)?);
     }
+    known.then_some(networks)
+}
+
+fn cluster_text(facts: &Facts) -> &str {
+    facts.cluster_firewall.as_deref().unwrap_or_default()
+}
+
+/// The line of an alias that somebody else wrote, and its network. The last one counts; names know no case.
+fn alias<'a>(facts: &'a Facts, name: &str) -> Option<(&'a str, Option<Network>)> {
+    let words = |line: &'a str| line.split('#').next().unwrap_or_default().split_whitespace();
+    let named = |line: &&'a str| words(line).next().is_some_and(|word| word.eq_ignore_ascii_case(name));
+    let line = merge::foreign_lines(cluster_text(facts), "aliases").into_iter().rfind(named)?;
+    Some((line, words(line).nth(1).and_then(|word| Network::parse(word).ok())))
 }
 
 /// Lines of others that let somebody in beside the management networks.
 fn wide(profile: &Profile, facts: &Facts, known: &[Network]) -> Vec<String> {
-    let cluster = facts.cluster_firewall.as_deref().unwrap_or_default();
+    let cluster = cluster_text(facts);
     let host = facts.host_firewall.as_deref().unwrap_or_default();
     let ports = [profile.ssh.port.number(), API_PORT];
     let mut wide = Vec::new();
@@ -255,6 +301,11 @@ pub(super) fn propose(profile: &Profile, facts: &Facts, management: &[Network]) 
     for line in &wide {
         proposal.warnings.push(format!(
             "PVE's firewall already has `{line}`, which lets more than the management networks in; it is kept"
+        ));
+    }
+    for line in overruled(profile, facts, management) {
+        proposal.warnings.push(format!(
+            "PVE's firewall already has `{line}`, which is kept; but the management networks get in before it counts"
         ));
     }
     let shut = !management.is_empty() && wide.is_empty();

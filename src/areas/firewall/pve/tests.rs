@@ -293,6 +293,7 @@ fn d1_hand_made_rules_that_let_more_in_are_named_and_nobody_outside_is_tried() {
         "in PMG(ACCEPT) -source 203.0.113.0/24",
         "IN ACCEPT -p tcp -dport 1:65535",
         "IN ACCEPT -p tcp -dport ssh",
+        "IN ACCEPT -p ip",
         "IN ACCEPT -source +unknown -p tcp -dport 80,8006",
         "GROUP web -i vmbr0",
         "[IPSET management]\n203.0.113.9",
@@ -309,9 +310,32 @@ fn d1_hand_made_rules_that_let_more_in_are_named_and_nobody_outside_is_tried() {
         "IN SSH(ACCEPT) -source 10.0.20.9,10.0.20.10",
         "IN DROP -p tcp -dport 22",
         "[IPSET management]\n10.0.20.9",
+        "IN ACCEPT -source +office -p tcp -dport 22\n[IPSET office]\n10.0.20.128/25",
     ] {
         assert!(!wide(rule), "{rule}");
     }
+}
+
+#[test]
+fn d1_a_hand_made_rule_that_no_longer_keeps_a_manager_out_is_named() {
+    let warned = |rule: &str, profile: &Profile| {
+        let text = format!("[IPSET guests]\n10.0.20.66\n[RULES]\n{rule}\n");
+        let facts = Facts { cluster_firewall: Some(text), ..Facts::example() };
+        let warnings = Firewall.propose(profile, &facts).ok().unwrap().warnings;
+        warnings.iter().any(|text| text.contains(&format!("`{rule}`, which is kept; but")))
+    };
+    for rule in ["IN DROP -source 10.0.20.66 -p tcp -dport 8006", "IN SSH(REJECT) -source +dc/guests"] {
+        assert!(warned(rule, &profile(&[])), "{rule}");
+    }
+    for rule in [
+        "IN DROP -source 203.0.113.9",
+        "IN DROP -source 10.0.20.66 -p tcp -dport 80",
+        "|IN DROP -source 10.0.20.66",
+        "IN DROP -p tcp -dport 8006",
+    ] {
+        assert!(!warned(rule, &profile(&[])), "{rule}");
+    }
+    assert!(warned("IN DROP -source 203.0.113.9", &any()), "all get in before it");
 }
 
 #[test]
