@@ -32,7 +32,9 @@ pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
 pub use packages::{Stays, needed as packages_needed};
 pub use pve::{PveChange, PveObject, undo as undo_pve};
-pub use pve_firewall::{PROGRAM as PVE_FIREWALL_PROGRAM, lint as pve_firewall_lint};
+pub use pve_firewall::{
+    PROGRAM as PVE_FIREWALL_PROGRAM, lint as pve_firewall_lint, replace as write_pve_firewall,
+};
 
 /// One reversible effect. Areas build these; `transaction` observes, does and reverts them.
 #[derive(Clone)]

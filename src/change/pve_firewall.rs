@@ -77,6 +77,11 @@ pub fn inverse(node: &dyn Node) -> Result<Inverse> {
     Ok(Inverse::PveFirewall(settings))
 }
 
+/// Writes the datacenter's file. The caller holds its lock.
+pub fn replace(node: &dyn Node, text: &str) -> Result<()> {
+    file::write_file(node, &as_file(Path::new(cluster_firewall::PATH), text))
+}
+
 /// Writes what `decide` makes of what stands there then, all under PVE's lock.
 fn put(
     node: &dyn Node,

@@ -137,6 +137,8 @@ pub enum Event {
         reason: String,
         /// What somebody else changed since is put back too.
         force: bool,
+        /// UFW stays as it is, because PVE's firewall cannot be switched back.
+        ufw_stays: bool,
     },
     /// A step is about to be taken back; these paths are somebody else's by now and stay as they are.
     Reverting {
@@ -287,9 +289,10 @@ impl Event {
                 vec![("control", control.clone()), ("holds", flag(*holds)), ("message", message.clone())],
             ),
             Self::Commit => ("commit", Vec::new()),
-            Self::Revert { reason, force } => {
-                ("revert", vec![("reason", reason.clone()), ("force", flag(*force))])
-            }
+            Self::Revert { reason, force, ufw_stays } => (
+                "revert",
+                vec![("reason", reason.clone()), ("force", flag(*force)), ("ufw-stays", flag(*ufw_stays))],
+            ),
             Self::Reverting { step, foreign } => {
                 ("reverting", vec![("step", step.to_string()), ("foreign", foreign.to_string())])
             }
@@ -349,7 +352,12 @@ impl Event {
                 message: fields.text("message")?,
             },
             "commit" => Self::Commit,
-            "revert" => Self::Revert { reason: fields.text("reason")?, force: fields.flag("force")? },
+            "revert" => Self::Revert {
+                reason: fields.text("reason")?,
+                force: fields.flag("force")?,
+                // Older versions did not write it.
+                ufw_stays: fields.flag("ufw-stays").unwrap_or_default(),
+            },
             "reverting" => Self::Reverting { step: step()?, foreign: fields.object("foreign")? },
             "reverted" => Self::Reverted { step: step()?, kept: fields.paths("kept") },
             "try" => {
