@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub use capture::{Scope, capture, capture_like, record};
 pub use entries::Entries;
 use restore::Ground;
-pub use restore::{Unrestored, cluster_mounted, restore, temporary};
+pub use restore::{Unrestored, cluster_mounted, make_directory, restore, temporary};
 
 /// What stood at some paths.
 #[derive(Default)]

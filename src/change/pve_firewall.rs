@@ -10,6 +10,7 @@ use super::cluster::{self, PATIENCE_SECONDS};
 use super::{FileChange, Need, PveFileChange, Switch, file, kernel};
 use crate::error::{Error, Result};
 use crate::facts::cluster_firewall;
+use crate::manifest;
 use crate::node::{Invocation, Node, Output, exists, read_text};
 use crate::plan::View;
 use crate::transaction::deadline_seconds;
@@ -93,7 +94,9 @@ fn put(
         if let Some(directory) = path.parent()
             && !exists(node, directory)?
         {
-            node.make_directory(directory, 0o755)?;
+            // It may have gone while the lock was waited for.
+            cluster::mounted(node, &format!("making {}", directory.display()))?;
+            manifest::make_directory(node, directory, 0o755)?;
         }
         file::write_file(node, &as_file(path, &content))
     })
@@ -273,6 +276,24 @@ mod tests {
         let error = change(None).effect(&node).unwrap_err().to_string();
         assert!(error.contains("somebody changed it"), "{error}");
         assert_eq!(node.files.text(cluster_firewall::PATH), "[OPTIONS]\n");
+    }
+
+    #[test]
+    fn j1_pmxcfs_that_goes_while_its_lock_is_held_leaves_nothing_in_the_plain_directory() {
+        let node = node();
+        node.files.put(crate::facts::pmxcfs::PROGRAM_PATH, "");
+        let path = Path::new(cluster_firewall::PATH);
+        let error = put(&node, path, &|_| {
+            node.unmount_cluster();
+            Ok(Some(OFF.to_owned()))
+        });
+        assert!(error.unwrap_err().to_string().contains("pmxcfs is not mounted"));
+        assert!(!node.trace().iter().any(|step| step.contains("/etc/pve/firewall")), "{:?}", node.trace());
+        // In the moment between that look and its making.
+        let directory = Path::new("/etc/pve/firewall");
+        let error = manifest::make_directory(&node, directory, 0o755).unwrap_err().to_string();
+        assert!(error.contains("pmxcfs was stopped"), "{error}");
+        assert!(!node.files.has("/etc/pve/firewall"));
     }
 
     #[test]
