@@ -28,7 +28,7 @@ use std::net::{IpAddr, Ipv4Addr};
 pub use text::{cluster_file, host_file};
 
 const KEY: &str = "firstlight.firewall";
-const UNIT: &str = "pve-firewall.service";
+pub(super) const UNIT: &str = "pve-firewall.service";
 /// The set that PVE itself lets in.
 const MANAGEMENT: &str = "management";
 const SERVICES: &str = "services";
