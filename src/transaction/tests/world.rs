@@ -69,8 +69,8 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/bin/systemctl" => units::systemctl(shell, &words),
         "/usr/sbin/ufw" => firewall::ufw(shell, &words[1..]),
         "/lib/ufw/ufw-init" => firewall::init(shell),
-        "/usr/sbin/iptables-save" => firewall::save(shell, false),
-        "/usr/sbin/ip6tables-save" => firewall::save(shell, true),
+        "/usr/sbin/iptables-save" | "/usr/sbin/iptables-legacy-save" => firewall::save(shell, false),
+        "/usr/sbin/ip6tables-save" | "/usr/sbin/ip6tables-legacy-save" => firewall::save(shell, true),
         "/usr/sbin/pve-firewall" => pve::pve_firewall(shell, &words[1..]),
         "/usr/sbin/sysctl" => kernel(shell, &words),
         "/usr/sbin/sshd" => ssh::sshd(shell, &words),
@@ -134,6 +134,8 @@ fn furnish(shell: &mut Shell<'_>) {
         "../sbin/ip",
         "../sbin/iptables-save",
         "../sbin/ip6tables-save",
+        "../sbin/iptables-legacy-save",
+        "../sbin/ip6tables-legacy-save",
         "../sbin/pve-firewall",
     ] {
         let path = format!("/usr/bin/{program}").replace("/bin/../", "/");
