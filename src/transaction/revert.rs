@@ -8,7 +8,7 @@ use super::record::{Closing, Event, Inverse};
 use super::run;
 use super::state::{self, TransactionId};
 use super::story::{Made, Story};
-use super::{Failure, Outcome, Stage};
+use super::{Failure, Outcome, Stage, deadline};
 use crate::change;
 use crate::error::Result;
 use crate::facts::pmxcfs;
@@ -41,15 +41,13 @@ impl Way<'_> {
         // Room for the records of the way back, should the disk be full.
         state::free_ballast(self.node, self.id)?;
         let story = Story::of(&state::records(self.node, self.id)?);
-        let begun = |made: &Made| made.inverse.is_ufw() && made.reverting.is_some();
-        // Decided before UFW is touched, and once: later, what is seen is our own doing.
-        let ufw_stays = story.ufw_stays
-            || stage == Stage::Late
-                && !story.made.iter().any(begun)
-                && ufw_stays(self.node, self.objects, &story, force).unwrap_or_default();
+        let ufw_stays = self.ufw_stays(&story, stage, force);
         self.journal.write(Event::Revert { reason: reason.to_owned(), force, ufw_stays })?;
         // PVE's firewall filtered before, and does not yet.
         let (pve_before, mut open_without) = (firewall::filtered(self.objects, &story), false);
+        if stage == Stage::Late {
+            deadline::arm_way_back(self.node, self.journal, &story, self.watch);
+        }
         let mut left = Vec::new();
         let mut kept = Vec::new();
         // Paths of steps that a later stage or recovery takes back once more.
@@ -239,10 +237,10 @@ impl Way<'_> {
             let text = format!("{} was changed by somebody else and is kept", path.display());
             self.watch.say(Importance::Warning, &text);
         }
-        for change::Stays { name, needed_by } in &stay {
-            let text = format!("the package {name} stays with its files: {needed_by} needs it");
+        for change::Stays { name, because } in &stay {
+            let text = format!("the package {name} stays with its files: {because}");
             self.watch.say(Importance::Warning, &text);
-            kept.push(format!("package {name}, which {needed_by} needs").into());
+            kept.push(format!("package {name}: {because}").into());
         }
         if !stay.is_empty() {
             // Which of the files left over are whose, dpkg alone knows, and it has taken its own along.

@@ -7,6 +7,7 @@ use crate::facts::{cluster_firewall, pmxcfs};
 use crate::manifest::{Manifest, State};
 use crate::node::{Node, read_text};
 use crate::objects::Objects;
+use crate::transaction::Stage;
 use crate::transaction::record::Inverse;
 use crate::transaction::story::{Made, Story};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,15 @@ fn value(objects: &Objects<'_>, manifest: &Manifest) -> Result<u64> {
 }
 
 impl Way<'_> {
+    /// [`stuck`], decided once, and before UFW is touched: later, what is seen is our own doing.
+    pub(super) fn ufw_stays(&self, story: &Story, stage: Stage, force: bool) -> bool {
+        let begun = |made: &Made| made.inverse.is_ufw() && made.reverting.is_some();
+        story.ufw_stays
+            || stage == Stage::Late
+                && !story.made.iter().any(begun)
+                && stuck(self.node, self.objects, story, force).unwrap_or_default()
+    }
+
     /// Where others have changed `cluster.fw` since, it stays, but for its line `enable`.
     pub(super) fn switch_back(&mut self, made: &Made, before: &Manifest, kept: &[PathBuf]) -> Result<()> {
         let path = Path::new(PATH);
