@@ -147,6 +147,29 @@ fn j4_where_somebody_has_changed_cluster_fw_since_a_rollback_switches_it_and_kee
 }
 
 #[test]
+fn j4_every_crash_of_a_rollback_past_a_changed_cluster_fw_ends_with_one_filter() {
+    let node = whole(&switched(), &world::answer());
+    node.shell(|shell| {
+        let text = shell.text(cluster_firewall::PATH) + FOREIGN;
+        shell.put_as(cluster_firewall::PATH, &text, (0o640, 0), false);
+    });
+    let base = node.tree();
+    let node = world::node(&base);
+    node.record();
+    let last = state::standing(&node).unwrap().last().copied();
+    let outcome = rollback(&node, last, false, &mut Silent).unwrap();
+    let Outcome::Reverted(_, _, kept) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(
+        (kept.as_slice(), filters(&node)),
+        ([PathBuf::from(cluster_firewall::PATH)].as_slice(), (false, true))
+    );
+    node.promise();
+    let old = node.tree();
+    let run = Run::new(base.clone(), node.record(), &old, &base, End::Old);
+    explore_all("pve to ufw, rollback past another's change", &run, BOUNDED, 60, 200);
+}
+
+#[test]
 fn j4_where_pves_firewall_cannot_be_switched_back_ufw_stays_and_this_is_told() {
     let (node, kept) = back_after(&committed(), |_| "[RULES]\n".to_owned());
     assert_eq!(filters(&node), (true, false), "no line to switch it by");
