@@ -116,7 +116,7 @@ fn put_pve_away(proposal: &mut Proposal, facts: &Facts) {
     proposal.controls.push(off);
     if facts.pve_version.is_some() {
         let check = Check::Unit { name: pve::UNIT.to_owned(), enabled: Some(true), active: Some(true) };
-        let wanted = format!("{} stays enabled and runs: guests need it", pve::UNIT);
+        let wanted = "PVE's firewall service stays enabled and runs: guests need it".to_owned();
         proposal.controls.push(control("firewall.pve-service", "E1", wanted, check));
     }
 }

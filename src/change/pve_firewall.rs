@@ -95,7 +95,7 @@ fn put(
             && !exists(node, directory)?
         {
             // It may have gone while the lock was waited for.
-            cluster::mounted(node, &format!("making {}", directory.display()))?;
+            cluster::mounted(node, "changing /etc/pve")?;
             manifest::make_directory(node, directory, 0o755)?;
         }
         file::write_file(node, &as_file(path, &content))

@@ -195,8 +195,7 @@ pub fn make_directory(node: &dyn Node, path: &Path, mode: u32) -> Result<()> {
     node.make_directory(path, mode)?;
     if path.starts_with(CLUSTER) && exists(node, Path::new(PROGRAM_PATH))? && !cluster_mounted(node)? {
         node.remove_directory(path)?;
-        return Err(Error::new(format!("making {}", path.display()), "pmxcfs was stopped")
-            .hint("systemctl start pve-cluster"));
+        return Err(Error::new("changing /etc/pve", "pmxcfs was stopped"));
     }
     Ok(())
 }

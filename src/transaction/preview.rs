@@ -69,8 +69,7 @@ pub fn preview(node: &dyn Node, transactions: Vec<TransactionId>, force: bool) -
         let ufw_stays = revert::ufw_stays(node, &view.objects, &story, force)?;
         for made in story.made.iter().rev() {
             if ufw_stays && made.inverse.is_ufw() {
-                let title = story.title(made.step);
-                view.preview.actions.push(format!("{title} stays: PVE's firewall cannot be switched back"));
+                view.preview.actions.push(revert::stays(story.title(made.step)));
             } else {
                 view.step(made, cluster != story.cluster)?;
             }

@@ -18,7 +18,7 @@ use crate::objects::{Batch, ObjectId, Objects};
 use crate::progress::{Importance, Watch};
 use std::path::{Path, PathBuf};
 
-pub use firewall::stuck as ufw_stays;
+pub use firewall::{stays, stuck as ufw_stays};
 
 /// The way back of one transaction.
 pub struct Way<'a> {
@@ -71,7 +71,7 @@ impl Way<'_> {
             }
             if open_without && made.inverse.is_ufw() {
                 open.extend(&made.scopes);
-                left.push(format!("{}: PVE's firewall comes back first", story.title(made.step)));
+                left.push([story.title(made.step), ": PVE's firewall comes back first"].concat());
                 continue;
             }
             // What a newer step puts there then is undone here once more: this one is not over before that one is.
@@ -116,8 +116,7 @@ impl Way<'_> {
     fn leave(&mut self, made: &Made, title: &str) -> Result<PathBuf> {
         let kept = PathBuf::from(title);
         if made.reverted.is_none() {
-            let text = format!("{title} stays: PVE's firewall cannot be switched back");
-            self.watch.say(Importance::Warning, &text);
+            self.watch.say(Importance::Warning, &firewall::stays(title));
             self.journal.write(Event::Reverted { step: made.step, kept: vec![kept.clone()] })?;
         }
         Ok(kept)

@@ -188,21 +188,6 @@ fn shuts_out(profile: &Profile, facts: &Facts) -> Option<String> {
     rules.lines().find(shuts).map(|line| format!("`{line}` in host.fw"))
 }
 
-/// Rules of others that keep somebody of the management networks out, and do not any more: ours come first.
-fn overruled(profile: &Profile, facts: &Facts, management: &[Network]) -> Vec<String> {
-    let ports = [profile.ssh.port.number(), API_PORT];
-    let mut lines = merge::foreign_lines(cluster_text(facts), "rules");
-    lines.retain(|line| {
-        let Some(rule) = rule::read(line).filter(|rule| rule.drops() && rule.concerns(&ports)) else {
-            return false;
-        };
-        let within = |network: &Network| rule::all_within(&[*network], management);
-        let networks = rule.networks(&|name| set(profile, facts, name));
-        management.is_empty() || matches!(networks, Some(Ok(networks)) if networks.iter().any(within))
-    });
-    lines.into_iter().map(str::to_owned).collect()
-}
-
 /// The networks of a set, from the answer and from others; exceptions (`!`) count as part of it.
 fn set(profile: &Profile, facts: &Facts, name: &str) -> Option<Vec<Network>> {
     let own = match name {
@@ -210,12 +195,11 @@ fn set(profile: &Profile, facts: &Facts, name: &str) -> Option<Vec<Network>> {
         SERVICES => Some(profile.firewall.services_from.clone()),
         _ => profile.firewall.sets.iter().find(|set| set.name == name).map(|set| set.networks.clone()),
     };
-    let mut lines = merge::foreign_lines(cluster_text(facts), &format!("ipset {name}"));
-    lines.retain(|line| !line.starts_with(['#', '!']));
+    let lines = merge::foreign_lines(cluster_text(facts), &["ipset ", name].concat());
     let known = own.is_some() || !lines.is_empty();
     let mut networks = own.unwrap_or_default();
-    for line in lines {
-        let word = line.split(['#', ' ']).next().unwrap_or_default();
+    for line in lines.into_iter().filter(|line| !line.starts_with(['#', '!'])) {
+        let word = entry(line);
         let alias = || alias(facts, word.trim_start_matches("dc/"))?.1;
         networks.push(Network::parse(word).ok().or_else(alias)?);
     }
@@ -228,37 +212,55 @@ fn cluster_text(facts: &Facts) -> &str {
 
 /// The line of an alias that somebody else wrote, and its network. The last one counts; names know no case.
 fn alias<'a>(facts: &'a Facts, name: &str) -> Option<(&'a str, Option<Network>)> {
-    let words = |line: &'a str| line.split('#').next().unwrap_or_default().split_whitespace();
-    let named = |line: &&'a str| words(line).next().is_some_and(|word| word.eq_ignore_ascii_case(name));
-    let line = merge::foreign_lines(cluster_text(facts), "aliases").into_iter().rfind(named)?;
-    Some((line, words(line).nth(1).and_then(|word| Network::parse(word).ok())))
+    let mut found = None;
+    for line in merge::foreign_lines(cluster_text(facts), "aliases") {
+        if let Some((_, value)) =
+            line.split_once([' ', '\t']).filter(|(own, _)| own.eq_ignore_ascii_case(name))
+        {
+            found = Some((line, Network::parse(entry(value)).ok()));
+        }
+    }
+    found
 }
 
-/// Lines of others that let somebody in beside the management networks.
-fn wide(profile: &Profile, facts: &Facts, known: &[Network]) -> Vec<String> {
+/// What stands before the comment of a line.
+fn entry(line: &str) -> &str {
+    line.split(['#', ' ']).next().unwrap_or_default()
+}
+
+/// Lines of others that let somebody in beside the management networks; and rules that kept somebody of these out, and do
+/// not any more, as ours come first.
+fn at_odds(profile: &Profile, facts: &Facts, management: &[Network]) -> [Vec<String>; 2] {
+    let known = ufw::known_networks(profile, management);
     let cluster = cluster_text(facts);
     let host = facts.host_firewall.as_deref().unwrap_or_default();
     let ports = [profile.ssh.port.number(), API_PORT];
-    let mut wide = Vec::new();
-    for text in [host, cluster] {
+    let [mut wide, mut overruled] = [Vec::new(), Vec::new()];
+    for (text, first) in [(host, true), (cluster, false)] {
         for line in merge::foreign_lines(text, "rules") {
-            let Some(rule) = rule::read(line).filter(|rule| rule.accepts() && rule.concerns(&ports)) else {
-                continue;
-            };
-            match rule.networks(&|name| set(profile, facts, name)) {
-                Some(Ok(networks)) if rule::all_within(&networks, known) => {}
-                _ => wide.push(line.to_owned()),
+            let Some(rule) = rule::read(line).filter(|rule| rule.concerns(&ports)) else { continue };
+            let networks = rule.networks(&|name| set(profile, facts, name));
+            let networks = networks.as_ref().and_then(|networks| networks.as_deref().ok());
+            let within =
+                |outer: &[Network]| networks.is_some_and(|networks| rule::all_within(networks, outer));
+            if rule.accepts() && !within(&known) {
+                wide.push(line.to_owned());
+            }
+            if !first && rule.drops() && (management.is_empty() || within(management)) {
+                overruled.push(line.to_owned());
             }
         }
     }
     for line in merge::foreign_lines(cluster, "ipset management") {
-        let entry = line.split(['#', ' ']).next().unwrap_or_default();
-        let within = Network::parse(entry).is_ok_and(|entry| rule::all_within(&[entry], known));
+        let within = Network::parse(entry(line)).is_ok_and(|entry| rule::all_within(&[entry], &known));
         if !line.starts_with(['#', '!']) && !within {
             wide.push(line.to_owned());
         }
     }
-    wide
+    if management.is_empty() {
+        wide.clear();
+    }
+    [wide, overruled]
 }
 
 pub(super) fn propose(profile: &Profile, facts: &Facts, management: &[Network]) -> Proposal {
@@ -297,16 +299,14 @@ pub(super) fn propose(profile: &Profile, facts: &Facts, management: &[Network]) 
     proposal.changes.push((Phase::Exposure, Change::UfwOff));
     proposal.controls.push(gone);
     let known = ufw::known_networks(profile, management);
-    let wide = if management.is_empty() { Vec::new() } else { wide(profile, facts, &known) };
-    for line in &wide {
-        proposal.warnings.push(format!(
-            "PVE's firewall already has `{line}`, which lets more than the management networks in; it is kept"
-        ));
-    }
-    for line in overruled(profile, facts, management) {
-        proposal.warnings.push(format!(
-            "PVE's firewall already has `{line}`, which is kept; but the management networks get in before it counts"
-        ));
+    let [wide, overruled] = at_odds(profile, facts, management);
+    for (lines, what) in [
+        (&wide, "lets more than the management networks in; it is kept"),
+        (&overruled, "is kept; but the management networks get in before it counts"),
+    ] {
+        for line in lines {
+            proposal.warnings.push(format!("PVE's firewall already has `{line}`, which {what}"));
+        }
     }
     let shut = !management.is_empty() && wide.is_empty();
     proposal.reach = Some(Box::new(Reach {

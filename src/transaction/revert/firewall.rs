@@ -27,6 +27,11 @@ pub fn stuck(node: &dyn Node, objects: &Objects<'_>, story: &Story, force: bool)
     Ok(cluster_firewall::is_enabled(&text) != (before != 0) && (joined || lost))
 }
 
+/// What is said of a step that stays.
+pub fn stays(title: &str) -> String {
+    [title, " stays: PVE's firewall cannot be switched back"].concat()
+}
+
 /// `enable` as it was before the transaction; `None` where it had nothing to do with it.
 fn enable_before(objects: &Objects<'_>, story: &Story) -> Result<Option<u64>> {
     let about = |made: &&Made| made.scopes.iter().any(|scope| scope.path() == Path::new(PATH));
