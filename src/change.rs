@@ -32,7 +32,9 @@ pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
 pub use packages::{Stays, needed as packages_needed};
 pub use pve::{PveChange, PveObject, undo as undo_pve};
-pub use pve_firewall::{PROGRAM as PVE_FIREWALL_PROGRAM, lint as pve_firewall_lint};
+pub use pve_firewall::{
+    PROGRAM as PVE_FIREWALL_PROGRAM, lint as pve_firewall_lint, replace as write_pve_firewall,
+};
 
 /// One reversible effect. Areas build these; `transaction` observes, does and reverts them.
 #[derive(Clone)]
@@ -184,6 +186,9 @@ pub struct PveFileChange {
     pub content: String,
     /// The text that it was made from, what others wrote included; another one by then is not overwritten.
     pub base: Option<String>,
+    /// Whether PVE checks once it is written: not while the other file is still to come, as the sets that rules in
+    /// `host.fw` name stand in `cluster.fw`.
+    pub checked: bool,
 }
 
 /// What PVE's firewall is switched to.

@@ -44,7 +44,7 @@ fn failed(what: &str) -> Event {
 }
 
 fn revert() -> Event {
-    Event::Revert { reason: "a step failed".into(), force: false }
+    Event::Revert { reason: "a step failed".into(), force: false, ufw_stays: false }
 }
 
 fn closed(outcome: Closing) -> Event {

@@ -137,6 +137,8 @@ pub enum Event {
         reason: String,
         /// What somebody else changed since is put back too.
         force: bool,
+        /// UFW stays as it is, because PVE's firewall cannot be switched back.
+        ufw_stays: bool,
     },
     /// A step is about to be taken back; these paths are somebody else's by now and stay as they are.
     Reverting {
@@ -263,8 +265,8 @@ impl Event {
                 line.verb("probe").text("control", control).flag("holds", *holds).text("message", message)
             }
             Self::Commit => line.verb("commit"),
-            Self::Revert { reason, force } => {
-                line.verb("revert").text("reason", reason).flag("force", *force)
+            Self::Revert { reason, force, ufw_stays } => {
+                line.verb("revert").text("reason", reason).flag("force", *force).flag("ufw-stays", *ufw_stays)
             }
             Self::Reverting { step, foreign } => {
                 line.verb("reverting").step(*step).object("foreign", foreign)
@@ -326,7 +328,11 @@ impl Event {
                 message: fields.text("message"),
             },
             "commit" => Self::Commit,
-            "revert" => Self::Revert { reason: fields.text("reason"), force: fields.flag("force") },
+            "revert" => Self::Revert {
+                reason: fields.text("reason"),
+                force: fields.flag("force"),
+                ufw_stays: fields.flag("ufw-stays"),
+            },
             "reverting" => Self::Reverting { foreign: fields.object("foreign")?, step: fields.step() },
             "reverted" => Self::Reverted { step: fields.step(), kept: fields.paths("kept") },
             "try" => Self::Try { number: fields.small("number"), boot: fields.text("boot") },

@@ -78,7 +78,7 @@ pub const ALL: &[Scenario] = &[
     ),
     short(
         "ground-pve",
-        "the stand-in for PVE: mount, tools, logins, no quorum, down, late, killed, a lost transaction",
+        "the stand-in for PVE: mount, tools, alternatives, logins, no quorum, down, late, killed, a lost transaction",
         ground_pve::stands_in,
     ),
     long(
@@ -277,6 +277,11 @@ pub const ALL: &[Scenario] = &[
         "pve-switch",
         "6: PVE's firewall, UFW, PVE's, each one transaction, then back to the first state (E1 J3 J4)",
         firewall::once,
+    ),
+    long(
+        "pve-switch-stale",
+        "UFW was loaded before pve-firewall switched the iptables alternatives: put away there, too (J4)",
+        firewall::stale,
     ),
     long("pve-switch-twice", "6: both directions, twice, then back to the first state (E1 J3 J4)", firewall::twice),
     long(

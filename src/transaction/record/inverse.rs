@@ -70,6 +70,17 @@ pub struct PveInverse {
 }
 
 impl Inverse {
+    /// Whether it decides if UFW filters, now or after a boot, or what comes by its rules.
+    pub fn is_ufw(&self) -> bool {
+        match self {
+            Self::Ufw { .. } => true,
+            Self::Unit { name, .. } => matches!(name.as_str(), "ufw.service" | "pve-firewall.service"),
+            Self::Kernel { name, .. } => name.starts_with("net.bridge."),
+            Self::Packages(names) => names.iter().any(|name| name == "ufw"),
+            _ => false,
+        }
+    }
+
     /// Whether restoring the paths is all there is to do, after a boot.
     pub fn is_paths_alone(&self) -> bool {
         matches!(self, Self::Paths | Self::Reach(_))

@@ -68,7 +68,7 @@ fn examples() -> Vec<Event> {
         Event::Failed { what: "x".into(), message: String::new() },
         Event::Probe { control: "ssh.port".into(), holds: true, message: String::new() },
         Event::Commit,
-        Event::Revert { reason: "because".into(), force: true },
+        Event::Revert { reason: "because".into(), force: true, ufw_stays: true },
         Event::Reverting { step: 2, foreign: id },
         Event::Reverted { step: 2, kept: vec!["/etc/c".into(), "/etc/d".into()] },
         Event::Try { number: 2, boot: "b".into() },

@@ -30,9 +30,12 @@ pub fn answer() -> Answer {
     answer::read("ufw.toml", include_bytes!("../../../answer-files/ufw.toml")).unwrap()
 }
 
-/// The same node with PVE's own firewall.
+/// The same node with PVE's own firewall, and with a rule of this node alone.
 pub fn pve_answer() -> Answer {
-    answer::read("pve.toml", include_bytes!("../../../answer-files/pve.toml")).unwrap()
+    let rule = "[[firstlight.firewall.rule]]\nfrom = \"backup\"\nprotocol = \"tcp\"\nports = \"9101\"\n\
+        action = \"accept\"\nscope = \"node\"\n";
+    let text = include_str!("../../../answer-files/pve.toml").to_owned() + rule;
+    answer::read("pve.toml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn ok(stdout: impl Into<String>) -> Output {
@@ -66,8 +69,8 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/bin/systemctl" => units::systemctl(shell, &words),
         "/usr/sbin/ufw" => firewall::ufw(shell, &words[1..]),
         "/lib/ufw/ufw-init" => firewall::init(shell),
-        "/usr/sbin/iptables-save" => firewall::save(shell, false),
-        "/usr/sbin/ip6tables-save" => firewall::save(shell, true),
+        "/usr/sbin/iptables-save" | "/usr/sbin/iptables-legacy-save" => firewall::save(shell, false),
+        "/usr/sbin/ip6tables-save" | "/usr/sbin/ip6tables-legacy-save" => firewall::save(shell, true),
         "/usr/sbin/pve-firewall" => pve::pve_firewall(shell, &words[1..]),
         "/usr/sbin/sysctl" => kernel(shell, &words),
         "/usr/sbin/sshd" => ssh::sshd(shell, &words),
@@ -131,6 +134,8 @@ fn furnish(shell: &mut Shell<'_>) {
         "../sbin/ip",
         "../sbin/iptables-save",
         "../sbin/ip6tables-save",
+        "../sbin/iptables-legacy-save",
+        "../sbin/ip6tables-legacy-save",
         "../sbin/pve-firewall",
     ] {
         let path = format!("/usr/bin/{program}").replace("/bin/../", "/");
