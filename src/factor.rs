@@ -94,15 +94,15 @@ pub fn verify(node: &dyn Node, user: &str, code: &str) -> Result<Verified> {
     for factor in ours {
         if totp::secret(&factor.uri).is_some_and(right) {
             remember(node, &factor.id)?;
-            handover::remove(node, &totp_of(user, false).title())?;
-            handover::remove(node, &recovery(user).title())?;
+            handover::seen(node, &totp_of(user, false).title())?;
+            handover::seen(node, &recovery(user).title())?;
             return Ok(Verified::Right);
         }
     }
     match waiting(node, user)? {
         Some(secret) if access.totp_count(user) == 0 && right(&secret) => {
             enrol(node, user, &secret)?;
-            handover::remove(node, &format!("TOTP of {user}{NOT_YET}"))?;
+            handover::seen(node, &format!("TOTP of {user}{NOT_YET}"))?;
             let id = self::access(node, user)?;
             if let Some((factor, _)) = entry(&id, user) {
                 remember(node, &factor.id)?;

@@ -32,21 +32,29 @@ pub fn add(node: &dyn Node, to: Handover, heading: &str, body: &str) -> Result<(
 
 /// Takes a section out, wherever it is, and the file with its last one. Safe to repeat.
 pub fn remove(node: &dyn Node, heading: &str) -> Result<()> {
-    for path in [RUN_PATH, FILE_PATH].map(Path::new) {
-        let waiting = waiting_path(path);
-        if exists(node, &waiting)? {
-            node.remove_file(&waiting)?;
-        }
-        let Some(text) = read_text(node, path)? else { continue };
-        let rest = without(&text, heading);
-        if rest.is_empty() {
-            node.remove_file(path)?;
-            path.parent().map_or(Ok(()), |parent| node.sync_directory(parent))?;
-        } else if rest != text {
-            write_atomically(node, path, rest.as_bytes())?;
-        }
+    remove_from(node, FILE_PATH, heading)?;
+    seen(node, heading)
+}
+
+/// Forgets a section that somebody has seen. What the answer wants in a file stays there until its owner removes it: PVE
+/// shows recovery keys once.
+pub fn seen(node: &dyn Node, heading: &str) -> Result<()> {
+    remove_from(node, RUN_PATH, heading)
+}
+
+fn remove_from(node: &dyn Node, path: &str, heading: &str) -> Result<()> {
+    let path = Path::new(path);
+    let waiting = waiting_path(path);
+    if exists(node, &waiting)? {
+        node.remove_file(&waiting)?;
     }
-    Ok(())
+    let Some(text) = read_text(node, path)? else { return Ok(()) };
+    let rest = without(&text, heading);
+    if rest.is_empty() {
+        node.remove_file(path)?;
+        return path.parent().map_or(Ok(()), |parent| node.sync_directory(parent));
+    }
+    if rest != text { write_atomically(node, path, rest.as_bytes()) } else { Ok(()) }
 }
 
 /// What nobody has acknowledged yet: headings and bodies.

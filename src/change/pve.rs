@@ -11,7 +11,7 @@ mod undo;
 
 use super::Need;
 use crate::error::{Error, Result};
-use crate::facts::pve::Access;
+use crate::facts::pve::{Access, PveUser};
 use crate::handover;
 use crate::node::{Invocation, Node, run_checked};
 use crate::plan::View;
@@ -35,8 +35,8 @@ const SECOND: &str = "firstlight, second device";
 const DEMAND: &str = "type=oath";
 /// In an inverse: the old field of keys was in use before.
 const KEYS: &str = "keys";
-/// In an inverse: the user was there, and could not log in.
-const DISABLED: &str = "disabled";
+/// In an inverse: it was there.
+const THERE: &str = "there";
 
 /// Something that PVE shall have.
 #[derive(Clone)]
@@ -111,7 +111,7 @@ impl PveObject {
     /// Whether PVE has it.
     pub fn holds(&self, access: &Access) -> bool {
         match self {
-            Self::User { id, .. } => access.user(id).is_some_and(|user| user.enabled),
+            Self::User { id, .. } => access.user(id).is_some_and(PveUser::may_log_in),
             Self::Role { user, role, path } => {
                 access.acls.iter().any(|[at, who, what]| (at, who, what) == (path, user, role))
             }
@@ -156,11 +156,15 @@ pub fn inverse(node: &dyn Node, change: &PveChange) -> Result<PveInverse> {
         path: String::new(),
         was,
     };
-    let there: Vec<String> = change.object.holds(&access).then(|| "there".to_owned()).into_iter().collect();
+    let there: Vec<String> = change.object.holds(&access).then(|| THERE.to_owned()).into_iter().collect();
     Ok(match &change.object {
         PveObject::User { id, .. } => {
-            let state = access.user(id).map(|user| if user.enabled { "there" } else { DISABLED }.to_owned());
-            of("user", id, "", state.into_iter().collect())
+            let state = access.user(id).map(|user| match user.may_log_in() {
+                true => vec![THERE.to_owned()],
+                // Who was there and could not log in: why.
+                false => vec![u8::from(user.enabled).to_string(), user.expire.to_string()],
+            });
+            of("user", id, "", state.unwrap_or_default())
         }
         PveObject::Role { user, role, path } => {
             PveInverse { path: path.clone(), ..of("role", user, role, there) }
@@ -188,11 +192,15 @@ pub fn make(node: &dyn Node, change: &PveChange) -> Result<()> {
         return Ok(());
     }
     match &change.object {
-        PveObject::User { id, .. } if access.user(id).is_some() => {
-            pveum(node, &["user", "modify", id, "--enable", "1"])?;
-        }
-        PveObject::User { id, comment } if comment.is_empty() => pveum(node, &["user", "add", id])?,
-        PveObject::User { id, comment } => pveum(node, &["user", "add", id, "--comment", comment])?,
+        PveObject::User { id, comment } => match access.user(id) {
+            Some(user) => {
+                // An end that is still to come is kept.
+                let expire = if user.expired { 0 } else { user.expire }.to_string();
+                pveum(node, &["user", "modify", id, "--enable", "1", "--expire", &expire])?;
+            }
+            None if comment.is_empty() => pveum(node, &["user", "add", id])?,
+            None => pveum(node, &["user", "add", id, "--comment", comment])?,
+        },
         PveObject::Role { user, role, path } => {
             pveum(node, &["acl", "modify", path, "--users", user, "--roles", role])?;
         }

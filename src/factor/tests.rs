@@ -65,6 +65,22 @@ fn c3_a_factor_is_unverified_until_we_or_pve_saw_a_code() {
 }
 
 #[test]
+fn c4_a_right_code_takes_nothing_out_of_the_file_that_the_answer_asked_for() {
+    let node = node();
+    node.files.directory("/root");
+    enrol(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
+    for shown in handover::pending(&node).unwrap() {
+        handover::add(&node, Handover::File, &shown.0, &shown.1).unwrap();
+    }
+    let kept = node.files.text(handover::FILE_PATH);
+    assert!(kept.contains("## recovery keys of root@pam") && kept.contains("## TOTP of root@pam"), "{kept}");
+    let right = code(&node, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    assert!(matches!(verify(&node, USER, &right).unwrap(), Verified::Right));
+    assert_eq!(node.files.text(handover::FILE_PATH), kept, "PVE never shows the keys again");
+    assert!(pending(&node).unwrap().is_empty());
+}
+
+#[test]
 fn c8_a_reset_gives_new_secrets_takes_the_old_ones_and_lifts_the_lock() {
     let node = node();
     let old = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";

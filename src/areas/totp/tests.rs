@@ -10,7 +10,8 @@ fn facts() -> Facts {
 }
 
 fn with_user(facts: &mut Facts, id: &str, keys: &str, factor: bool) {
-    facts.access.users.push(PveUser { id: id.to_owned(), enabled: true, keys: keys.to_owned() });
+    let (id, keys) = (id.to_owned(), keys.to_owned());
+    facts.access.users.push(PveUser { id, enabled: true, expire: 0, expired: false, keys });
     if factor {
         facts.access.factors.push(Factor {
             user: id.to_owned(),

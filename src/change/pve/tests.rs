@@ -90,7 +90,7 @@ fn a2_what_is_there_already_is_kept_and_stays_on_the_way_back() {
     let there = [role()].map(|object| change(object).inverse(&node, &mut Vec::new()).unwrap());
     assert!(change(role()).need(&node).unwrap().is_none(), "kept, though it is not handed down");
     let enabled = make(&node, user());
-    assert_eq!(node.ran(), ["/usr/sbin/pveum user modify ops@pam --enable 1"]);
+    assert_eq!(node.ran(), ["/usr/sbin/pveum user modify ops@pam --enable 1 --expire 0"]);
     there.iter().for_each(|inverse| undo(&node, inverse));
     undo(&node, &enabled);
     let text = node.files.text(USERS_PATH);
@@ -98,6 +98,24 @@ fn a2_what_is_there_already_is_kept_and_stays_on_the_way_back() {
         text.contains("user:ops@pam:0:0::::::") && text.contains("acl:0:/:ops@pam:Administrator:"),
         "{text}"
     );
+}
+
+#[test]
+fn a2_who_has_expired_may_log_in_again_and_no_longer_on_the_way_back() {
+    let past = "1000000000";
+    for (was, is) in [
+        (format!("1:{past}"), "1:0"),
+        (format!("0:{past}"), "1:0"),
+        ("0:99999999999".to_owned(), "1:99999999999"),
+    ] {
+        let node = node();
+        let with = |state: &str| format!("user:ops@pam:{state}::::::\n{USERS}");
+        node.files.put(USERS_PATH, with(&was));
+        let made = make(&node, user());
+        assert_eq!(node.files.text(USERS_PATH), with(is), "{was}");
+        undo(&node, &made);
+        assert_eq!(node.files.text(USERS_PATH), with(&was));
+    }
 }
 
 #[test]

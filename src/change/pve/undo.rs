@@ -1,6 +1,6 @@
 //! The way back of what was made in PVE: what is there now and was not before goes, by PVE's own tools.
 
-use super::{DEMAND, DISABLED, KEYS, PVESH, PVEUM, call};
+use super::{DEMAND, KEYS, PVESH, PVEUM, call};
 use crate::change::PATIENCE_BACK_SECONDS;
 use crate::error::{Error, Result};
 use crate::facts::pve::{Access, FACTORS_PATH, REALMS_PATH, USERS_PATH};
@@ -27,10 +27,13 @@ pub fn undo(node: &dyn Node, inverse: &PveInverse) -> Result<()> {
     match inverse.kind.as_str() {
         "user" => match access.user(user) {
             Some(_) if new => again(node, PVEUM, &["user", "delete", user])?,
-            Some(found) if found.enabled && inverse.was.first().map(String::as_str) == Some(DISABLED) => {
-                again(node, PVEUM, &["user", "modify", user, "--enable", "0"])?
-            }
-            _ => return Ok(()),
+            Some(found) => match inverse.was.as_slice() {
+                [enable, expire] if found.may_log_in() => {
+                    again(node, PVEUM, &["user", "modify", user, "--enable", enable, "--expire", expire])?
+                }
+                _ => return Ok(()),
+            },
+            None => return Ok(()),
         },
         "role" => {
             let ours = [inverse.path.as_str(), user, name];
