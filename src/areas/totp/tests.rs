@@ -10,8 +10,8 @@ fn facts() -> Facts {
 }
 
 fn with_user(facts: &mut Facts, id: &str, keys: &str, factor: bool) {
-    let (id, keys) = (id.to_owned(), keys.to_owned());
-    facts.access.users.push(PveUser { id, enabled: true, expire: 0, expired: false, keys });
+    let (name, keys) = (id.to_owned(), keys.to_owned());
+    facts.access.users.push(PveUser { id: name, enabled: true, expire: 0, expired: false, keys });
     if factor {
         facts.access.factors.push(Factor {
             user: id.to_owned(),
