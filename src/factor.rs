@@ -67,7 +67,8 @@ pub fn show(node: &dyn Node, user: &str) -> Result<Shown> {
     if let Some((factor, secret)) = entry(&access, user) {
         let uri = totp::uri(&host_name(node), user, &secret);
         let keys = handover::pending(node)?;
-        let keys = keys.iter().filter(|(title, _)| *title == recovery(user).title());
+        let keys =
+            keys.iter().filter(|(title, body)| handover::is_of(title, user) && !body.starts_with("otpauth:"));
         let title = format!("TOTP of {user} ({})", if factor.last > 0 { "in use" } else { "not used yet" });
         let keys = keys.flat_map(|(_, body)| body.lines().map(str::to_owned)).collect();
         return Ok(Shown { title, uri, secret: totp::grouped(&secret), keys });
@@ -94,15 +95,14 @@ pub fn verify(node: &dyn Node, user: &str, code: &str) -> Result<Verified> {
     for factor in ours {
         if totp::secret(&factor.uri).is_some_and(right) {
             remember(node, &factor.id)?;
-            handover::seen(node, &totp_of(user, false).title())?;
-            handover::seen(node, &recovery(user).title())?;
+            handover::seen(node, user)?;
             return Ok(Verified::Right);
         }
     }
     match waiting(node, user)? {
         Some(secret) if access.totp_count(user) == 0 && right(&secret) => {
             enrol(node, user, &secret)?;
-            handover::seen(node, &format!("TOTP of {user}{NOT_YET}"))?;
+            handover::remove(node, &format!("TOTP of {user}{NOT_YET}"))?;
             let id = self::access(node, user)?;
             if let Some((factor, _)) = entry(&id, user) {
                 remember(node, &factor.id)?;
@@ -142,6 +142,23 @@ pub fn unverified(node: &dyn Node) -> Vec<String> {
         ours && factor.last == 0 && !verified.lines().any(|id| id == factor.id)
     };
     access.factors.iter().filter(open).map(|factor| factor.user.clone()).collect()
+}
+
+/// What was shown once on a console, and nobody has acknowledged by `totp verify`: recovery keys, tokens that PVE still has.
+pub fn unacknowledged(node: &dyn Node) -> Vec<String> {
+    let Ok(access) = Access::read(node) else { return Vec::new() };
+    let keys = access
+        .factors
+        .iter()
+        .filter(|factor| factor.kind == "recovery")
+        .map(|factor| recovery(&factor.user).title());
+    let tokens = access.tokens.iter().filter_map(|token| token.split_once('!'));
+    let tokens =
+        tokens.map(|(user, name)| PveObject::Token { user: user.to_owned(), name: name.to_owned() }.title());
+    let there: Vec<String> = keys.chain(tokens).collect();
+    let mut shown = handover::unacknowledged(node).unwrap_or_default();
+    shown.retain(|heading| there.contains(heading));
+    shown
 }
 
 fn enrol(node: &dyn Node, user: &str, secret: &str) -> Result<()> {

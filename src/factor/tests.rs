@@ -81,6 +81,42 @@ fn c4_a_right_code_takes_nothing_out_of_the_file_that_the_answer_asked_for() {
 }
 
 #[test]
+fn c4_keys_that_scrolled_off_the_console_are_named_until_somebody_acknowledges_them() {
+    let node = node();
+    enrol(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
+    // A login at PVE proves the factor, and nothing about the keys; the next boot takes the only copy away.
+    let text = node.files.text(FACTORS_PATH);
+    node.files.remove(handover::RUN_PATH);
+    assert_eq!(unacknowledged(&node), ["recovery keys of root@pam"]);
+    let status = crate::status::read(&node).unwrap();
+    let told = crate::status::text::render(&status, crate::report::terminal::Paint::PLAIN);
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("never acknowledged: recovery keys of root@pam"), "{told}");
+    assert!(crate::status::json::value(&status).to_string().contains("\"unacknowledged\""));
+    let right = code(&node, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    assert!(matches!(verify(&node, USER, &right).unwrap(), Verified::Right));
+    assert!(unacknowledged(&node).is_empty());
+    reset(&node, USER).unwrap();
+    assert_eq!(unacknowledged(&node).len(), 1, "new ones, shown once");
+    node.files.put(FACTORS_PATH, text.replace("recovery", "yubico"));
+    assert!(unacknowledged(&node).is_empty(), "nobody has any");
+}
+
+#[test]
+fn c9_a_token_waits_with_the_keys_of_its_user_and_goes_with_them() {
+    let node = node();
+    enrol(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
+    handover::add(&node, Handover::Console, "PVE API token root@pam!a", "root@pam!a=1").unwrap();
+    handover::add(&node, Handover::Console, "PVE API token root@pam.de!a", "root@pam.de!a=2").unwrap();
+    let shown = show(&node, USER).unwrap();
+    assert_eq!(shown.keys.len(), 11, "{:?}", shown.keys);
+    assert_eq!(shown.keys[10], "root@pam!a=1");
+    let right = code(&node, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    assert!(matches!(verify(&node, USER, &right).unwrap(), Verified::Right));
+    assert_eq!(pending(&node).unwrap().len(), 1, "another user's");
+}
+
+#[test]
 fn c8_a_reset_gives_new_secrets_takes_the_old_ones_and_lifts_the_lock() {
     let node = node();
     let old = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";

@@ -23,6 +23,13 @@ pub fn render(status: &Status, paint: Paint) -> String {
         );
         text.push_str(&wrapped(&line, "  ", WIDTH));
     }
+    for shown in &status.unacknowledged {
+        let line = format!(
+            "Shown on the console, never acknowledged: {shown}. `firstlight totp show USER` shows it again until the next \
+             boot, `totp verify USER` says that it was seen, `totp reset USER` makes new recovery keys."
+        );
+        text.push_str(&wrapped(&line, "  ", WIDTH));
+    }
     if let Some(story) = status.story() {
         text.push_str(&facts(status, story, paint));
         text.push_str(&details(story, paint));
