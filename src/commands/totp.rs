@@ -43,7 +43,11 @@ fn verify(node: &dyn Node, user: &str) -> Ended {
     }
     // From standard input, and not from the command line, which others can read.
     let code = engine::read_line(LINE)?;
-    match factor::verify(node, user, &code)? {
+    let verified = factor::verify(node, user, &code)?;
+    if !matches!(verified, Verified::Wrong) && factor::pending(node)?.is_empty() {
+        screen::all_seen(node);
+    }
+    match verified {
         Verified::Right => print(&format!("the code is right: {user} has a second factor that works\n")),
         Verified::Enrolled => {
             print(&format!("the code is right: {user} needs one at every login to PVE from now on\n"));
