@@ -3,7 +3,7 @@
 
 use super::admin::pve as admin;
 use super::{Area, push_pve, refusal};
-use crate::change::PveObject;
+use crate::change::{Change, PveObject};
 use crate::control::{Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::facts::pve::ROOT;
@@ -39,26 +39,8 @@ impl Area for Totp {
                      verify {user}` saw a code"
                 ));
             }
-            return Ok(proposal);
-        }
-        for user in &users {
-            factors(&mut proposal, profile, facts, user);
-        }
-        let new = proposal.changes.iter().any(|(_, change)| match change {
-            crate::change::Change::Pve(change) => !change.object.holds(&facts.access),
-            _ => false,
-        });
-        if new {
-            let ask = GateAsk::Clock(profile.totp.clock_wait_seconds);
-            proposal.gates.push(Gate { id: "totp.clock", tool: TIMEDATECTL_PROGRAM, ask });
-            proposal.notes.push(match profile.handover {
-                Handover::Console => "the codes to scan are shown once it is done, on the console if nobody looks; `firstlight totp show USER` \
-                     shows them again"
-                    .to_owned(),
-                Handover::File => format!(
-                    "the codes to scan and the recovery keys are in {FILE_PATH}: remove it once they are kept elsewhere"
-                ),
-            });
+        } else {
+            enrol(&mut proposal, profile, facts, &users);
         }
         for name in profile.totp.enforced_realms.iter().cloned() {
             let id = format!("totp.realm.{name}");
@@ -66,6 +48,30 @@ impl Area for Totp {
         }
         Ok(proposal)
     }
+}
+
+/// Everybody's factors, behind a clock that is right.
+fn enrol(proposal: &mut Proposal, profile: &Profile, facts: &Facts, users: &[String]) {
+    for user in users {
+        factors(proposal, profile, facts, user);
+    }
+    let new = proposal.changes.iter().any(|(_, change)| match change {
+        Change::Pve(change) => !change.object.holds(&facts.access),
+        _ => false,
+    });
+    if !new {
+        return;
+    }
+    let ask = GateAsk::Clock(profile.totp.clock_wait_seconds);
+    proposal.gates.push(Gate { id: "totp.clock", tool: TIMEDATECTL_PROGRAM, ask });
+    proposal.notes.push(match profile.handover {
+        Handover::Console => "the codes to scan are shown once it is done, on the console if nobody looks; `firstlight totp show USER` \
+             shows them again"
+            .to_owned(),
+        Handover::File => format!(
+            "the codes to scan and the recovery keys are in {FILE_PATH}: remove it once they are kept elsewhere"
+        ),
+    });
 }
 
 fn on_verify(profile: &Profile) -> bool {
@@ -157,6 +163,13 @@ fn refuse_realm(
     let known = matches!(realm, "pam" | "pve") || facts.access.realms.iter().any(|(name, _)| name == realm);
     if !known {
         refuse(format!("must name realms of this PVE; {realm} is none"));
+    }
+    let kept = PveObject::Realm { name: realm.to_owned() }.holds(&facts.access);
+    if !kept && facts.access.demanded(realm).is_some() {
+        refuse(format!(
+            "must not name {realm}, which demands another kind of second factor already: those who have it could not log \
+             in any more; take the demand away first with `pveum realm modify {realm} --delete tfa`"
+        ));
     }
     let mut left = facts.access.without_factor(realm);
     if on_verify(profile) {

@@ -171,8 +171,9 @@ pub fn inverse(node: &dyn Node, change: &PveChange) -> Result<PveInverse> {
         }
         PveObject::Token { user, name } => of("token", user, name, there),
         PveObject::Recovery { user } => of("recovery", user, "", there),
+        // Whatever was demanded before, as `make` replaces no other demand: that may hold a key.
         PveObject::Realm { name } => {
-            of("realm", "", name, access.demanded(name).map(str::to_owned).into_iter().collect())
+            of("realm", "", name, access.demanded(name).map(|_| THERE.to_owned()).into_iter().collect())
         }
         PveObject::Totp { user, second, .. } => {
             let mut was: Vec<String> = access.factors(user, "totp").map(|factor| factor.id.clone()).collect();
@@ -253,6 +254,10 @@ pub fn make_recovery_keys(node: &dyn Node, user: &str) -> Result<String> {
 
 /// A realm that demands a factor shuts out every user without one (contract 2.5): looked at once more.
 fn safe_to_demand(access: &Access, realm: &str) -> Result<()> {
+    if access.demanded(realm).is_some() {
+        let doing = format!("demanding a second factor in the realm {realm}");
+        return Err(Error::new(doing, "it demands another kind of factor by now"));
+    }
     match access.without_factor(realm).first() {
         None if !access.factors_damaged => Ok(()),
         user => {

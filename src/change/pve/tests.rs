@@ -219,6 +219,29 @@ fn c6_a_realm_demands_a_factor_only_while_everybody_has_one() {
 }
 
 #[test]
+fn c6_a_realm_keeps_its_other_properties_on_the_way_there_and_back() {
+    let node = node();
+    let realms = "ldap: house\n\tbase_dn dc=example\n\tserver1 10.0.20.5\n\tcomment The house\n\tdefault 1\n\n\
+                  pam: pam\n\tcomment ours\n\ttfa type=yubico,id=1,key=c2VjcmV0\n\n\
+                  pve: pve\n\tcomment Proxmox VE authentication server\n\n";
+    node.files.put(REALMS_PATH, realms);
+    let made = make(&node, PveObject::Realm { name: "house".to_owned() });
+    let text = node.files.text(REALMS_PATH);
+    assert_eq!(text.replacen("\ttfa type=oath\n", "", 1), realms, "nothing else is touched");
+    undo(&node, &made);
+    assert_eq!(node.files.text(REALMS_PATH), realms);
+    // The demand of somebody else is never replaced, and its key gets into no journal.
+    let change = change(PveObject::Realm { name: "pam".to_owned() });
+    make(&node, totp(false));
+    let inverse = change.inverse(&node, &mut Vec::new()).unwrap();
+    assert!(change.effect(&node).unwrap_err().to_string().contains("another kind of factor"));
+    let Inverse::Pve(noted) = &inverse else { panic!("not PVE's") };
+    assert_eq!(noted.was, [THERE]);
+    undo(&node, &inverse);
+    assert_eq!(node.files.text(REALMS_PATH), realms);
+}
+
+#[test]
 fn c1_the_way_back_waits_for_the_lock_of_a_run_that_died() {
     let node = node();
     model::install_model(&node);

@@ -48,14 +48,8 @@ pub fn undo(node: &dyn Node, inverse: &PveInverse) -> Result<()> {
         "recovery" if new && access.factors(user, "recovery").next().is_some() => {
             again(node, PVESH, &["delete", &format!("/access/tfa/{user}/recovery")])?;
         }
-        "realm"
-            if access.demanded(name) == Some(DEMAND)
-                && inverse.was.first().map(String::as_str) != Some(DEMAND) =>
-        {
-            match inverse.was.first() {
-                Some(before) => again(node, PVEUM, &["realm", "modify", name, "--tfa", before])?,
-                None => again(node, PVEUM, &["realm", "modify", name, "--delete", "tfa"])?,
-            }
+        "realm" if new && access.demanded(name) == Some(DEMAND) => {
+            again(node, PVEUM, &["realm", "modify", name, "--delete", "tfa"])?;
         }
         "totp" => factor(node, inverse, &access)?,
         _ => return Ok(()),
