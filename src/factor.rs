@@ -61,17 +61,25 @@ pub fn pending(node: &dyn Node) -> Result<Vec<Shown>> {
     Ok(shown)
 }
 
-/// The user's factor for the screen. One who has none gets a secret that counts once a code of it was seen.
-pub fn show(node: &dyn Node, user: &str) -> Result<Shown> {
+/// The user's factor for the screen, the one of the second device before it. One who has none gets a secret that counts
+/// once a code of it was seen.
+pub fn show(node: &dyn Node, user: &str) -> Result<Vec<Shown>> {
     let access = access(node, user)?;
-    if let Some((factor, secret)) = entry(&access, user) {
-        let uri = totp::uri(&host_name(node), user, &secret);
+    let host = host_name(node);
+    let shown = |(factor, secret): (&Factor, String)| {
+        let second = factor.description == pve::description(true);
+        let used = if factor.last > 0 { "in use" } else { "not used yet" };
+        let title = format!("{} ({used})", totp_of(user, second).title());
+        let uri = totp::uri(&host, user, &secret);
+        Shown { title, uri, secret: totp::grouped(&secret), keys: Vec::new() }
+    };
+    let mut all: Vec<Shown> = entries(&access, user).into_iter().map(shown).collect();
+    if let Some(last) = all.last_mut() {
         let keys = handover::pending(node)?;
         let keys =
             keys.iter().filter(|(title, body)| handover::is_of(title, user) && !body.starts_with("otpauth:"));
-        let title = format!("TOTP of {user} ({})", if factor.last > 0 { "in use" } else { "not used yet" });
-        let keys = keys.flat_map(|(_, body)| body.lines().map(str::to_owned)).collect();
-        return Ok(Shown { title, uri, secret: totp::grouped(&secret), keys });
+        last.keys = keys.flat_map(|(_, body)| body.lines().map(str::to_owned)).collect();
+        return Ok(all);
     }
     let title = format!("TOTP of {user}{NOT_YET}");
     if waiting(node, user)?.is_none() {
@@ -79,10 +87,9 @@ pub fn show(node: &dyn Node, user: &str) -> Result<Shown> {
         let uri = totp::uri(&host_name(node), user, &secret);
         handover::add(node, Handover::Console, &title, &format!("{uri}\n{}", totp::grouped(&secret)))?;
     }
-    pending(node)?
-        .into_iter()
-        .find(|shown| shown.title == title)
-        .ok_or_else(|| Error::new(format!("showing the factor of {user}"), "it has just gone"))
+    let mut all = pending(node)?;
+    all.retain(|shown| shown.title == title);
+    Ok(all)
 }
 
 /// Looks whether the code is one of the user's factor, and remembers that. The caller holds the lock.
@@ -103,8 +110,8 @@ pub fn verify(node: &dyn Node, user: &str, code: &str) -> Result<Verified> {
         Some(secret) if access.totp_count(user) == 0 && right(&secret) => {
             enrol(node, user, &secret)?;
             handover::remove(node, &format!("TOTP of {user}{NOT_YET}"))?;
-            let id = self::access(node, user)?;
-            if let Some((factor, _)) = entry(&id, user) {
+            let access = self::access(node, user)?;
+            if let Some((factor, _)) = entries(&access, user).last() {
                 remember(node, &factor.id)?;
             }
             Ok(Verified::Enrolled)
@@ -133,15 +140,23 @@ pub fn reset(node: &dyn Node, user: &str) -> Result<()> {
     crate::change::sync_pmxcfs(node)
 }
 
-/// Users with an entry of ours of which nobody has seen a code: neither PVE at a login nor we.
+/// Users with an entry of ours of which nobody has seen a code, neither PVE at a login nor we: `root@pam`, `root@pam,
+/// second device`.
 pub fn unverified(node: &dyn Node) -> Vec<String> {
     let verified = read_text(node, Path::new(VERIFIED_PATH)).ok().flatten().unwrap_or_default();
     let Ok(access) = Access::read(node) else { return Vec::new() };
     let open = |factor: &&Factor| {
-        let ours = factor.description == pve::description(false) && factor.enabled && factor.kind == "totp";
-        ours && factor.last == 0 && !verified.lines().any(|id| id == factor.id)
+        factor.enabled
+            && factor.kind == "totp"
+            && factor.last == 0
+            && !verified.lines().any(|id| id == factor.id)
     };
-    access.factors.iter().filter(open).map(|factor| factor.user.clone()).collect()
+    let name = |factor: &Factor| {
+        let second =
+            [false, true].into_iter().find(|second| factor.description == pve::description(*second))?;
+        totp_of(&factor.user, second).title().strip_prefix("TOTP of ").map(str::to_owned)
+    };
+    access.factors.iter().filter(open).filter_map(name).collect()
 }
 
 /// What was shown once on a console, and nobody has acknowledged by `totp verify`: recovery keys, tokens that PVE still has.
@@ -209,15 +224,18 @@ fn access(node: &dyn Node, user: &str) -> Result<Access> {
     Ok(access)
 }
 
-/// The entry to show: ours, or one that our codes are right for.
-fn entry<'a>(access: &'a Access, user: &'a str) -> Option<(&'a Factor, String)> {
+/// The entries to show: ours, that of the second device first; else one that our codes are right for.
+fn entries<'a>(access: &'a Access, user: &'a str) -> Vec<(&'a Factor, String)> {
     let mut entries: Vec<_> = access
         .factors(user, "totp")
         .filter(|factor| factor.enabled)
         .filter_map(|factor| Some((factor, totp::secret(&factor.uri)?.to_owned())))
         .collect();
-    entries.sort_by_key(|(factor, _)| factor.description != pve::description(false));
-    entries.into_iter().next()
+    // Somebody else's come first, then the second device's.
+    let rank = |factor: &Factor| [false, true].map(|second| factor.description == pve::description(second));
+    entries.sort_by_key(|(factor, _)| rank(factor));
+    let ours = entries.iter().filter(|(factor, _)| rank(factor).contains(&true)).count();
+    entries.split_off(entries.len().saturating_sub(ours.max(1)))
 }
 
 fn totp_of(user: &str, second: bool) -> PveObject {

@@ -19,7 +19,7 @@ pub fn run(node: &dyn Node, what: Factor, user: &str) -> Ended {
     let _lock = lock(node)?;
     recover_first(node, &mut *progress::choose())?;
     match what {
-        Factor::Show => screen::show(node, &[factor::show(node, user)?]),
+        Factor::Show => screen::show(node, &factor::show(node, user)?),
         Factor::Reset => {
             factor::reset(node, user)?;
             show_what_is_new(node, user)?;

@@ -16,9 +16,11 @@ pub fn render(status: &Status, paint: Paint) -> String {
         text.push_str(&indented(&status.message, "  "));
     }
     text.push_str(&wrapped(&next(status), "  ", WIDTH));
-    for user in &status.unverified {
+    for factor in &status.unverified {
+        // The second device's has more words.
+        let user = factor.split(',').next().unwrap_or_default();
         let line = format!(
-            "The second factor of {user} is unverified: scan `firstlight totp show {user}`, then give a code to \
+            "The second factor of {factor} is unverified: scan `firstlight totp show {user}`, then give a code to \
              `firstlight totp verify {user}`."
         );
         text.push_str(&wrapped(&line, "  ", WIDTH));
