@@ -239,7 +239,7 @@ fn entries<'a>(access: &'a Access, user: &'a str) -> Vec<(&'a Factor, String)> {
 }
 
 fn totp_of(user: &str, second: bool) -> PveObject {
-    PveObject::Totp { user: user.to_owned(), issuer: String::new(), second }
+    PveObject::Totp { user: user.to_owned(), issuer: String::new(), second, secret: String::new() }
 }
 
 fn recovery(user: &str) -> PveObject {

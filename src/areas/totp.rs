@@ -27,7 +27,8 @@ impl Area for Totp {
         if facts.pve_version.is_none() {
             return Ok(proposal);
         }
-        let users = users(profile, facts);
+        let with_admin = admin::wanted(profile, facts) || facts.access.user(&admin::user(profile)).is_some();
+        let users = users(profile, with_admin);
         let refusals = refused(profile, facts, &users);
         if !refusals.is_empty() {
             return Err(refusals);
@@ -64,13 +65,13 @@ fn enrol(proposal: &mut Proposal, profile: &Profile, facts: &Facts, users: &[Str
     }
     let ask = GateAsk::Clock(profile.totp.clock_wait_seconds);
     proposal.gates.push(Gate { id: "totp.clock", tool: TIMEDATECTL_PROGRAM, ask });
+    let what =
+        if profile.totp.secret == "bake" { "recovery keys" } else { "codes to scan and recovery keys" };
     proposal.notes.push(match profile.handover {
-        Handover::Console => "the codes to scan are shown once it is done, on the console if nobody looks; `firstlight totp show USER` \
-             shows them again"
-            .to_owned(),
-        Handover::File => format!(
-            "the codes to scan and the recovery keys are in {FILE_PATH}: remove it once they are kept elsewhere"
+        Handover::Console => format!(
+            "{what} are shown once it is done, on the console if nobody looks; `firstlight totp show USER` shows them again"
         ),
+        Handover::File => format!("{what} are in {FILE_PATH}: remove it once they are kept elsewhere"),
     });
 }
 
@@ -78,12 +79,11 @@ fn on_verify(profile: &Profile) -> bool {
     profile.totp.enrolment == "on-verify"
 }
 
-/// Those that the answer names, and the admin.
-fn users(profile: &Profile, facts: &Facts) -> Vec<String> {
+/// Those that the answer names, and the admin if they are a user of PVE.
+fn users(profile: &Profile, with_admin: bool) -> Vec<String> {
     let mut users = profile.totp.users.clone();
-    let admin = admin::user(profile);
-    if admin::wanted(profile, facts) || facts.access.user(&admin).is_some() {
-        users.push(admin);
+    if with_admin {
+        users.push(admin::user(profile));
     }
     let mut seen: Vec<String> = Vec::new();
     users.retain(|user| {
@@ -94,6 +94,18 @@ fn users(profile: &Profile, facts: &Facts) -> Vec<String> {
     users
 }
 
+/// Every device that a fresh node of this answer enrols: its user, and whether it is the second one.
+pub fn devices(profile: &Profile) -> Vec<(String, bool)> {
+    if !profile.totp.enabled {
+        return Vec::new();
+    }
+    let users = users(profile, profile.admin.enabled && !profile.admin.pve_role.is_empty());
+    let second = profile.totp.second_device.then_some(true);
+    let of =
+        |user: String| [Some(false), second].into_iter().flatten().map(move |second| (user.clone(), second));
+    users.into_iter().flat_map(of).collect()
+}
+
 fn factors(proposal: &mut Proposal, profile: &Profile, facts: &Facts, user: &str) {
     let wanted = &profile.totp;
     let issuer = if wanted.issuer.is_empty() { &facts.host_name } else { &wanted.issuer };
@@ -101,7 +113,12 @@ fn factors(proposal: &mut Proposal, profile: &Profile, facts: &Facts, user: &str
     let mut add = |name: &str, row, object| {
         push_pve(proposal, profile, Phase::Accounts, (format!("totp.{name}.{user}"), row), object);
     };
-    let totp = |second| PveObject::Totp { user: user.clone(), issuer: issuer.clone(), second };
+    let totp = |second| PveObject::Totp {
+        user: user.clone(),
+        issuer: issuer.clone(),
+        second,
+        secret: wanted.secret_of(&user, second).unwrap_or_default().to_owned(),
+    };
     add("enrolled", "C1", totp(false));
     if wanted.second_device {
         add("second-device", "C5", totp(true));
@@ -121,11 +138,17 @@ fn refused(profile: &Profile, facts: &Facts, users: &[String]) -> Vec<Refusal> {
                        a second factor; log in to PVE once with one, which rewrites it";
         refuse("enabled", message.to_owned());
     }
-    if profile.totp.secret == "bake" {
-        refuse(
-            "secret",
-            "must be \"node\": secrets from the operator's machine are not in this version".to_owned(),
+    let lacks = |user: &str, second: bool| {
+        let there = access.totp_count(user) > usize::from(second);
+        !there && profile.totp.secret_of(user, second).is_none()
+    };
+    let second = profile.totp.second_device;
+    let lacking = users.iter().find(|user| lacks(user, false) || second && lacks(user, true));
+    if let Some(user) = lacking.filter(|_| profile.totp.secret == "bake") {
+        let message = format!(
+            "must be \"node\", as no secret for {user} came with this answer: `firstlight bake` makes them"
         );
+        refuse("secret", message);
     }
     for user in users {
         let known = access.user(user);

@@ -31,6 +31,8 @@ const CALL_SECONDS: u64 = 120;
 /// How our entries are called in PVE.
 const DESCRIPTION: &str = "firstlight";
 const SECOND: &str = "firstlight, second device";
+/// What a plan says of a secret that it does not show.
+const BAKED: &str = "the secret came with the answer, and was handed over when it was baked";
 /// What a realm demands (contract 2.5): the only word for TOTP.
 const DEMAND: &str = "type=oath";
 /// In an inverse: the old field of keys was in use before.
@@ -81,6 +83,8 @@ pub enum PveObject {
         issuer: String,
         /// For another device.
         second: bool,
+        /// In base32, if it came with the answer and was scanned already; else it is made here.
+        secret: String,
     },
     /// Ten keys for the day that the device is lost.
     Recovery {
@@ -128,6 +132,9 @@ impl PveObject {
         if let Self::User { comment: more, .. } | Self::Totp { issuer: more, .. } = self {
             words.push(more.clone());
         }
+        if matches!(self, Self::Totp { secret, .. } if !secret.is_empty()) {
+            words.push(BAKED.to_owned());
+        }
         words
     }
 }
@@ -138,6 +145,7 @@ pub fn need(node: &dyn Node, change: &PveChange) -> Result<Option<Need>> {
         return Ok(None);
     }
     let lines = match &change.object {
+        PveObject::Totp { secret, .. } if !secret.is_empty() => vec![BAKED.to_owned()],
         PveObject::Totp { .. } => vec!["the secret is made on the node, and handed over once".to_owned()],
         PveObject::Recovery { .. } | PveObject::Token { .. } => vec!["handed over once".to_owned()],
         _ => Vec::new(),
@@ -211,11 +219,12 @@ pub fn make(node: &dyn Node, change: &PveChange) -> Result<()> {
             let value = said.get("value").and_then(Value::as_str).unwrap_or_default();
             handover::add(node, change.handover, &heading, &format!("{user}!{name}={value}"))?;
         }
-        PveObject::Totp { user, issuer, second } => {
+        PveObject::Totp { user, issuer, second, secret } if secret.is_empty() => {
             let secret = totp::base32(&node.random(totp::SECRET_BYTES)?);
             enrol(node, user, &secret, issuer, *second)?;
             handover::add(node, change.handover, &heading, &shown(change.handover, issuer, user, &secret))?;
         }
+        PveObject::Totp { user, issuer, second, secret } => enrol(node, user, secret, issuer, *second)?,
         PveObject::Recovery { user } => {
             let keys = make_recovery_keys(node, user)?;
             handover::add(node, change.handover, &heading, &keys)?;

@@ -30,7 +30,7 @@ fn role() -> PveObject {
 }
 
 fn totp(second: bool) -> PveObject {
-    PveObject::Totp { user: "root@pam".to_owned(), issuer: "pve1".to_owned(), second }
+    PveObject::Totp { user: "root@pam".to_owned(), issuer: "pve1".to_owned(), second, secret: String::new() }
 }
 
 fn recovery() -> PveObject {

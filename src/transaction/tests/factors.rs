@@ -2,14 +2,19 @@
 
 use super::world;
 use crate::answer::{self, Answer};
+use crate::bake;
 use crate::change::pve::model;
 use crate::facts::pve::{Access, FACTORS_PATH, USERS_PATH};
+use crate::hook;
 use crate::install;
+use crate::node::Node;
 use crate::node::memory::Memory;
+use crate::payload;
 use crate::plan::{json, show};
 use crate::progress::Silent;
 use crate::provision;
 use crate::report::terminal::Paint;
+use crate::transaction::state::PROFILE_PATH;
 use crate::transaction::{Limits, Outcome, rollback};
 use crate::{handover, status, totp};
 use std::path::Path;
@@ -66,6 +71,49 @@ fn c1_secrets_are_in_pves_file_and_in_the_hand_over_and_nowhere_else() {
         assert!(holding(&node, "1876-1e04-2308-0003").is_empty());
         assert!(holding(&node, "otpauth://").is_empty());
     }
+}
+
+#[test]
+fn c1_a_baked_secret_is_enrolled_by_the_first_boot_and_is_in_pves_file_alone_afterwards() {
+    let node = world::node(&world::fresh());
+    let mut answer = answer("totp.secret = \"bake\"");
+    let shown = bake::make_secrets(&node, &mut answer).unwrap();
+    let first_boot = bake::bake(&answer, &payload::tests::tiny_elf()).ok().unwrap().first_boot;
+    let executable = Path::new(world::EXECUTABLE);
+    node.remove_file(executable).unwrap();
+    node.create(executable, &first_boot, 0o700).unwrap();
+    let secrets: Vec<String> = shown.iter().map(|shown| shown.secret.replace(' ', "")).collect();
+    assert!(secrets.len() == 2 && secrets[0] != secrets[1]);
+    for secret in &secrets {
+        assert_eq!(holding(&node, secret), [world::EXECUTABLE]);
+        let plan = world::planned(&node, &answer);
+        let texts = [show::render(&plan, None, Paint::PLAIN), json::value(&plan).to_string()];
+        assert!(!texts.iter().any(|text| text.contains(secret)) && texts[0].contains("when it was baked"));
+    }
+    let end = hook::run(&node, executable, &mut Silent).unwrap();
+    assert!(matches!(end, hook::End::Ran(Outcome::Committed(_), _)));
+    let access = Access::read(&node).unwrap();
+    for (secret, user) in secrets.iter().zip(["root@pam", "ops@pam"]) {
+        assert_eq!(
+            holding(&node, secret),
+            [FACTORS_PATH],
+            "scrubbed with the payload, and not handed over again"
+        );
+        assert_eq!(totp::secret(&access.factors(user, "totp").next().unwrap().uri), Some(secret.as_str()));
+        assert!(!node.ran().iter().any(|line| line.contains(secret)));
+    }
+    let handed = handover::pending(&node).unwrap();
+    assert!(
+        handed.len() == 2 && handed.iter().all(|(title, _)| title.starts_with("recovery keys")),
+        "{handed:?}"
+    );
+    // The record has no secret: what is there is kept, and what is gone cannot be made again from it.
+    let record = node.read(Path::new(PROFILE_PATH)).unwrap();
+    let record = answer::read("record", &record).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(world::planned(&node, &record).steps.is_empty());
+    node.shell(|shell| shell.put(FACTORS_PATH, "{}"));
+    let provision::Planned::Refused(problems) = provision::plan(&node, &record).unwrap() else { panic!() };
+    assert!(problems.to_string().contains("no secret for root@pam came with this answer"), "{problems}");
 }
 
 #[test]
