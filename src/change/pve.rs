@@ -153,9 +153,17 @@ pub fn need(node: &dyn Node, change: &PveChange) -> Result<Option<Need>> {
     Ok(Some(Need { title: format!("{}: new", change.object.title()), view: View::Lines(lines) }))
 }
 
+/// What PVE says, once it is certain that it was PVE's files that were read: the plain directory below the mount is empty,
+/// and whoever took that for what was there before would take away what is there.
+fn seen(node: &dyn Node) -> Result<Access> {
+    let access = Access::read(node)?;
+    super::pmxcfs_mounted(node, "looking at users of PVE")?;
+    Ok(access)
+}
+
 /// What was there before, so that what was not can be taken away.
 pub fn inverse(node: &dyn Node, change: &PveChange) -> Result<PveInverse> {
-    let access = Access::read(node)?;
+    let access = seen(node)?;
     let of = |kind: &str, user: &str, name: &str, was: Vec<String>| PveInverse {
         kind: kind.to_owned(),
         title: change.object.title(),
@@ -196,7 +204,7 @@ pub fn inverse(node: &dyn Node, change: &PveChange) -> Result<PveInverse> {
 /// Makes it; what is secret about it goes to the hand-over.
 pub fn make(node: &dyn Node, change: &PveChange) -> Result<()> {
     let heading = change.object.title();
-    let access = Access::read(node)?;
+    let access = seen(node)?;
     if change.object.holds(&access) {
         return Ok(());
     }

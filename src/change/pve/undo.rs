@@ -1,6 +1,6 @@
 //! The way back of what was made in PVE: what is there now and was not before goes, by PVE's own tools.
 
-use super::{DEMAND, KEYS, PVESH, PVEUM, call};
+use super::{DEMAND, KEYS, PVESH, PVEUM, call, seen};
 use crate::change::PATIENCE_BACK_SECONDS;
 use crate::error::{Error, Result};
 use crate::facts::pve::{Access, FACTORS_PATH, REALMS_PATH, USERS_PATH};
@@ -20,7 +20,7 @@ const TRIES: u32 = 30;
 pub fn undo(node: &dyn Node, inverse: &PveInverse) -> Result<()> {
     handover::remove(node, &inverse.title)?;
     sweep(node)?;
-    let access = Access::read(node)?;
+    let access = seen(node)?;
     let (user, name) = (inverse.user.as_str(), inverse.name.as_str());
     let new = inverse.was.is_empty();
     let token = format!("{user}!{name}");
@@ -93,7 +93,7 @@ fn factor(node: &dyn Node, inverse: &PveInverse, access: &Access) -> Result<()> 
             again(node, PVESH, &["delete", &format!("/access/tfa/{user}/{}", factor.id)])?;
         }
     }
-    let left = Access::read(node)?;
+    let left = seen(node)?;
     let marked = left.user(user).is_some_and(|user| user.keys == "x");
     let others = left.factors.iter().any(|factor| factor.user == user) || left.factors_damaged;
     if marked && !others && !inverse.was.iter().any(|was| was == KEYS) {
