@@ -134,6 +134,8 @@ pub fn reset(node: &dyn Node, user: &str) -> Result<()> {
     for path in old {
         run_checked(node, &Invocation::new(pve::PVESH, &["delete", &path]))?;
     }
+    // Its entry has gone with the others.
+    handover::remove(node, &totp_of(user, true).title())?;
     let keys = pve::make_recovery_keys(node, user)?;
     handover::add(node, Handover::Console, &recovery(user).title(), &keys)?;
     run_checked(node, &Invocation::new(pve::PVEUM, &["user", "tfa", "unlock", user]))?;

@@ -16,12 +16,18 @@ pub fn run(node: &dyn Node, what: Factor, user: &str) -> Ended {
     if what != Factor::Verify {
         screen::needs_terminal()?;
     }
-    let _lock = lock(node)?;
+    let held = lock(node)?;
     recover_first(node, &mut *progress::choose())?;
     match what {
-        Factor::Show => screen::show(node, &factor::show(node, user)?),
+        Factor::Show => {
+            let shown = factor::show(node, user)?;
+            // Whoever scans may take their time.
+            drop(held);
+            screen::show(node, &shown);
+        }
         Factor::Reset => {
             factor::reset(node, user)?;
+            drop(held);
             show_what_is_new(node, user)?;
         }
         Factor::Verify => return verify(node, user),

@@ -145,6 +145,8 @@ fn c8_a_reset_gives_new_secrets_takes_the_old_ones_and_lifts_the_lock() {
     enrol(&node, USER, old).unwrap();
     let locked = node.files.text(FACTORS_PATH).replace("\"recovery\":", "\"totp-locked\":true,\"recovery\":");
     node.files.put(FACTORS_PATH, locked);
+    let second = "TOTP of root@pam, second device";
+    handover::add(&node, Handover::Console, second, "otpauth://totp/x?secret=AAAA").unwrap();
     reset(&node, USER).unwrap();
     let text = node.files.text(FACTORS_PATH);
     assert!(!text.contains(old) && !text.contains("locked"), "{text}");
