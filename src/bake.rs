@@ -2,9 +2,8 @@
 
 use crate::answer::{Answer, Problem, Problems};
 use crate::areas;
-use crate::change::PveObject;
 use crate::error::Result;
-use crate::factor::Shown;
+use crate::factor::{Shown, totp_of};
 use crate::node::Node;
 use crate::payload::{self, MOST_BYTES, Sealed};
 use crate::profile::KeyPair;
@@ -40,10 +39,7 @@ pub fn make_secrets(node: &dyn Node, answer: &mut Answer) -> Result<Vec<Shown>> 
     let issuer = issuer(answer);
     for (user, second) in devices(answer) {
         let secret = totp::base32(&node.random(totp::SECRET_BYTES)?);
-        let (uri, grouped) = (totp::uri(&issuer, &user, &secret), totp::grouped(&secret));
-        let object =
-            PveObject::Totp { user: user.clone(), issuer: issuer.clone(), second, secret: String::new() };
-        shown.push(Shown { title: object.title(), uri, secret: grouped, keys: Vec::new() });
+        shown.push(Shown::of(totp_of(&user, second).title(), &issuer, &user, &secret));
         secrets.push((user, secret));
     }
     if !secrets.is_empty() {

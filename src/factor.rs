@@ -31,6 +31,13 @@ pub struct Shown {
     pub keys: Vec<String>,
 }
 
+impl Shown {
+    /// A secret, to be scanned and to be typed in.
+    pub fn of(title: String, issuer: &str, user: &str, secret: &str) -> Self {
+        Self { title, uri: totp::uri(issuer, user, secret), secret: totp::grouped(secret), keys: Vec::new() }
+    }
+}
+
 /// What `verify` found.
 pub enum Verified {
     /// The code is right.
@@ -66,19 +73,19 @@ pub fn pending(node: &dyn Node) -> Result<Vec<Shown>> {
 pub fn show(node: &dyn Node, user: &str) -> Result<Vec<Shown>> {
     let access = access(node, user)?;
     let host = host_name(node);
-    let shown = |(factor, secret): (&Factor, String)| {
-        let second = factor.description == pve::description(true);
-        let used = if factor.last > 0 { "in use" } else { "not used yet" };
-        let title = format!("{} ({used})", totp_of(user, second).title());
-        let uri = totp::uri(&host, user, &secret);
-        Shown { title, uri, secret: totp::grouped(&secret), keys: Vec::new() }
-    };
-    let mut all: Vec<Shown> = entries(&access, user).into_iter().map(shown).collect();
+    let mut all = Vec::new();
+    for (factor, secret) in entries(&access, user) {
+        let name = totp_of(user, factor.description == pve::description(true)).title();
+        let title = format!("{name} ({})", if factor.last > 0 { "in use" } else { "not used yet" });
+        all.push(Shown::of(title, &host, user, &secret));
+    }
     if let Some(last) = all.last_mut() {
         let keys = handover::pending(node)?;
-        let keys =
-            keys.iter().filter(|(title, body)| handover::is_of(title, user) && !body.starts_with("otpauth:"));
-        last.keys = keys.flat_map(|(_, body)| body.lines().map(str::to_owned)).collect();
+        for (title, body) in &keys {
+            if handover::is_of(title, user) && !body.starts_with("otpauth:") {
+                last.keys.extend(body.lines().map(str::to_owned));
+            }
+        }
         return Ok(all);
     }
     let title = format!("TOTP of {user}{NOT_YET}");
@@ -164,17 +171,12 @@ pub fn unverified(node: &dyn Node) -> Vec<String> {
 /// What was shown once on a console, and nobody has acknowledged by `totp verify`: recovery keys, tokens that PVE still has.
 pub fn unacknowledged(node: &dyn Node) -> Vec<String> {
     let Ok(access) = Access::read(node) else { return Vec::new() };
-    let keys = access
-        .factors
-        .iter()
-        .filter(|factor| factor.kind == "recovery")
-        .map(|factor| recovery(&factor.user).title());
-    let tokens = access.tokens.iter().filter_map(|token| token.split_once('!'));
-    let tokens =
-        tokens.map(|(user, name)| PveObject::Token { user: user.to_owned(), name: name.to_owned() }.title());
-    let there: Vec<String> = keys.chain(tokens).collect();
     let mut shown = handover::unacknowledged(node).unwrap_or_default();
-    shown.retain(|heading| there.contains(heading));
+    shown.retain(|heading| match heading.rsplit_once(' ') {
+        Some(("recovery keys of", user)) => access.factors(user, "recovery").next().is_some(),
+        Some((_, token)) => access.tokens.iter().any(|known| known == token),
+        None => false,
+    });
     shown
 }
 
@@ -240,7 +242,8 @@ fn entries<'a>(access: &'a Access, user: &'a str) -> Vec<(&'a Factor, String)> {
     entries.split_off(entries.len().saturating_sub(ours.max(1)))
 }
 
-fn totp_of(user: &str, second: bool) -> PveObject {
+/// A user's TOTP entry as PVE shall have it.
+pub fn totp_of(user: &str, second: bool) -> PveObject {
     PveObject::Totp { user: user.to_owned(), issuer: String::new(), second, secret: String::new() }
 }
 

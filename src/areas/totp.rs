@@ -100,10 +100,14 @@ pub fn devices(profile: &Profile) -> Vec<(String, bool)> {
         return Vec::new();
     }
     let users = users(profile, profile.admin.enabled && !profile.admin.pve_role.is_empty());
-    let second = profile.totp.second_device.then_some(true);
-    let of =
-        |user: String| [Some(false), second].into_iter().flatten().map(move |second| (user.clone(), second));
-    users.into_iter().flat_map(of).collect()
+    let mut devices = Vec::new();
+    for user in users {
+        devices.push((user.clone(), false));
+        if profile.totp.second_device {
+            devices.push((user, true));
+        }
+    }
+    devices
 }
 
 fn factors(proposal: &mut Proposal, profile: &Profile, facts: &Facts, user: &str) {
