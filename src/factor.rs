@@ -161,9 +161,9 @@ pub fn unverified(node: &dyn Node) -> Vec<String> {
             && !verified.lines().any(|id| id == factor.id)
     };
     let name = |factor: &Factor| {
-        let second =
-            [false, true].into_iter().find(|second| factor.description == pve::description(*second))?;
-        totp_of(&factor.user, second).title().strip_prefix("TOTP of ").map(str::to_owned)
+        let (ours, second) = rank(factor);
+        let more = if second { ", second device" } else { "" };
+        (ours || second).then(|| factor.user.clone() + more)
     };
     access.factors.iter().filter(open).filter_map(name).collect()
 }
@@ -235,11 +235,14 @@ fn entries<'a>(access: &'a Access, user: &'a str) -> Vec<(&'a Factor, String)> {
         .filter(|factor| factor.enabled)
         .filter_map(|factor| Some((factor, totp::secret(&factor.uri)?.to_owned())))
         .collect();
-    // Somebody else's come first, then the second device's.
-    let rank = |factor: &Factor| [false, true].map(|second| factor.description == pve::description(second));
     entries.sort_by_key(|(factor, _)| rank(factor));
-    let ours = entries.iter().filter(|(factor, _)| rank(factor).contains(&true)).count();
+    let ours = entries.iter().filter(|(factor, _)| rank(factor) != (false, false)).count();
     entries.split_off(entries.len().saturating_sub(ours.max(1)))
+}
+
+/// Whether an entry is ours, and whether it is ours for the second device: somebody else's come first in this order.
+fn rank(factor: &Factor) -> (bool, bool) {
+    (factor.description == pve::description(false), factor.description == pve::description(true))
 }
 
 /// A user's TOTP entry as PVE shall have it.

@@ -49,7 +49,9 @@ fn in_a_file(node: &dyn Node, out: &Path, all: &[Shown]) -> Result<String> {
     let mut text = String::new();
     for Shown { title, uri, secret, .. } in all {
         let code = Code::of(uri.as_bytes()).map(|code| code.half_blocks()).unwrap_or_default();
-        text.push_str(&format!("## {title}\n\n{uri}\n{secret}\n\n{code}\n\n"));
+        for line in ["## ", title, "\n\n", uri, "\n", secret, "\n\n", &code, "\n\n"] {
+            text.push_str(line);
+        }
     }
     write_atomically(node, &path, text.as_bytes())?;
     Ok(format!("{}, codes to scan: remove it once that is done\n", path.display()))

@@ -27,8 +27,8 @@ pub fn render(status: &Status, paint: Paint) -> String {
     }
     for shown in &status.unacknowledged {
         let line = format!(
-            "Shown on the console, never acknowledged: {shown}. `firstlight totp show USER` shows it again until the next \
-             boot, `totp verify USER` says that it was seen, `totp reset USER` makes new recovery keys."
+            "Shown on the console, never acknowledged: {shown}. See `totp show`, until the next boot; then `totp verify`, or \
+             `totp reset`."
         );
         text.push_str(&wrapped(&line, "  ", WIDTH));
     }
