@@ -6,7 +6,7 @@ pub(crate) mod example;
 pub mod firewall;
 mod packages;
 mod ssh;
-mod totp;
+pub mod totp;
 
 use crate::change::{Change, PveChange, PveObject};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};

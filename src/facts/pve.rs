@@ -41,10 +41,21 @@ pub struct Access {
 pub struct PveUser {
     /// `ops@pam`.
     pub id: String,
-    /// May log in.
+    /// Switched on.
     pub enabled: bool,
+    /// When it ends, in seconds since 1970; 0 for never.
+    pub expire: u64,
+    /// Whether it has ended.
+    pub expired: bool,
     /// The old place of second factors: empty, or `x` beside `tfa.cfg`; anything else is a secret of old.
     pub keys: String,
+}
+
+impl PveUser {
+    /// What PVE asks before anything else (`PVE::AccessControl::check_user_enabled`).
+    pub fn may_log_in(&self) -> bool {
+        self.enabled && !self.expired
+    }
 }
 
 /// A second factor.
@@ -72,7 +83,7 @@ impl Access {
         let text =
             |path: &str| Ok::<_, crate::error::Error>(read_text(node, Path::new(path))?.unwrap_or_default());
         let mut access = Self::default();
-        access.take_users(&text(USERS_PATH)?);
+        access.take_users(&text(USERS_PATH)?, node.now() / 1000);
         access.take_factors(&text(FACTORS_PATH)?);
         access.take_realms(&text(REALMS_PATH)?);
         Ok(access)
@@ -101,19 +112,22 @@ impl Access {
 
     /// Users of the realm that may log in and have no TOTP entry.
     pub fn without_factor(&self, realm: &str) -> Vec<&String> {
-        let of_realm =
-            |user: &&PveUser| user.enabled && user.id.rsplit_once('@').is_some_and(|(_, of)| of == realm);
+        let of_realm = |user: &&PveUser| {
+            user.may_log_in() && user.id.rsplit_once('@').is_some_and(|(_, of)| of == realm)
+        };
         let users = self.users.iter().filter(of_realm);
         users.filter(|user| self.totp_count(&user.id) == 0).map(|user| &user.id).collect()
     }
 
-    fn take_users(&mut self, text: &str) {
+    fn take_users(&mut self, text: &str, now: u64) {
         for line in text.lines() {
             let fields: Vec<&str> = line.split(':').collect();
             let field = |place: usize| fields.get(place).copied().unwrap_or_default().trim().to_owned();
             match fields.first().copied() {
                 Some("user") if fields.len() > 2 => {
-                    self.users.push(PveUser { id: field(1), enabled: field(2) == "1", keys: field(8) });
+                    let (enabled, expire) = (field(2) == "1", field(3).parse().unwrap_or_default());
+                    let expired = expire > 0 && expire < now;
+                    self.users.push(PveUser { id: field(1), enabled, expire, expired, keys: field(8) });
                 }
                 Some("token") if fields.len() > 1 => self.tokens.push(field(1)),
                 Some("role") if fields.len() > 1 => self.roles.push(field(1)),
@@ -127,7 +141,8 @@ impl Access {
             }
         }
         if self.user(ROOT).is_none() {
-            self.users.push(PveUser { id: ROOT.to_owned(), enabled: true, keys: String::new() });
+            let (id, keys) = (ROOT.to_owned(), String::new());
+            self.users.push(PveUser { id, enabled: true, expire: 0, expired: false, keys });
         }
     }
 
@@ -214,12 +229,15 @@ mod tests {
     #[test]
     fn a2_users_roles_and_tokens_are_read_as_pve_writes_them() {
         let text = "user:ops@pam:1:0:::ops@example.org:Ops%3A two:x:\nuser:off@pve:0:0::::::\n\
+                    user:past@pve:1:1000000000::::::\nuser:later@pve:1:99999999999::::::\n\
                     token:ops@pam!t1:0:1::\n\ngroup:admins:ops@pam:c:\nrole:Own:VM.Audit:\n\
                     acl:1:/:@admins,ops@pam:Administrator,PVEAuditor:\nacl:\nnonsense\n";
         let access = access(text, "{}", "");
         let ops = access.user("ops@pam").unwrap();
         assert_eq!((ops.enabled, ops.keys.as_str()), (true, "x"));
         assert!(!access.user("off@pve").unwrap().enabled);
+        let may = |id: &str| access.user(id).unwrap().may_log_in();
+        assert!(!may("past@pve") && may("later@pve") && may(ROOT) && !may("off@pve"));
         assert!(access.user(ROOT).unwrap().enabled, "without a line of its own");
         assert_eq!(access.tokens, ["ops@pam!t1"]);
         assert_eq!(access.roles, ["Own"]);

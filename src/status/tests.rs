@@ -115,6 +115,7 @@ fn evidence(transactions: Vec<Vec<Record>>, hook: Vec<Record>) -> Evidence {
         holder: None,
         pending: false,
         unverified: Vec::new(),
+        unacknowledged: Vec::new(),
         boot: BOOT.into(),
         up: 60_000,
         now: 0,

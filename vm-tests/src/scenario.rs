@@ -23,7 +23,7 @@ mod second_factor;
 mod source;
 mod totp_faults;
 mod totp_screens;
-mod totp_users;
+pub mod totp_users;
 mod undo;
 
 use anyhow::Result;
@@ -83,12 +83,12 @@ pub const ALL: &[Scenario] = &[
     ),
     long(
         "totp-first-boot",
-        "part 3, 1 and 5: users, TOTP, recovery keys and a token by a first boot, seen, verified, locked, freed (A2 C1-C5 C8 C9)",
+        "part 3, 1 and 5: users, TOTP for two devices, recovery keys and a token by a first boot, seen, verified, locked, freed (A2 C1-C5 C8 C9)",
         totp_users::unattended,
     ),
     long(
         "totp-refused",
-        "part 3, 4: PVE refuses a code, or a lock is held: put back, no mark left, said why (C1 J3)",
+        "part 3, 3 and 4: PVE refuses a code, a lock is held, pmxcfs dies or loses its quorum between calls: put back, said why (C1 J3)",
         totp_faults::refused,
     ),
     long(
@@ -98,7 +98,7 @@ pub const ALL: &[Scenario] = &[
     ),
     long(
         "totp-rollback",
-        "part 3: a rollback leaves PVE's users, permissions and factors as they were (A2 C1 C4 C9 J3)",
+        "part 3: a realm that demands a factor, and a rollback that leaves what PVE had; then no clock, and on-verify (A2 C1 C3-C7 C9 J3)",
         totp_users::rolled_back,
     ),
     long(

@@ -20,7 +20,7 @@ use crate::provision::{self, Planned};
 use std::path::Path;
 use std::sync::LazyLock;
 
-pub use boot::{early_ground, late_ground, power_up};
+pub use boot::{COVERED, early_ground, late_ground, power_up};
 
 /// The program as it lies before it is installed.
 pub const EXECUTABLE: &str = "/var/lib/proxmox-first-boot/proxmox-first-boot";
@@ -34,8 +34,15 @@ pub fn answer() -> Answer {
 pub fn pve_answer() -> Answer {
     let rule = "[[firstlight.firewall.rule]]\nfrom = \"backup\"\nprotocol = \"tcp\"\nports = \"9101\"\n\
         action = \"accept\"\nscope = \"node\"\n";
-    let text = include_str!("../../../answer-files/pve.toml").to_owned() + rule;
+    let text = with_everybody(include_str!("../../../answer-files/pve.toml")) + rule;
     answer::read("pve.toml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// An answer with all that can be wanted of PVE's users: a token, a second device, a realm that demands a factor.
+pub fn with_everybody(text: &str) -> String {
+    let text = text.replace("\nsudo = \"password\"\n", "\nsudo = \"password\"\napi-token = \"ansible\"\n");
+    assert!(text.contains("api-token"));
+    format!("{text}\n[firstlight.totp]\nsecond-device = true\nenforced-realms = [\"pam\"]\n")
 }
 
 fn ok(stdout: impl Into<String>) -> Output {
@@ -76,6 +83,13 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/sbin/sshd" => ssh::sshd(shell, &words),
         "/usr/bin/ssh" => ok("curve25519-sha256\nsntrup761x25519-sha512\nmlkem768x25519-sha256\n"),
         "/usr/bin/ssh-keygen" => wires::keygen(shell),
+        // What PVE's tools say without pmxcfs, and without a quorum (pve-observed 3.8).
+        "/usr/sbin/pveum" | "/usr/bin/pvesh" if !shell.has("/etc/pve/local") => {
+            refused(111, "ipcc_send_rec[1] failed: Connection refused")
+        }
+        "/usr/sbin/pveum" | "/usr/bin/pvesh" if !shell.has_quorum("/etc/pve/local") => {
+            refused(13, "cluster not ready - no quorum?")
+        }
         "/usr/sbin/pveum" | "/usr/bin/pvesh" => model::run(shell, invocation),
         "/usr/bin/timedatectl" => ok("yes\n"),
         "/usr/sbin/ip" => wires::ip(shell, &words[1..]),
