@@ -238,8 +238,14 @@ impl Event {
             }
             Self::Step { step, title } => line.verb("step").step(*step).text("title", title),
             Self::Snapshot { entries } => line.verb("snapshot").number("entries", *entries as u64),
-            Self::Armed(armed) => return armed.write(line),
-            Self::Waiting(waiting) => return waiting.write(line),
+            Self::Armed(armed) => {
+                armed.write(line);
+                line
+            }
+            Self::Waiting(waiting) => {
+                waiting.write(line);
+                line
+            }
             Self::Gate { id, passed, message, milliseconds } => {
                 line.verb("gate").text("id", id).flag("passed", *passed);
                 line.text("message", message).number("ms", *milliseconds)
