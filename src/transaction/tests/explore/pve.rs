@@ -170,7 +170,7 @@ fn j4_every_crash_of_a_rollback_past_a_changed_cluster_fw_ends_with_one_filter()
     node.promise();
     let old = node.tree();
     let run = Run::new(base.clone(), node.record(), &old, &base, End::Old);
-    explore_all("pve to ufw, rollback past another's change", &run, BOUNDED, 25, 60);
+    explore_all("pve to ufw, rollback past another's change", &run, BOUNDED, 60, 200);
 }
 
 #[test]
