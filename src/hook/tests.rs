@@ -164,6 +164,27 @@ fn j1_the_wait_for_pmxcfs_is_bounded_and_nothing_is_written_where_it_is_mounted(
 }
 
 #[test]
+fn j1_pmxcfs_that_comes_while_the_node_is_read_costs_no_try() {
+    let node = installed(Some(ANSWER));
+    node.files.put("/usr/bin/pmxcfs", "ELF");
+    // It is asked after `/etc/pve` was looked at; the third time in all, the mount is there when it answers.
+    let asked = std::cell::Cell::new(0);
+    node.on("/usr/sbin/sshd -T", move |files, _| {
+        asked.set(asked.get() + 1);
+        if asked.get() == 3 {
+            files.directory("/etc/pve/nodes/pve1");
+            std::os::unix::fs::symlink("nodes/pve1", files.host("/etc/pve/local")).unwrap();
+            files.put("/proc/self/mounts", "/dev/fuse /etc/pve fuse rw 0 0\n");
+        }
+        crate::node::Output { status: 0, stdout: String::new(), stderr: String::new() }
+    });
+    node.revive();
+    let ended = run(&node, Path::new(EXECUTABLE), &mut Silent);
+    let told = ended.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    assert!(!told.contains("pmxcfs"), "{told}");
+}
+
+#[test]
 fn j1_without_an_answer_it_installs_and_leaves_a_line_on_the_login_screen() {
     let node = installed(None);
     assert!(matches!(boot(&node), End::NoAnswer));

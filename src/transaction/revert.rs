@@ -76,6 +76,12 @@ impl Way<'_> {
             }
             // What a newer step puts there then is undone here once more: this one is not over before that one is.
             let covered = open.iter().any(|newer| made.scopes.iter().any(|scope| scope.overlaps(newer)));
+            if covered && made.inverse.is_ground() {
+                // It would take away what a newer step, tried again, has to put back first.
+                left.push([story.title(made.step), ": what was built upon it comes back first"].concat());
+                open.extend(&made.scopes);
+                continue;
+            }
             let last = !covered && (stage == Stage::Late || made.inverse.is_paths_alone());
             let result = self.step(made, stage, force, &story.cluster, last);
             if !last || result.is_err() {

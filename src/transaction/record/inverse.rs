@@ -81,6 +81,11 @@ impl Inverse {
         }
     }
 
+    /// Whether taking it back removes directories that other steps may have built upon.
+    pub fn is_ground(&self) -> bool {
+        matches!(self, Self::Packages(_) | Self::Account { created: true, .. })
+    }
+
     /// Whether restoring the paths is all there is to do, after a boot.
     pub fn is_paths_alone(&self) -> bool {
         matches!(self, Self::Paths | Self::Reach(_))

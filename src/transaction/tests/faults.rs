@@ -169,6 +169,9 @@ struct Work {
     good: End,
 }
 
+/// A call that fails, at every so many of its kind, and how.
+struct Kind<'a>(Class, usize, &'a dyn Fn(usize) -> Fault);
+
 impl Work {
     fn rollback() -> Self {
         let references = (Reference::of(&world::fresh()), Reference::of(&committed()));
@@ -247,19 +250,19 @@ impl Work {
         node.break_with(Fault::None);
         (self.work)(&node).unwrap();
         let writes = |number| Fault::Once(Class::Write, number, "No space left on device (os error 28)");
-        let kinds: [(Class, usize, &dyn Fn(usize) -> Fault); 9] = [
-            (Class::Write, 1, &Fault::Full),
-            (Class::Write, 1, &writes),
-            (Class::Write, 1, &Fault::ReadOnly),
-            (Class::Sync, 1, &|number| Fault::Once(Class::Sync, number, IO)),
-            (Class::Sync, 1, &Fault::Dies),
-            (Class::Read, 29, &|number| Fault::Once(Class::Read, number, IO)),
-            (Class::Open, 17, &|number| Fault::Once(Class::Open, number, FILES)),
-            (Class::Run, 1, &|number| Fault::Killed(number, 5)),
-            (Class::Run, 1, &|number| Fault::Hangs(number, 3)),
+        let kinds = [
+            Kind(Class::Write, 1, &Fault::Full),
+            Kind(Class::Write, 1, &writes),
+            Kind(Class::Write, 1, &Fault::ReadOnly),
+            Kind(Class::Sync, 1, &|number| Fault::Once(Class::Sync, number, IO)),
+            Kind(Class::Sync, 1, &Fault::Dies),
+            Kind(Class::Read, 29, &|number| Fault::Once(Class::Read, number, IO)),
+            Kind(Class::Open, 17, &|number| Fault::Once(Class::Open, number, FILES)),
+            Kind(Class::Run, 1, &|number| Fault::Killed(number, 5)),
+            Kind(Class::Run, 1, &|number| Fault::Hangs(number, 3)),
         ];
         let mut happened = 0;
-        for (class, stride, fault) in kinds {
+        for Kind(class, stride, fault) in kinds {
             let all = (0..node.count(class)).step_by(stride);
             happened += all.filter(|number| self.check(fault(*number))).count();
         }
