@@ -113,7 +113,7 @@ pub const ALL: &[Scenario] = &[
         totp_screens::pixels,
     )
     .own(),
-    short("ground-power", "snapshots, clock and power cuts of the test bench itself", ground::power),
+    long("ground-power", "snapshots, clock and power cuts of the test bench itself", ground::power),
     short(
         "first-boot",
         "1: unattended through PVE's own unit (A1 A3 A4 A5 A6 B1-B6 E2-E4 H2 J1)",
@@ -263,7 +263,7 @@ pub const ALL: &[Scenario] = &[
         firewall::guarded,
     ),
     long("pve-kept", "lines of others in PVE's firewall stay, and come back as they were (D1 J3)", firewall::kept),
-    short(
+    long(
         "pve-refused",
         "8: what is refused for PVE's firewall, each with its sentence, nothing touched (D1 D8 J4)",
         firewall::refused,
