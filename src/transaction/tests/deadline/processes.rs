@@ -45,7 +45,7 @@ fn j3_a_holder_that_hangs_is_stopped_when_its_time_is_up_and_the_node_put_back()
         assert!(stopped.iter().all(|(stopped, _)| *stopped == process), "{stopped:?}");
         assert_eq!(stopped.first(), Some(&(process, false)), "asked first");
         // A busy machine may take its time to end it, and then it is asked once more.
-        assert_eq!(stopped.contains(&(process, true)), stubborn, "{stopped:?}");
+        assert!(!stubborn || stopped.contains(&(process, true)), "{stopped:?}");
         assert_same(&before, &whole(&node), "put back");
     }
 }
