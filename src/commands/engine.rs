@@ -5,6 +5,7 @@ use super::Stop;
 use crate::answer::{self, Answer};
 use crate::bake::{self, Baked};
 use crate::error::{Error, Result};
+use crate::factor::Shown;
 use crate::facts::{self, Facts};
 use crate::hook::{self, End};
 use crate::install;
@@ -77,6 +78,11 @@ pub fn absolute(path: &Path) -> Result<PathBuf> {
 /// The installer's answer and the first-boot executable.
 pub fn bake(answer: &Answer, executable: &[u8]) -> std::result::Result<Baked, Stop> {
     bake::bake(answer, executable).map_err(|problems| Stop::refusal(problems.to_string()))
+}
+
+/// Makes the secrets that the answer wants made here; what is to be scanned.
+pub fn make_secrets(node: &dyn Node, answer: &mut Answer) -> Result<Vec<Shown>> {
+    bake::make_secrets(node, answer)
 }
 
 /// What the node is, and what is still needed on it.

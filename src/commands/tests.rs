@@ -331,7 +331,14 @@ fn j3_a_waiting_run_is_confirmed_or_taken_back_and_nothing_else_touches_it() {
 fn j3_an_error_is_told_by_every_transaction_and_not_by_the_newest_alone() {
     // The second was rolled back; the first was cut off in the middle of that.
     let node = Scripted::new();
-    journal(&node, vec![intent(), Event::Commit, Event::Revert { reason: "asked for".into(), force: false }]);
+    journal(
+        &node,
+        vec![
+            intent(),
+            Event::Commit,
+            Event::Revert { reason: "asked for".into(), force: false, ufw_stays: false },
+        ],
+    );
     let closed = Event::Closed { outcome: Closing::RolledBack, message: String::new() };
     journal_of(&node, TransactionId(2), vec![intent(), Event::Commit, closed]);
     let stop = failed(&node, &Error::new("closing", "Read-only file system"));

@@ -12,7 +12,8 @@ mod stage;
 
 use super::{Entry, State};
 use crate::error::{Error, Result};
-use crate::node::{Kind, Node};
+use crate::facts::pmxcfs::PROGRAM_PATH;
+use crate::node::{Kind, Node, exists};
 use crate::objects::{ObjectId, Objects};
 use crate::sorted::{Map, Set};
 pub(super) use clear::Ground;
@@ -172,7 +173,7 @@ impl Work<'_> {
     fn make_directory(&mut self, path: &Path, entry: &Entry) -> Result<()> {
         if self.node.lookup(path)?.is_none() {
             let mode = if self.fixed(path) { 0o755 } else { 0o700 };
-            self.node.make_directory(path, mode)?;
+            make_directory(self.node, path, mode)?;
             self.touched.directory(path);
             self.touched.inside(path);
         }
@@ -200,6 +201,16 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// Makes a directory, and none in the plain directory that is seen once pmxcfs is gone: it could not be mounted any more.
+pub fn make_directory(node: &dyn Node, path: &Path, mode: u32) -> Result<()> {
+    node.make_directory(path, mode)?;
+    if path.starts_with(CLUSTER) && exists(node, Path::new(PROGRAM_PATH))? && !cluster_mounted(node)? {
+        node.remove_directory(path)?;
+        return Err(Error::new("changing /etc/pve", "pmxcfs was stopped"));
+    }
+    Ok(())
 }
 
 /// pmxcfs is mounted when `/etc/pve` is another file system than `/etc`.

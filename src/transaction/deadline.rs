@@ -199,7 +199,7 @@ pub(super) fn end_children(node: &dyn Node, armed: &Armed, watch: &mut dyn Watch
     let patience = if hung { HUNG_CHILDREN_SECONDS } else { CHILDREN_SECONDS };
     let mut waited = 0;
     loop {
-        let left = process::left_behind(node, armed.process)?;
+        let left = process::left_behind(node, armed.process);
         if armed.process == 0 || left.is_empty() {
             return Ok(());
         }

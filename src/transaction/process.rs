@@ -48,11 +48,11 @@ pub(super) fn began(node: &dyn Node, process: u32) -> u64 {
 }
 
 /// Children of a run and their descendants, by the word in their environment: they live on when the run is killed.
-/// What systemd started for them is not among them.
-pub(super) fn left_behind(node: &dyn Node, run: u32) -> Result<Vec<u32>> {
+/// What systemd started for them is not among them. Where `/proc` is not mounted (a rescue system), nobody can tell.
+pub(super) fn left_behind(node: &dyn Node, run: u32) -> Vec<u32> {
     let word = format!("{RUN_VARIABLE}={run}");
     let mut left = Vec::new();
-    for name in node.list(Path::new("/proc"))? {
+    for name in node.list(Path::new("/proc")).unwrap_or_default() {
         let Some(process) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         // One that ends while it is looked at is none.
         let environment = node.read(&place(process).join("environ")).unwrap_or_default();
@@ -60,7 +60,7 @@ pub(super) fn left_behind(node: &dyn Node, run: u32) -> Result<Vec<u32>> {
             left.push(process);
         }
     }
-    Ok(left)
+    left
 }
 
 struct Stat {
@@ -126,6 +126,6 @@ mod tests {
         node.files.put("/proc/51/environ", "FIRSTLIGHT_RUN=77\0");
         node.files.put("/proc/52/environ", "A=FIRSTLIGHT_RUN=7\0");
         node.files.put("/proc/53/comm", "gone");
-        assert_eq!(left_behind(&node, 7).unwrap(), [50]);
+        assert_eq!(left_behind(&node, 7), [50]);
     }
 }

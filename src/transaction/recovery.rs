@@ -174,7 +174,7 @@ pub fn rollback(
         ended = match outcome {
             Outcome::Reverted(id, failure, mut kept) => {
                 all.append(&mut kept);
-                all.sort();
+                all.sort_unstable();
                 all.dedup();
                 Outcome::Reverted(id, failure, all.clone())
             }

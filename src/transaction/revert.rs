@@ -1,5 +1,7 @@
 //! The way back: newest first, safe to repeat, and honest about its outcome.
 
+mod firewall;
+
 use super::journal::Journal;
 use super::judge::{self, CLUSTER_DIR, Judge};
 use super::record::{Closing, Event, Inverse};
@@ -15,6 +17,8 @@ use crate::node::Node;
 use crate::objects::{Batch, ObjectId, Objects};
 use crate::progress::{Importance, Watch};
 use std::path::{Path, PathBuf};
+
+pub use firewall::{stays, stuck as ufw_stays};
 
 /// The way back of one transaction.
 pub struct Way<'a> {
@@ -37,7 +41,10 @@ impl Way<'_> {
         // Room for the records of the way back, should the disk be full.
         let _ = state::free_ballast(self.node, self.id);
         let story = Story::of(&state::records(self.node, self.id)?);
-        self.journal.write(Event::Revert { reason: reason.to_owned(), force })?;
+        let ufw_stays = self.ufw_stays(&story, stage, force);
+        self.journal.write(Event::Revert { reason: reason.to_owned(), force, ufw_stays })?;
+        // PVE's firewall filtered before, and does not yet.
+        let (pve_before, mut open_without) = (firewall::filtered(self.objects, &story), false);
         if stage == Stage::Late {
             deadline::arm_way_back(self.node, self.journal, &story, self.watch);
         }
@@ -51,17 +58,32 @@ impl Way<'_> {
             if shares(made, &failed) {
                 // What stands there is not as this step left it, and whose it is cannot be told yet.
                 failed.extend(&made.scopes);
-                left.push(format!("{}: not before what failed in the same places", story.title(made.step)));
+                open_without |= pve_before && matches!(made.inverse, Inverse::PveFirewall(_));
+                left.push(
+                    [story.title(made.step), ": what failed in the same places comes back first"].concat(),
+                );
                 continue;
             }
             if stage == Stage::Early && in_cluster(made) {
                 // pmxcfs is not up yet: what would be seen and written there is the root file system.
                 open.extend(&made.scopes);
+                open_without |= pve_before && matches!(made.inverse, Inverse::PveFirewall(_));
+                continue;
+            }
+            if ufw_stays && made.inverse.is_ufw() {
+                if stage == Stage::Late {
+                    kept.push(self.leave(made, story.title(made.step))?);
+                }
                 continue;
             }
             if stage == Stage::Early && matches!(made.inverse, Inverse::Packages(_)) {
                 self.observe(made)?;
                 break;
+            }
+            if open_without && made.inverse.is_ufw() {
+                failed.extend(&made.scopes);
+                left.push([story.title(made.step), ": PVE's firewall comes back first"].concat());
+                continue;
             }
             // What a newer step puts there then is undone here once more: this one is not over before that one is.
             let last = !shares(made, &open) && (stage == Stage::Late || made.inverse.is_paths_alone());
@@ -74,6 +96,7 @@ impl Way<'_> {
                 // One step that cannot be taken back must not keep those from it that are none of its business.
                 Err(error) => {
                     failed.extend(&made.scopes);
+                    open_without |= pve_before && matches!(made.inverse, Inverse::PveFirewall(_));
                     let text = format!("{}: {error}", story.title(made.step));
                     self.watch.say(Importance::Error, &text);
                     left.push(text);
@@ -87,14 +110,27 @@ impl Way<'_> {
                 "the rest is done once the network is up".to_owned(),
             ));
         }
-        for made in story.made.iter().rev() {
+        let stays = |made: &&Made| {
+            ufw_stays && (made.inverse.is_ufw() || matches!(made.inverse, Inverse::PveFirewall(_)))
+        };
+        for made in story.made.iter().rev().filter(|made| !stays(made)) {
             if let Err(error) = change::settle(self.node, &made.inverse) {
                 left.push(format!("{}: {error}", story.title(made.step)));
             }
         }
-        kept.sort();
+        kept.sort_unstable();
         kept.dedup();
         self.close(failure, story.committed, kept, left)
+    }
+
+    /// Leaves a step of UFW's as it is; what is told as kept.
+    fn leave(&mut self, made: &Made, title: &str) -> Result<PathBuf> {
+        let kept = PathBuf::from(title);
+        if made.reverted.is_none() {
+            self.watch.say(Importance::Warning, &firewall::stays(title));
+            self.journal.write(Event::Reverted { step: made.step, kept: vec![kept.clone()] })?;
+        }
+        Ok(kept)
     }
 
     fn close(
@@ -196,6 +232,9 @@ impl Way<'_> {
         }
         if stage == Stage::Late || made.inverse.is_paths_alone() {
             change::undo_kept(self.node, &made.inverse, &kept)?;
+        }
+        if !joined {
+            self.switch_back(made, &before, &kept)?;
         }
         for path in &kept {
             let text = format!("{} was changed by somebody else and is kept", path.display());

@@ -5,6 +5,7 @@
 use super::super::{Limits, Outcome, Phase, Stage, Story, confirm, recover, rollback, state};
 use super::damage::interrupted;
 use super::explore::confirm::waiting;
+use super::explore::pve::whole;
 use super::explore::runs::{committed, forward};
 use super::explore::{End, Look, Reference, boot};
 use super::world;
@@ -160,9 +161,6 @@ fn j3_a_clock_that_jumps_back_and_forth() {
     });
 }
 
-/// What goes wrong at this call.
-type Makes<'a> = &'a dyn Fn(usize) -> Fault;
-
 /// Something other than an apply that may go wrong: where it begins, what it does, and what it ends as.
 struct Work {
     name: &'static str,
@@ -172,11 +170,14 @@ struct Work {
     good: End,
 }
 
+/// A call that fails, at every so many of its kind, and how.
+struct Kind<'a>(Class, usize, &'a dyn Fn(usize) -> Fault);
+
 impl Work {
-    fn rollback() -> Self {
-        let references = (Reference::of(&world::fresh()), Reference::of(&committed()));
+    fn rollback(name: &'static str, old: &Tree, new: Tree) -> Self {
+        let references = (Reference::of(old), Reference::of(&new));
         let work = |node: &Memory| rollback(node, None, false, &mut Silent).map(Some);
-        Self { name: "rollback", base: committed(), references, work, good: End::Old }
+        Self { name, base: new, references, work, good: End::Old }
     }
 
     fn recover() -> Self {
@@ -227,7 +228,9 @@ impl Work {
             }
             Ok(_) => {}
             Err(_) if self.good == End::New => assert_eq!(word, "waiting", "{what}"),
-            Err(_) if self.name == "rollback" => assert_eq!(word, "committed", "{what}: nothing was touched"),
+            Err(_) if self.name.starts_with("rollback") => {
+                assert_eq!(word, "committed", "{what}: nothing was touched")
+            }
             Err(_) => {}
         }
         let tree = node.tree();
@@ -250,19 +253,19 @@ impl Work {
         node.break_with(Fault::None);
         (self.work)(&node).unwrap();
         let writes = |number| Fault::Once(Class::Write, number, "No space left on device (os error 28)");
-        let kinds: [(Class, usize, Makes<'_>); 9] = [
-            (Class::Write, 1, &Fault::Full),
-            (Class::Write, 1, &writes),
-            (Class::Write, 1, &Fault::ReadOnly),
-            (Class::Sync, 1, &|number| Fault::Once(Class::Sync, number, IO)),
-            (Class::Sync, 1, &Fault::Dies),
-            (Class::Read, 29, &|number| Fault::Once(Class::Read, number, IO)),
-            (Class::Open, 17, &|number| Fault::Once(Class::Open, number, FILES)),
-            (Class::Run, 1, &|number| Fault::Killed(number, 5)),
-            (Class::Run, 1, &|number| Fault::Hangs(number, 3)),
+        let kinds = [
+            Kind(Class::Write, 1, &Fault::Full),
+            Kind(Class::Write, 1, &writes),
+            Kind(Class::Write, 1, &Fault::ReadOnly),
+            Kind(Class::Sync, 1, &|number| Fault::Once(Class::Sync, number, IO)),
+            Kind(Class::Sync, 1, &Fault::Dies),
+            Kind(Class::Read, 29, &|number| Fault::Once(Class::Read, number, IO)),
+            Kind(Class::Open, 17, &|number| Fault::Once(Class::Open, number, FILES)),
+            Kind(Class::Run, 1, &|number| Fault::Killed(number, 5)),
+            Kind(Class::Run, 1, &|number| Fault::Hangs(number, 3)),
         ];
         let mut happened = 0;
-        for (class, stride, fault) in kinds {
+        for Kind(class, stride, fault) in kinds {
             let all = (0..node.count(class)).step_by(stride);
             happened += all.filter(|number| self.check(fault(*number))).count();
         }
@@ -273,7 +276,9 @@ impl Work {
 
 #[test]
 fn j3_every_fault_of_a_rollback_ends_old_or_new_and_is_told_as_it_is() {
-    Work::rollback().every_fault();
+    Work::rollback("rollback, UFW", &world::fresh(), committed()).every_fault();
+    let (old, answer) = (world::untouched(), world::pve_answer());
+    Work::rollback("rollback, PVE's firewall", &old, whole(&old, &answer).tree()).every_fault();
 }
 
 #[test]

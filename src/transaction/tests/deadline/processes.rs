@@ -44,7 +44,8 @@ fn j3_a_holder_that_hangs_is_stopped_when_its_time_is_up_and_the_node_put_back()
         let stopped = node.stopped();
         assert!(stopped.iter().all(|(stopped, _)| *stopped == process), "{stopped:?}");
         assert_eq!(stopped.first(), Some(&(process, false)), "asked first");
-        assert!(!stubborn || stopped.last() == Some(&(process, true)), "{stopped:?}");
+        // A busy machine may take its time to end it, and then it is asked once more.
+        assert!(!stubborn || stopped.contains(&(process, true)), "{stopped:?}");
         assert_same(&before, &whole(&node), "put back");
     }
 }
