@@ -17,6 +17,8 @@ use std::path::Path;
 /// Ids of entries of which a code was seen.
 const VERIFIED_PATH: &str = "/var/lib/firstlight/verified";
 const NOT_YET: &str = ", not enrolled yet";
+/// Of a heading: `recovery keys of root@pam`.
+const RECOVERY_KEYS: &str = "recovery keys";
 
 /// What is shown of a factor, once or again.
 #[derive(Default)]
@@ -55,7 +57,7 @@ pub fn pending(node: &dyn Node) -> Result<Vec<Shown>> {
     let mut shown: Vec<Shown> = Vec::new();
     for (title, body) in sections {
         let mut lines = body.lines();
-        let of = title.strip_prefix("recovery keys").map(|of| format!("TOTP{of}"));
+        let of = title.strip_prefix(RECOVERY_KEYS).map(|of| format!("TOTP{of}"));
         if body.starts_with("otpauth:") {
             let (uri, secret) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
             shown.push(Shown { title, uri: uri.to_owned(), secret: secret.to_owned(), keys: Vec::new() });
@@ -68,8 +70,8 @@ pub fn pending(node: &dyn Node) -> Result<Vec<Shown>> {
     Ok(shown)
 }
 
-/// The user's factor for the screen, the one of the second device before it. One who has none gets a secret that counts
-/// once a code of it was seen.
+/// The user's factor for the screen, with the recovery keys that wait; the one of the second device before it, and tokens
+/// that wait before both, as what comes last stays. One who has none gets a secret that counts once a code of it was seen.
 pub fn show(node: &dyn Node, user: &str) -> Result<Vec<Shown>> {
     let access = access(node, user)?;
     let host = host_name(node);
@@ -80,13 +82,17 @@ pub fn show(node: &dyn Node, user: &str) -> Result<Vec<Shown>> {
         all.push(Shown::of(title, &host, user, &secret));
     }
     if let Some(last) = all.last_mut() {
-        let keys = handover::pending(node)?;
-        for (title, body) in &keys {
-            if handover::is_of(title, user) && !body.starts_with("otpauth:") {
-                last.keys.extend(body.lines().map(str::to_owned));
+        let mut tokens = Vec::new();
+        for waits in pending(node)?.into_iter().filter(|shown| handover::is_of(&shown.title, user)) {
+            if waits.uri.is_empty() && !waits.title.starts_with(RECOVERY_KEYS) {
+                tokens.push(waits);
+            } else {
+                last.keys.extend(waits.keys);
             }
         }
-        return Ok(all);
+        // Beside a code there is no room for one.
+        tokens.append(&mut all);
+        return Ok(tokens);
     }
     let title = format!("TOTP of {user}{NOT_YET}");
     if waiting(node, user)?.is_none() {
