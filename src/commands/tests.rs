@@ -123,7 +123,13 @@ fn j3_recovery_without_its_state_says_what_to_do_and_makes_none() {
     node.files.put(crate::install::BINARY_PATH, "us");
     let (code, text) = stopped(maintain::recover(&node, false));
     assert_eq!(code, 5, "{text}");
-    for part in ["/var/lib/firstlight is missing", "firstlight recover", "firstlight apply ANSWER"] {
+    for part in [
+        "/var/lib/firstlight is missing",
+        "firstlight recover",
+        "firstlight apply ANSWER",
+        "Break glass",
+        "ufw disable",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!node.files.has(STATE_DIR));
