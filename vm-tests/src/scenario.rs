@@ -152,7 +152,7 @@ pub const ALL: &[Scenario] = &[
         "4: the gate of a tool that was there fails, nothing is touched (B1 J3 J5)",
         gate::sshd,
     ),
-    short(
+    long(
         "gate-visudo",
         "4: the gate of a tool that came with the packages fails, all is put back (A1 H2 J3)",
         gate::visudo,
@@ -162,7 +162,7 @@ pub const ALL: &[Scenario] = &[
         "5: a unit refuses to start after files were written, all is put back (H2 J3)",
         gate::unit,
     ),
-    long(
+    short(
         "cut-files",
         "6: power cut when files are written: they are back before the network, then success (J1 J3)",
         cut::in_files,
@@ -252,7 +252,7 @@ pub const ALL: &[Scenario] = &[
         reach::proved,
     )
     .committed(),
-    short(
+    long(
         "reach-refused",
         "a foreign rule shuts the admin out: put back, and said why (E3 J3 J5)",
         reach::refused,
