@@ -20,6 +20,7 @@ mod power;
 mod reach;
 mod rollback;
 mod second_factor;
+mod secrets;
 mod source;
 mod totp_faults;
 mod totp_screens;
