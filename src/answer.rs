@@ -24,7 +24,7 @@ mod write;
 pub use key::public_key;
 pub use pve::PveAnswer;
 
-use crate::profile::Profile;
+use crate::profile::{KeyPair, Profile, PublicKey};
 use std::fmt;
 use table::{Note, Notes, Table};
 use toml::de::{DeTable, Error};
@@ -108,10 +108,21 @@ impl Answer {
 
 /// Reads an answer; `source` names it in problems and reports.
 pub fn read(source: &str, bytes: &[u8]) -> Result<Answer, Problems> {
+    read_with(source, bytes, None)
+}
+
+/// The same, with the public key of the pair that `ssh-key-pair = "bake"` asks for: it stands among the given keys, and
+/// no pair is wanted any more.
+pub fn read_with(source: &str, bytes: &[u8], made: Option<PublicKey>) -> Result<Answer, Problems> {
     let text = bytes::text(bytes).map_err(|problem| Problems::one(source, problem))?;
     let parsed = DeTable::parse(text).map_err(|error| Problems::one(source, syntax(text, &error)))?;
     let notes = Notes::default();
-    let (profile, pve) = collect(&notes, parsed.get_ref(), source);
+    let (mut profile, pve) = collect(&notes, parsed.get_ref(), source);
+    if let (Some(profile), Some(key)) = (&mut profile, made) {
+        profile.admin.ssh_key_pair = KeyPair::None;
+        profile.admin.ssh_keys.retain(|given| given.blob != key.blob);
+        profile.admin.ssh_keys.push(key);
+    }
     let list = notes.list.into_inner();
     match (profile, list.is_empty()) {
         (Some(profile), true) => Ok(Answer {

@@ -2,7 +2,6 @@
 
 use crate::answer::{Answer, Problem, Problems};
 use crate::payload::{self, MOST_BYTES, Sealed};
-use crate::profile::KeyPair;
 
 /// What `firstlight bake` writes.
 pub struct Baked {
@@ -29,10 +28,6 @@ fn obstacles(answer: &Answer, executable: &[u8]) -> Vec<Problem> {
     if answer.pve.is_none() {
         let message = "is required to bake, with PVE's other tables: the installer answers from it";
         problems.push(answer.problem_at("global", message));
-    }
-    if answer.profile.admin.ssh_key_pair == KeyPair::Bake {
-        let message = "cannot be \"bake\" in this version; make the pair with `ssh-keygen -t ed25519`";
-        problems.push(answer.problem_at("firstlight.admin.ssh-key-pair", message));
     }
     if answer.profile.totp.secret == "bake" {
         let message = "cannot be \"bake\" in this version; \"node\" makes it on the node";
@@ -112,10 +107,11 @@ mod tests {
             let answer = read("a.toml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"));
             bake(&answer, executable).err().unwrap().to_string()
         };
-        let ours = "[firstlight]\nschema = 1\n[firstlight.admin]\nname = \"ops\"\nssh-key-pair = \"bake\"\n";
+        let ours = "[firstlight]\nschema = 1\n[firstlight.totp]\nsecret = \"bake\"\n[firstlight.admin]\n\
+            name = \"ops\"\nssh-key-pair = \"bake\"\n";
         let text = refused(ours, &tiny_elf());
         assert!(text.contains("a.toml:1:1: global: is required to bake"), "{text}");
-        assert!(text.contains("a.toml:5:1: firstlight.admin.ssh-key-pair: cannot be"), "{text}");
+        assert!(text.contains("a.toml:4:1: firstlight.totp.secret: cannot be"), "{text}");
         assert!(refused(ours, b"#!/bin/sh\n").contains("no whole 64-bit ELF file"));
         let mut damaged = tiny_elf();
         damaged.push(0);

@@ -3,6 +3,7 @@
 //! Plan, probe and audit are readings of the same controls; there is no second list of expectations.
 
 use crate::change::{Change, PveObject};
+use crate::facts::apt::Channel;
 use crate::profile::Network;
 use crate::reach::Reach;
 use std::borrow::Cow;
@@ -60,7 +61,7 @@ pub enum Check {
         name: String,
         /// The file.
         path: PathBuf,
-        /// `SHA256:…`.
+        /// `SHA256:…`; empty for the pair that was made on the node.
         fingerprint: String,
     },
     /// UFW is active with these defaults.
@@ -114,6 +115,24 @@ pub enum Check {
     },
     /// PVE's files say that it is there.
     Pve(PveObject),
+    /// apt reads a repository of Proxmox, or does not (`apt-get indextargets`).
+    AptSource {
+        /// `pve`, `ceph-squid`; `ceph-` for any Ceph.
+        name: String,
+        /// Which channel of it; `None` for any.
+        channel: Option<Channel>,
+        /// Of which suite; empty for any.
+        suite: String,
+        /// Whether it is read.
+        read: bool,
+    },
+    /// `apt-config dump` has exactly these values, in lists of one of these names, or of one name.
+    AptConfig {
+        /// `Unattended-Upgrade::Origins-Pattern`.
+        names: &'static [&'static str],
+        /// In order; a switch as `true` or `false`, whatever the word for it.
+        values: Vec<String>,
+    },
     /// A file whose presence and mode are the state itself.
     FileMode {
         /// The path.
@@ -175,6 +194,8 @@ pub struct Proposal {
 /// Order across areas: what can lock somebody out comes last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    /// Where packages come from.
+    Sources,
     /// Packages, in one call.
     Packages,
     /// Users, keys, sudo.

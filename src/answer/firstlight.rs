@@ -4,7 +4,7 @@ use super::pve::PveAnswer;
 use super::table::{ABSOLUTE, Table, whole};
 use super::write::{self, Entry};
 use super::{admin, areas, firewall, rules};
-use crate::profile::{Confirm, Handover, Profile};
+use crate::profile::{Confirm, Handover, KeyPair, Profile};
 use toml::de::{DeTable, DeValue};
 
 /// The version of our part that this program reads.
@@ -105,10 +105,15 @@ pub(super) fn written(root: &DeTable<'_>, profile: &Profile, secrets: Secrets) -
     let folded = admin
         .and_then(|admin| admin.get("ssh-keys-of-root"))
         .is_some_and(|value| value.get_ref().as_bool() == Some(true));
+    // Asked for, and not wanted any more: the pair was made.
+    let word = admin.and_then(|admin| admin.get("ssh-key-pair")).and_then(|value| value.get_ref().as_str());
+    let made = word == Some("bake") && profile.admin.ssh_key_pair == KeyPair::None;
     let dropped = |value: &DeValue<'_>| secrets == Secrets::Dropped && value.is_str();
     let decide = |path: &str, value: &DeValue<'_>| match path {
         "firstlight.admin.password-hash" | "firstlight.report.webhook-key" if dropped(value) => Entry::Skip,
-        "firstlight.admin.ssh-keys" if folded => Entry::Skip,
+        "firstlight.admin.ssh-key-pair" if made => Entry::Replace(key_list(profile)),
+        "firstlight.admin.ssh-keys" if folded || made => Entry::Skip,
+        "firstlight.admin.ssh-keys-of-root" if made => Entry::Skip,
         "firstlight.admin.ssh-keys-of-root" if folded => Entry::Replace(key_list(profile)),
         _ => Entry::Keep,
     };

@@ -8,7 +8,6 @@ use crate::facts::Facts;
 use crate::profile::{FirewallMode, Profile, Sudo};
 
 const FAIL2BAN_UNIT: &str = "fail2ban.service";
-const UPDATES_UNIT: &str = "unattended-upgrades.service";
 const FAIL2BAN_JAIL_PATH: &str = "/etc/fail2ban/jail.d/firstlight.conf";
 /// Debian 12's fail2ban looks for `/var/log/auth.log`, which no node without rsyslog has, and does not start
 /// (fail2ban#3292). Debian 13's own defaults read the journal.
@@ -44,9 +43,6 @@ impl Area for Packages {
                 proposal.changes.push((Phase::Files, Change::File(journal_jail())));
             }
             unit(&mut proposal, "packages.fail2ban-runs", FAIL2BAN_UNIT);
-        }
-        if profile.updates.enabled {
-            unit(&mut proposal, "packages.unattended-upgrades-runs", UPDATES_UNIT);
         }
         Ok(proposal)
     }

@@ -1,21 +1,39 @@
 //! `firstlight bake`: the two files of an unattended installation. For anybody, on any machine.
 
 use super::{Ended, Stop, engine};
+use crate::answer::Answer;
+use crate::change::key_pair_command;
 use crate::error::{Error, Result};
-use crate::node::{Node, exists};
+use crate::node::{Node, exists, run_checked};
+use crate::profile::KeyPair;
 use crate::report::terminal::{print, visible};
 use crate::transaction::state::write_atomically;
 use std::path::{Path, PathBuf};
 
-/// Writes `answer.toml` and `first-boot` into `out`.
+/// The admin's private key, beside the two files.
+const KEY_FILE: &str = "ssh-key";
+
+/// Writes `answer.toml` and `first-boot` into `out`, and the admin's key pair where the answer wants it made here.
 pub fn run(node: &dyn Node, file: &Path, out: &Path, executable: Option<&Path>) -> Ended {
     let answer = engine::read_answer(node, file)?;
     let executable = match executable {
         Some(path) => engine::absolute(path)?,
         None => engine::own_executable()?,
     };
-    let baked = engine::bake(&answer, &node.read(&executable)?)?;
+    let executable = node.read(&executable)?;
+    let mut baked = engine::bake(&answer, &executable)?;
     let out = directory(node, out)?;
+    let mut pair = String::new();
+    if answer.profile.admin.ssh_key_pair == KeyPair::Bake {
+        let private = out.join(KEY_FILE);
+        let public = public_key(node, &private, &answer)?;
+        baked = engine::bake(&engine::read_answer_with(node, file, &public)?, &executable)?;
+        pair = format!(
+            "{}, the private key of {}: no node gets it. `ssh-keygen -p` gives it a passphrase.\n",
+            private.display(),
+            answer.profile.admin.name.as_str()
+        );
+    }
     let (answer, first_boot) = (out.join("answer.toml"), out.join("first-boot"));
     // Both may hold secrets: nobody else reads them, at no moment.
     write_atomically(node, &answer, baked.answer_toml.as_bytes())?;
@@ -23,12 +41,28 @@ pub fn run(node: &dyn Node, file: &Path, out: &Path, executable: Option<&Path>) 
     node.set_mode(&first_boot, 0o700)?;
     let (answer, first_boot) = (answer.to_string_lossy(), first_boot.to_string_lossy());
     print(&visible_lines(&format!(
-        "{answer}\n{first_boot}, {} bytes\n\nBoth may hold secrets. The next step, where Proxmox's tool is:\n\n  \
+        "{answer}\n{first_boot}, {} bytes\n{pair}\nBoth may hold secrets. The next step, where Proxmox's tool is:\n\n  \
          proxmox-auto-install-assistant prepare-iso ISO --fetch-from iso \\\n    --answer-file {answer} \\\n    \
          --on-first-boot {first_boot}\n",
         baked.first_boot.len()
     )));
     Ok(0)
+}
+
+/// The public key of the pair; one that was made before stays, so that a second baking locks nobody out.
+fn public_key(node: &dyn Node, private: &Path, answer: &Answer) -> Result<String> {
+    if !exists(node, private)? {
+        let host = answer.pve.as_ref().and_then(|pve| pve.fqdn.as_deref()).unwrap_or_default();
+        let host = host.split('.').next().unwrap_or_default();
+        let at = if host.is_empty() { "" } else { "@" };
+        let comment = format!("{}{at}{host}", answer.profile.admin.name.as_str());
+        let invocation = key_pair_command(&comment, &private.to_string_lossy());
+        run_checked(node, &invocation)?;
+        // Whatever the umask and the file system made of it.
+        node.set_mode(private, 0o600)?;
+    }
+    let text = node.read(&private.with_extension("pub"))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The directory with all links resolved, because the node never writes through one; made when it is missing.
@@ -51,4 +85,44 @@ fn resolve(path: &Path) -> Result<PathBuf> {
 
 fn visible_lines(text: &str) -> String {
     text.lines().map(|line| visible(line) + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Machine;
+    use crate::payload::{Sealed, tests::tiny_elf, unseal};
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a3_a_pair_that_is_baked_stays_with_the_operator_and_the_public_key_travels() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        let answer = include_str!("../../answer-files/ufw.toml")
+            .replace("sudo = \"password\"\n", "sudo = \"password\"\nssh-key-pair = \"bake\"\n");
+        std::fs::write(place("answer"), &answer).unwrap();
+        std::fs::write(place("elf"), tiny_elf()).unwrap();
+        let node = Machine::open(Path::new("/")).unwrap();
+        let bake = || {
+            let ended = run(&node, &place("answer"), &place("out"), Some(&place("elf")));
+            assert!(ended.is_ok_and(|code| code == 0));
+            let read = |name: &str| std::fs::read_to_string(place("out").join(name)).unwrap();
+            (std::fs::read(place("out/first-boot")).unwrap(), read("ssh-key"), read("ssh-key.pub"), read("answer.toml"))
+        };
+        let (first_boot, private, public, of_pve) = bake();
+        assert!(private.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----\n"));
+        assert!(public.starts_with("ssh-ed25519 ") && public.ends_with(" ops@pve1\n"), "{public}");
+        let mode = std::fs::metadata(place("out/ssh-key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let Sealed::Answer(sealed) = unseal(&first_boot) else { panic!("no answer in it") };
+        let text = std::str::from_utf8(sealed).unwrap();
+        assert!(!text.contains("ssh-key-pair") && !text.contains("PRIVATE") && !of_pve.contains("PRIVATE"), "{text}");
+        let answer = crate::answer::read("embedded", sealed).unwrap_or_else(|problems| panic!("{problems}"));
+        let keys: Vec<String> = answer.profile.admin.ssh_keys.iter().map(|key| key.line()).collect();
+        assert!(keys.len() == 2 && keys[1] == public.trim_end(), "{keys:?}");
+        assert!(answer.record.contains(public.trim_end()));
+        // Baked again, it is the same pair.
+        let (_, again, ..) = bake();
+        assert_eq!(again, private);
+    }
 }

@@ -60,6 +60,14 @@ pub fn read_answer(node: &dyn Node, file: &Path) -> std::result::Result<Answer, 
     answer::read(&source, &bytes).map_err(|problems| Stop::refusal(problems.to_string()))
 }
 
+/// The same once its pair of keys was made.
+pub fn read_answer_with(node: &dyn Node, file: &Path, public: &str) -> std::result::Result<Answer, Stop> {
+    let key = answer::public_key(public).map_err(Stop::refusal)?;
+    let bytes = node.read(&absolute(file)?)?;
+    answer::read_with(&file.to_string_lossy(), &bytes, Some(key))
+        .map_err(|problems| Stop::refusal(problems.to_string()))
+}
+
 /// The answer in `file`, or the profile of record.
 pub fn answer_or_record(node: &dyn Node, file: Option<&Path>) -> std::result::Result<Answer, Stop> {
     match file {

@@ -69,7 +69,12 @@ fn baked(workspace: &Workspace, binary: &Path, key: &str, name: &str) -> Result<
 fn with_token(text: &str) -> Result<String> {
     let text = with_value(text, "sudo", &format!("\"password\"\napi-token = \"{TOKEN}\""))
         .context("the example has no sudo")?;
-    Ok(format!("{text}\n[firstlight.fail2ban]\nenabled = false\n\n[firstlight.updates]\nenabled = false\n"))
+    Ok(format!("{text}{}", without(&["fail2ban", "updates", "repositories"])))
+}
+
+/// Tables that switch these areas off. The sources of Proxmox are on the Internet, which a guest does not have.
+pub fn without(areas: &[&str]) -> String {
+    areas.iter().map(|area| format!("\n[firstlight.{area}]\nenabled = false\n")).collect()
 }
 
 /// Splits an answer into the installer's part and the first-boot executable.

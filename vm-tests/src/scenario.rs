@@ -18,6 +18,7 @@ mod kills;
 mod older;
 mod power;
 mod reach;
+mod repositories;
 mod rollback;
 mod second_factor;
 mod source;
@@ -25,6 +26,7 @@ mod totp_faults;
 mod totp_screens;
 mod totp_users;
 mod undo;
+mod updates;
 
 use anyhow::Result;
 
@@ -229,6 +231,21 @@ pub const ALL: &[Scenario] = &[
         "fault-state",
         "state that is torn, gone, damaged or newer at the boot after a crash (J1 J3)",
         fault::state,
+    ).own(),
+    long(
+        "repositories",
+        "sources of PVE 9 and 8, mixed, without and with a key: what apt reads, without a network, and back (H1 H2 J3)",
+        repositories::sources,
+    ),
+    long(
+        "key-pair",
+        "a key pair made on the node and handed over in a file logs in; nothing of it is left anywhere else (A3)",
+        repositories::key_pair,
+    ),
+    long(
+        "updates-origins",
+        "natively: unattended-upgrades --dry-run installs Debian's security updates, Proxmox's on request, no others (H3)",
+        updates::origins,
     ).own(),
     long(
         "power-kills",

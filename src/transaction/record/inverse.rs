@@ -49,6 +49,8 @@ pub enum Inverse {
     Reach(PathBuf),
     /// Take out of PVE what was not there before.
     Pve(PveInverse),
+    /// Take a private key out of the hand-over, where it has this heading.
+    KeyPair(String),
 }
 
 /// What was there of something in PVE before a step made it.
@@ -72,7 +74,7 @@ pub struct PveInverse {
 impl Inverse {
     /// Whether restoring the paths is all there is to do, after a boot.
     pub fn is_paths_alone(&self) -> bool {
-        matches!(self, Self::Paths | Self::Reach(_))
+        matches!(self, Self::Paths | Self::Reach(_) | Self::KeyPair(_))
     }
 
     /// Adds what [`parse`](Self::parse) needs.
@@ -115,6 +117,10 @@ impl Inverse {
                 fields.extend([("name", pve.name.clone()), ("path", pve.path.clone())]);
                 fields.extend(pve.was.iter().map(|was| ("was", was.clone())));
             }
+            Self::KeyPair(title) => {
+                fields.push(("inverse", "key-pair".to_owned()));
+                fields.push(("title", title.clone()));
+            }
             Self::PveFirewall(settings) => {
                 fields.push(("inverse", "pve-firewall".to_owned()));
                 fields.extend(settings.iter().map(|(name, value)| ("setting", format!("{name}={value}"))));
@@ -146,6 +152,7 @@ impl Inverse {
                 was: fields.all("was"),
             }),
             "pve-firewall" => Self::PveFirewall(pairs(&fields.all("setting"))?),
+            "key-pair" => Self::KeyPair(fields.text("title")?),
             "reach" => Self::Reach(fields.text("keys")?.into()),
             _ => return None,
         })

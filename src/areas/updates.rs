@@ -1,0 +1,108 @@
+//! Unattended updates (row H3): which origins install themselves, every day, and nothing reboots by itself.
+
+use super::{Area, control, push, refusal};
+use crate::change::{Change, FileChange, UnitChange};
+use crate::control::{Check, Control, Phase, Proposal, Refusal};
+use crate::facts::Facts;
+use crate::profile::Profile;
+
+/// Sorts after the files of the package, whose settings it replaces.
+const PATH: &str = "/etc/apt/apt.conf.d/52firstlight";
+const PACKAGE: &str = "unattended-upgrades";
+/// The list, and what it was called before: both count.
+const ORIGINS: &[&str] = &["Unattended-Upgrade::Origins-Pattern", "Unattended-Upgrade::Allowed-Origins"];
+/// What Debian 12 and 13 say in the Release file of their security archive.
+const DEBIAN: &str = "origin=Debian,codename=${distro_codename}-security,label=Debian-Security";
+/// What Proxmox says in that of each of its archives (pve-contract 6.5); blogs have wrong labels.
+const PROXMOX: &str = "origin=Proxmox";
+/// Id, what is wanted, setting, value; periods are days.
+const SETTINGS: &[(&str, &str, &[&str], &str)] = &[
+    (
+        "updates.kernels",
+        "kernels that are not needed any more are removed",
+        &["Unattended-Upgrade::Remove-Unused-Kernel-Packages"],
+        "true",
+    ),
+    ("updates.periodic", "apt works by itself", &["APT::Periodic::Enable"], "1"),
+    ("updates.lists", "package lists are read every day", &["APT::Periodic::Update-Package-Lists"], "1"),
+    (
+        "updates.download",
+        "updates are fetched every day",
+        &["APT::Periodic::Download-Upgradeable-Packages"],
+        "1",
+    ),
+    ("updates.install", "updates are installed every day", &["APT::Periodic::Unattended-Upgrade"], "1"),
+];
+const REBOOT: &[&str] = &["Unattended-Upgrade::Automatic-Reboot"];
+/// What starts it, and what lets a running update end before the node goes down.
+const UNITS: [(&str, &str); 3] = [
+    ("updates.lists-timer", "apt-daily.timer"),
+    ("updates.install-timer", "apt-daily-upgrade.timer"),
+    ("updates.service", "unattended-upgrades.service"),
+];
+
+pub(super) struct Updates;
+
+impl Area for Updates {
+    fn name(&self) -> &'static str {
+        "updates"
+    }
+
+    fn enabled(&self, profile: &Profile) -> bool {
+        profile.updates.enabled
+    }
+
+    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+        if !profile.packages.enabled && !facts.has_package(PACKAGE) {
+            let message = format!("must be false: {PACKAGE} is not installed, and packages.enabled is false");
+            return Err(vec![refusal("firstlight.updates.enabled", message)]);
+        }
+        let mut proposal = Proposal::default();
+        let wanted = &profile.updates;
+        let origins: Vec<String> = [(wanted.security, DEBIAN), (wanted.proxmox, PROXMOX)]
+            .into_iter()
+            .filter_map(|(wanted, origin)| wanted.then(|| origin.to_owned()))
+            .collect();
+        let titles = [(wanted.security, "Debian's security updates"), (wanted.proxmox, "Proxmox's packages")];
+        let titles: Vec<&str> = titles.iter().filter(|(wanted, _)| *wanted).map(|(_, title)| *title).collect();
+        let reboot = if wanted.reboot { "true" } else { "false" };
+        let mut text = "// Written by firstlight; change the answer and run `firstlight apply`.\n".to_owned();
+        let mut controls = vec![
+            setting("updates.origins", &format!("what installs itself: {}", titles.join(", ")), ORIGINS, &origins),
+            setting("updates.reboot", "automatic reboot is as wanted", REBOOT, &[reboot.to_owned()]),
+        ];
+        for name in ORIGINS {
+            text.push_str(&format!("#clear {name};\n"));
+        }
+        for origin in &origins {
+            text.push_str(&line(ORIGINS, "::", origin));
+        }
+        text.push_str(&line(REBOOT, "", reboot));
+        for (id, title, names, value) in SETTINGS {
+            text.push_str(&line(names, "", value));
+            controls.push(setting(id, title, names, &[(*value).to_owned()]));
+        }
+        let (content, owner) = (text.into_bytes(), "root".to_owned());
+        let file = FileChange { path: PATH.into(), content, mode: 0o644, owner, public: true };
+        push(&mut proposal, (Phase::Files, Change::File(file)), controls);
+        for (id, name) in UNITS {
+            let name = name.to_owned();
+            let check = Check::Unit { name: name.clone(), enabled: Some(true), active: Some(true) };
+            let control = control(id, "H3", format!("{name} runs, now and after a reboot"), check);
+            let change = UnitChange { name, enabled: Some(true), active: Some(true) };
+            push(&mut proposal, (Phase::Services, Change::Unit(change)), vec![control]);
+        }
+        Ok(proposal)
+    }
+}
+
+fn line(names: &[&str], list: &str, value: &str) -> String {
+    format!("{}{list} \"{value}\";\n", names.first().unwrap_or(&""))
+}
+
+fn setting(id: &'static str, wanted: &str, names: &'static [&'static str], values: &[String]) -> Control {
+    control(id, "H3", wanted.to_owned(), Check::AptConfig { names, values: values.to_vec() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! The admin's own key pair, made on the node by `ssh-keygen` (row A3): the public key into the file that sshd reads, the
+//! private one to the hand-over. Between the two it lies in memory alone (`/run`), in a directory that only root enters.
+//!
+//! The line in the file has a mark behind its comment. By it a second run knows that there is a pair.
+
+use super::file::{owner_ids, replace};
+use super::{KeyPairChange, Need, with_waiting};
+use crate::error::{Error, Result};
+use crate::facts::accounts::{PASSWD_PATH, entry};
+use crate::facts::{authorized_blob, fingerprint};
+use crate::handover;
+use crate::manifest::Scope;
+use crate::node::{Invocation, Kind, Node, read_text, run_checked};
+use crate::plan::View;
+use crate::transaction::state::{make_directories, remove_tree};
+use std::path::Path;
+
+/// Makes keys.
+const SSH_KEYGEN: &str = "/usr/bin/ssh-keygen";
+/// Where the private key lies until it is handed over.
+const DIRECTORY: &str = "/run/firstlight/pair";
+/// Behind the comment of a line of ours.
+pub const MARK: &str = " (made by firstlight)";
+
+/// How an ed25519 pair is made in `file`: the rounds count once somebody gives it a passphrase (`ssh-keygen -p`).
+pub fn command(comment: &str, file: &str) -> Invocation {
+    Invocation::new(SSH_KEYGEN, &["-q", "-t", "ed25519", "-a", "100", "-N", "", "-C", comment, "-f", file])
+}
+
+/// Heading of the hand-over.
+pub fn title(change: &KeyPairChange) -> String {
+    format!("SSH key of {}", change.name)
+}
+
+/// The file, and where the new text waits.
+pub fn scopes(change: &KeyPairChange) -> Vec<Scope> {
+    with_waiting(&change.path)
+}
+
+/// What is missing for there to be a pair.
+pub fn need(node: &dyn Node, change: &KeyPairChange) -> Result<Option<Need>> {
+    if text(node, &change.path)?.lines().any(is_ours) {
+        return Ok(None);
+    }
+    let lines = vec![
+        "ed25519, made on the node; the private key is handed over once".to_owned(),
+        format!("{} gets the public one", change.path.display()),
+    ];
+    Ok(Some(Need { title: format!("{}: new", title(change)), view: View::Lines(lines) }))
+}
+
+/// Makes the pair and hands it over.
+pub fn make(node: &dyn Node, change: &KeyPairChange) -> Result<()> {
+    let owner = owner_ids(node, &change.name)?;
+    let mut text = text(node, &change.path)?;
+    let directory = Path::new(DIRECTORY);
+    remove_tree(node, directory)?;
+    make_directories(node, directory)?;
+    let file = directory.join("id");
+    run_checked(node, &command(&change.comment, &file.to_string_lossy()))?;
+    let private = String::from_utf8_lossy(&node.read(&file)?).into_owned();
+    let public = String::from_utf8_lossy(&node.read(&file.with_extension("pub"))?).into_owned();
+    handover::add(node, change.handover, &title(change), private.trim_end())?;
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(&format!("{}{MARK}\n", public.trim_end()));
+    replace(node, &change.path, text.as_bytes(), 0o600, owner)?;
+    remove_tree(node, directory)
+}
+
+/// Takes away what was handed over and what lay between. The file is among the paths.
+pub fn undo(node: &dyn Node, title: &str) -> Result<()> {
+    handover::remove(node, title)?;
+    remove_tree(node, Path::new(DIRECTORY))
+}
+
+/// Fingerprints of the keys that were made for this user.
+pub fn made(node: &dyn Node, name: &str) -> Vec<String> {
+    let passwd = read_text(node, Path::new(PASSWD_PATH)).ok().flatten().unwrap_or_default();
+    let Some(entry) = entry(&passwd, name) else { return Vec::new() };
+    let text = text(node, &Path::new(entry.home).join(".ssh/authorized_keys")).unwrap_or_default();
+    text.lines().filter(|line| is_ours(line)).filter_map(authorized_blob).filter_map(fingerprint).collect()
+}
+
+fn is_ours(line: &str) -> bool {
+    line.ends_with(MARK) && authorized_blob(line).is_some()
+}
+
+/// The text of the file; never through a link, which the user could have put there.
+fn text(node: &dyn Node, path: &Path) -> Result<String> {
+    match node.lookup(path)? {
+        None => Ok(String::new()),
+        Some(found) if found.kind == Kind::File => {
+            Ok(String::from_utf8_lossy(&node.read_seen(path, &found)?).into_owned())
+        }
+        Some(_) => Err(Error::new(format!("reading {}", path.display()), "it is no regular file")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
