@@ -86,7 +86,8 @@ fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
     }
     pve::refuse(profile, facts, &mut refuse);
     if admin.ssh_key_pair == KeyPair::Bake {
-        let message = "must be \"node\" or \"none\" here: with \"bake\" the pair is made by `firstlight bake`";
+        let message =
+            "must be \"node\" or \"none\" here: with \"bake\" the pair is made by `firstlight bake`";
         refuse("firstlight.admin.ssh-key-pair", message.to_owned());
     }
     if !facts.shells.is_empty() && !facts.shells.contains(&admin.shell) {

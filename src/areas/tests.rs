@@ -85,17 +85,13 @@ fn what_is_not_built_is_named_in_one_sentence() {
     let sentences = |profile: &Profile| propose_all(profile, &Facts::example()).ok().unwrap().notes;
     assert_eq!(
         sentences(&profile),
-        [
-            "not in this version, left alone: fail2ban configuration, kernel, services, apparmor, audit"
-        ]
+        ["not in this version, left alone: fail2ban configuration, kernel, services, apparmor, audit"]
     );
     profile.kernel.enabled = false;
     profile.audit.enabled = false;
     assert_eq!(
         sentences(&profile),
-        [
-            "not in this version, left alone: fail2ban configuration, services, apparmor"
-        ]
+        ["not in this version, left alone: fail2ban configuration, services, apparmor"]
     );
 }
 

@@ -98,13 +98,7 @@ pub fn inverse(node: &dyn Node, change: &PackagesChange, warnings: &mut Vec<Stri
 
 /// Waits a little longer each time; gives up when patience is over, the time of the calls included: without a network each
 /// of them takes its own.
-fn pause(
-    node: &dyn Node,
-    since: u64,
-    doing: &str,
-    output: &Output,
-    complaint: Option<String>,
-) -> Result<()> {
+fn pause(node: &dyn Node, since: u64, doing: &str, output: &Output, complaint: Option<String>) -> Result<()> {
     let waited = node.boottime().saturating_sub(since) / 1000;
     if waited >= PATIENCE_SECONDS || node.interrupted() {
         let mut error = Error::new(doing, output.complaint());

@@ -107,7 +107,12 @@ mod tests {
             let ended = run(&node, &place("answer"), &place("out"), Some(&place("elf")));
             assert!(ended.is_ok_and(|code| code == 0));
             let read = |name: &str| std::fs::read_to_string(place("out").join(name)).unwrap();
-            (std::fs::read(place("out/first-boot")).unwrap(), read("ssh-key"), read("ssh-key.pub"), read("answer.toml"))
+            (
+                std::fs::read(place("out/first-boot")).unwrap(),
+                read("ssh-key"),
+                read("ssh-key.pub"),
+                read("answer.toml"),
+            )
         };
         let (first_boot, private, public, of_pve) = bake();
         assert!(private.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----\n"));
@@ -116,7 +121,10 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let Sealed::Answer(sealed) = unseal(&first_boot) else { panic!("no answer in it") };
         let text = std::str::from_utf8(sealed).unwrap();
-        assert!(!text.contains("ssh-key-pair") && !text.contains("PRIVATE") && !of_pve.contains("PRIVATE"), "{text}");
+        assert!(
+            !text.contains("ssh-key-pair") && !text.contains("PRIVATE") && !of_pve.contains("PRIVATE"),
+            "{text}"
+        );
         let answer = crate::answer::read("embedded", sealed).unwrap_or_else(|problems| panic!("{problems}"));
         let keys: Vec<String> = answer.profile.admin.ssh_keys.iter().map(|key| key.line()).collect();
         assert!(keys.len() == 2 && keys[1] == public.trim_end(), "{keys:?}");

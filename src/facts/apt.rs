@@ -256,8 +256,8 @@ pub fn files(node: &dyn Node) -> Vec<SourceFile> {
     };
     let parts = node.list(Path::new(PARTS_PATH)).unwrap_or_default();
     let parts = parts.iter().filter_map(|name| name.to_str()).filter(|name| named(name));
-    let paths = std::iter::once(PathBuf::from(LIST_PATH))
-        .chain(parts.map(|name| Path::new(PARTS_PATH).join(name)));
+    let paths =
+        std::iter::once(PathBuf::from(LIST_PATH)).chain(parts.map(|name| Path::new(PARTS_PATH).join(name)));
     let file = |path: PathBuf| {
         let found = node.lookup(&path).ok()??;
         // Of a link, the mode says nothing.

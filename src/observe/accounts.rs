@@ -63,7 +63,9 @@ impl Observer<'_> {
         let text = self.text(&path.display().to_string())?;
         let is_it = |line: &str| {
             let key = authorized_blob(line).and_then(fingerprint);
-            key.is_some_and(|key| if wanted.is_empty() { line.ends_with(KEY_PAIR_MARK) } else { key == wanted })
+            key.is_some_and(
+                |key| if wanted.is_empty() { line.ends_with(KEY_PAIR_MARK) } else { key == wanted },
+            )
         };
         let stands = text.lines().any(is_it);
         let which = if wanted.is_empty() { KEY_PAIR_MARK } else { wanted };

@@ -12,7 +12,8 @@ const FREE: &str = "Types: deb\nURIs: http://download.proxmox.com/debian/pve\nSu
     Components: pve-no-subscription\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n";
 const FREE_LINE: &str = "deb http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n";
 const ENTERPRISE_LINE: &str = "deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\n";
-const DEBIAN: &str = "# kept\nTypes: deb\nURIs: http://deb.debian.org/debian/\nSuites: trixie\nComponents: main\n";
+const DEBIAN: &str =
+    "# kept\nTypes: deb\nURIs: http://deb.debian.org/debian/\nSuites: trixie\nComponents: main\n";
 
 type Files = Vec<(&'static str, String)>;
 
@@ -139,7 +140,9 @@ fn h1_a_fresh_pve_8_without_a_key_reads_what_everybody_may() {
             ("sources.list", format!("{list}\n{FREE_LINE}")),
             (
                 "ceph.list",
-                format!("# {ceph}deb http://download.proxmox.com/debian/ceph-quincy bookworm no-subscription\n")
+                format!(
+                    "# {ceph}deb http://download.proxmox.com/debian/ceph-quincy bookworm no-subscription\n"
+                )
             ),
             ("pve-enterprise.list", format!("# {ENTERPRISE_LINE}")),
         ]
@@ -150,10 +153,8 @@ fn h1_a_fresh_pve_8_without_a_key_reads_what_everybody_may() {
 fn h1_both_forms_beside_each_other_are_dealt_with() {
     // A node that came from PVE 8: an old line for the old release, and both forms of the new one.
     let old = "deb https://enterprise.proxmox.com/debian/pve trixie pve-enterprise\n#comment\n";
-    let found = auto(
-        13,
-        &[("sources.list", FREE_LINE), ("a.list", old), ("pve-enterprise.sources", ENTERPRISE)],
-    );
+    let found =
+        auto(13, &[("sources.list", FREE_LINE), ("a.list", old), ("pve-enterprise.sources", ENTERPRISE)]);
     assert_eq!(
         found,
         [
@@ -205,7 +206,8 @@ fn h1_what_is_beside_it_in_a_file_stays_byte_for_byte() {
 
 #[test]
 fn h1_with_a_key_and_with_keep_nothing_is_touched() {
-    let files = [("pve-enterprise.sources", ENTERPRISE.to_owned()), ("ceph.sources", CEPH_ENTERPRISE.to_owned())];
+    let files =
+        [("pve-enterprise.sources", ENTERPRISE.to_owned()), ("ceph.sources", CEPH_ENTERPRISE.to_owned())];
     let keyed = Facts { subscription_key: true, ..facts(13, &files) };
     let proposal = propose(&profile("auto", "auto"), &keyed);
     assert!(proposal.changes.is_empty());
@@ -225,10 +227,7 @@ fn h1_enterprise_is_switched_on_and_what_everybody_may_read_off() {
     );
     assert_eq!(
         found,
-        [
-            ("pve-enterprise.sources", format!("{ENTERPRISE}Enabled: true\n")),
-            ("proxmox.sources", off(FREE))
-        ]
+        [("pve-enterprise.sources", format!("{ENTERPRISE}Enabled: true\n")), ("proxmox.sources", off(FREE))]
     );
     let proposal = propose(&profile("enterprise", "keep"), &facts(13, &[]));
     assert!(proposal.warnings[0].contains("no subscription key"), "{:?}", proposal.warnings);
@@ -236,7 +235,8 @@ fn h1_enterprise_is_switched_on_and_what_everybody_may_read_off() {
 
 #[test]
 fn h1_two_keys_for_one_repository_which_apt_refuses_become_one() {
-    let other = FREE_LINE.replace("deb ", "deb [signed-by=/etc/apt/other.gpg] ").replace("bookworm", "trixie");
+    let other =
+        FREE_LINE.replace("deb ", "deb [signed-by=/etc/apt/other.gpg] ").replace("bookworm", "trixie");
     let found = auto(13, &[("a.list", &other), ("proxmox.sources", FREE)]);
     assert_eq!(found, [("proxmox.sources", off(FREE))], "the first one stays");
     // What is added has the key of what is read from there already.
@@ -257,8 +257,10 @@ fn h1_an_entry_for_several_repositories_is_refused_with_its_file() {
     let refused = Repositories.propose(&profile("auto", "auto"), &facts(13, &[("m.sources", mixed)]));
     assert_eq!(
         messages(refused),
-        ["firstlight.repositories.pve must be \"keep\": /etc/apt/sources.list.d/m.sources has one entry for pve and \
-            for others; make two of it first"]
+        [
+            "firstlight.repositories.pve must be \"keep\": /etc/apt/sources.list.d/m.sources has one entry for pve and \
+            for others; make two of it first"
+        ]
     );
 }
 
@@ -273,7 +275,8 @@ fn h1_other_products_and_nodes_without_pve_are_left_alone() {
 
 /// The controls of a fresh node without a key.
 fn fresh() -> Proposal {
-    let proposal = propose(&profile("auto", "auto"), &facts(13, &[("c.sources", CEPH_ENTERPRISE.to_owned())]));
+    let proposal =
+        propose(&profile("auto", "auto"), &facts(13, &[("c.sources", CEPH_ENTERPRISE.to_owned())]));
     assert!(proposal.controls.iter().all(|control| control.changes == [0, 1, 2]));
     proposal
 }

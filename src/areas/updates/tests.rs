@@ -36,9 +36,13 @@ fn h3_debians_security_updates_alone_install_themselves_by_default() {
 #[test]
 fn h3_proxmox_and_a_reboot_come_on_request() {
     let text = file(&propose(|profile| {
-        profile.updates = crate::profile::Updates { security: false, proxmox: true, reboot: true, ..profile.updates };
+        profile.updates =
+            crate::profile::Updates { security: false, proxmox: true, reboot: true, ..profile.updates };
     }));
-    assert!(text.contains("Origins-Pattern:: \"origin=Proxmox\";\n") && !text.contains("origin=Debian"), "{text}");
+    assert!(
+        text.contains("Origins-Pattern:: \"origin=Proxmox\";\n") && !text.contains("origin=Debian"),
+        "{text}"
+    );
     assert!(text.contains("Automatic-Reboot \"true\";\n"), "{text}");
 }
 
@@ -49,7 +53,9 @@ fn h3_the_timers_run() {
         .changes
         .iter()
         .filter_map(|(_, change)| match change {
-            Change::Unit(unit) if unit.enabled == Some(true) && unit.active == Some(true) => Some(unit.name.as_str()),
+            Change::Unit(unit) if unit.enabled == Some(true) && unit.active == Some(true) => {
+                Some(unit.name.as_str())
+            }
             _ => None,
         })
         .collect();
@@ -62,7 +68,9 @@ fn h3_without_the_package_and_without_packages_it_is_refused() {
     profile.packages.enabled = false;
     assert_eq!(
         messages(Updates.propose(&profile, &Facts::example())),
-        ["firstlight.updates.enabled must be false: unattended-upgrades is not installed, and packages.enabled is false"]
+        [
+            "firstlight.updates.enabled must be false: unattended-upgrades is not installed, and packages.enabled is false"
+        ]
     );
     let mut facts = Facts::example();
     facts.packages.push((PACKAGE.to_owned(), "2.12".to_owned()));
@@ -74,7 +82,13 @@ fn red(more: &str, without: &str) -> Vec<String> {
     let proposal = propose(|profile| profile.updates.proxmox = true);
     let mut dump = "Unattended-Upgrade \"\";\nUnattended-Upgrade::Origins-Pattern \"\";\n".to_owned();
     let settings = file(&proposal);
-    dump.extend(settings.lines().skip(3).filter(|line| without.is_empty() || !line.contains(without)).map(|line| format!("{line}\n")));
+    dump.extend(
+        settings
+            .lines()
+            .skip(3)
+            .filter(|line| without.is_empty() || !line.contains(without))
+            .map(|line| format!("{line}\n")),
+    );
     let node = Scripted::new();
     node.says("/usr/bin/apt-config dump", &(dump + more));
     let mut observer = Observer::new(&node);

@@ -29,7 +29,8 @@ fn node() -> Scripted {
         let words = &invocation.arguments;
         let mut stdout = String::new();
         if words.iter().any(|word| word == "-s") {
-            stdout = "Inst libsudo (1 local [amd64])\nInst sudo:amd64 (1.9 local [amd64])\nConf sudo\n".to_owned();
+            stdout =
+                "Inst libsudo (1 local [amd64])\nInst sudo:amd64 (1.9 local [amd64])\nConf sudo\n".to_owned();
         } else if !words.iter().any(|word| word == "--download-only") {
             assert_eq!(files.text(POLICY_PATH).as_bytes(), POLICY, "services are held back");
             files.put("/var/lib/dpkg/status", "base-files libsudo sudo ufw");

@@ -67,7 +67,10 @@ fn a3_a_pair_that_cannot_be_made_leaves_nothing_behind() {
         }
     });
     let outcome = apply(&node, &answer(""));
-    assert!(matches!(&outcome, Outcome::Reverted(_, failure, kept) if failure.what.contains("SSH key of ops") && kept.is_empty()), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Outcome::Reverted(_, failure, kept) if failure.what.contains("SSH key of ops") && kept.is_empty()),
+        "{outcome:?}"
+    );
     assert!(holding(&node, SECRET).is_empty() && !node.shell(|shell| shell.has(KEYS)));
     assert!(!node.shell(|shell| shell.has("/run/firstlight/pair")));
 }

@@ -29,7 +29,8 @@ const FILES: &str = "cd /etc/apt && sha256sum sources.list.d/* && stat -c '%n %a
 /// Without a key: neither of the enterprise sources is read, both of those for everybody are; a package comes from the node's
 /// own repository although they cannot be reached; all files are back after a rollback. With a key nothing is touched.
 pub fn sources(bench: &mut Bench) -> Result<()> {
-    let answer = totp_faults::answer(bench.payload()?, "file").replace("[firstlight.repositories]\nenabled = false\n", "");
+    let answer = totp_faults::answer(bench.payload()?, "file")
+        .replace("[firstlight.repositories]\nenabled = false\n", "");
     let answer = answer.replace("sudo = \"none\"", "sudo = \"password\"") + &without(&["totp"]);
     let node = bench.pve()?;
     node.put(ANSWER_PATH, answer.as_bytes(), 0o600)?;
@@ -38,9 +39,15 @@ pub fn sources(bench: &mut Bench) -> Result<()> {
     apply(node, &[0, 3])?;
     ensure!(node.ok(READ)? == FREE, "apt reads {}", node.ok(READ)?);
     let old = node.ok("cat /etc/apt/sources.list.d/old.list")?;
-    ensure!(old == "# by hand\n# deb https://enterprise.proxmox.com/debian/pve trixie pve-enterprise", "{old}");
+    ensure!(
+        old == "# by hand\n# deb https://enterprise.proxmox.com/debian/pve trixie pve-enterprise",
+        "{old}"
+    );
     let status = node.run(&format!("{INSTALLED_PATH} status"))?.stdout;
-    ensure!(status.contains("download.proxmox.com"), "the status does not name what was not reached: {status}");
+    ensure!(
+        status.contains("download.proxmox.com"),
+        "the status does not name what was not reached: {status}"
+    );
     let again = node.run_within(&format!("{INSTALLED_PATH} apply {ANSWER_PATH}"), 600)?;
     ensure!(again.stdout.contains("othing to do"), "a second run: {}{}", again.stdout, again.stderr);
     let back = node.run_within(&format!("{INSTALLED_PATH} rollback"), 600)?;
@@ -54,13 +61,7 @@ pub fn sources(bench: &mut Bench) -> Result<()> {
 
 fn apply(node: &mut Node, codes: &[i64]) -> Result<()> {
     let said = node.run_within(&format!("{BINARY_PATH} apply {ANSWER_PATH} --confirm none"), 1200)?;
-    ensure!(
-        codes.contains(&said.status),
-        "apply ended with {}: {}{}",
-        said.status,
-        said.stdout,
-        said.stderr
-    );
+    ensure!(codes.contains(&said.status), "apply ended with {}: {}{}", said.status, said.stdout, said.stderr);
     Ok(())
 }
 

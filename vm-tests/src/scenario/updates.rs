@@ -45,7 +45,8 @@ const ARCHIVES: &[Archive] = &[
 /// Asks, and prints nothing but the answer.
 const ASK: &str = "unattended-upgrade --dry-run --debug 2>&1 | grep '^Packages that will be upgraded:'";
 /// Somebody's file that sorts after ours.
-const OTHER: &str = "printf 'Unattended-Upgrade::Origins-Pattern:: \"origin=*\";\\n' > /etc/apt/apt.conf.d/99other";
+const OTHER: &str =
+    "printf 'Unattended-Upgrade::Origins-Pattern:: \"origin=*\";\\n' > /etc/apt/apt.conf.d/99other";
 
 /// Debian's security updates by default, Proxmox's packages on request, and a later file that opens it for all turns the
 /// run red.

@@ -25,7 +25,8 @@ pub fn targets(shell: &Shell<'_>) -> Output {
     let mut text = String::new();
     for name in shell.names(SOURCES).iter().filter(|name| name.ends_with(".sources")) {
         for stanza in shell.text(&format!("{SOURCES}/{name}")).split("\n\n") {
-            let field = |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            let field =
+                |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
             if field("Enabled: ") != "false" && !stanza.is_empty() {
                 let [uri, suite, component] = ["URIs: ", "Suites: ", "Components: "].map(field);
                 text.push_str(&format!("{uri}/ deb {suite} {component}\n"));
