@@ -6,7 +6,7 @@ use super::{Area, push, refusal};
 use crate::change::{Change, FileChange};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
-use crate::facts::apt::{Channel, Host, LIST_PATH, PARTS_PATH, Source, SourceFile};
+use crate::facts::apt::{Channel, LIST_PATH, PARTS_PATH, Source, SourceFile, has, proxmox};
 use crate::profile::Profile;
 use std::path::{Path, PathBuf};
 
@@ -114,10 +114,10 @@ impl Sheet {
         let Some(source) = self.sources.get_mut(place) else { return };
         source.enabled = on;
         self.changed = true;
-        let Some(line) = self.lines.get_mut(source.enabled_line.unwrap_or(source.last_line)) else { return };
+        let Some(line) = self.lines.get_mut(source.switch_line) else { return };
         if source.stanza {
             let switch = if on { "Enabled: true\n" } else { "Enabled: false\n" };
-            if source.enabled_line.is_some() {
+            if source.has_switch {
                 line.clear();
             } else {
                 end(line);
@@ -147,14 +147,14 @@ impl<'a> Desk<'a> {
 
     /// The releases of Ceph that apt reads; a node without any has no need of one.
     fn releases_of_ceph(&self) -> Vec<String> {
-        let read = self.files.iter().flat_map(|file| &file.sources).filter(|source| source.enabled);
-        let mut names: Vec<String> = read
-            .flat_map(|source| &source.repositories)
-            .filter(|repository| repository.host != Host::Other && repository.name.starts_with(CEPH))
-            .map(|repository| repository.name.clone())
-            .collect();
-        names.sort();
-        names.dedup();
+        let mut names: Vec<String> = Vec::new();
+        for source in self.sources().filter(|source| source.enabled) {
+            for name in source.uris.split_ascii_whitespace().filter_map(proxmox) {
+                if name.starts_with(CEPH) && !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
+            }
+        }
         names
     }
 
@@ -164,13 +164,14 @@ impl<'a> Desk<'a> {
             Channel::Enterprise => Channel::NoSubscription,
             Channel::NoSubscription => Channel::Enterprise,
         };
-        self.switch_off(name, |source| source.offers(name, other) && !source.offers(name, channel));
-        let suite = self.facts.debian_codename.clone();
-        let right =
-            |source: &Source| source.binary && source.suites.contains(&suite) && source.offers(name, channel);
+        self.switch_off(name, &|source| source.offers(name, other) && !source.offers(name, channel));
+        let suite = self.facts.debian_codename.as_str();
+        let right = |source: &Source| {
+            has(&source.types, "deb") && has(&source.suites, suite) && source.offers(name, channel)
+        };
         if !self.sources().any(|source| source.enabled && right(source)) {
             // Two entries with different keys for one repository are an error to apt.
-            let key = self.key_of(name);
+            let key = self.key_of(&|source| source.is_only(name));
             let fits = |source: &Source| {
                 let same = source.signed_by.is_empty() || key.is_empty() || source.signed_by == key;
                 same && right(source) && source.is_only(name)
@@ -185,10 +186,9 @@ impl<'a> Desk<'a> {
             }
         }
         // Such an error that was there before goes, too.
-        let keys = self.sources().filter(|source| source.enabled && right(source));
-        let key = keys.map(|source| source.signed_by.clone()).find(|key| !key.is_empty());
-        if let Some(key) = key {
-            self.switch_off(name, |source| !source.signed_by.is_empty() && source.signed_by != key);
+        let key = self.key_of(&right);
+        if !key.is_empty() {
+            self.switch_off(name, &|source| !source.signed_by.is_empty() && source.signed_by != key);
         }
     }
 
@@ -196,21 +196,18 @@ impl<'a> Desk<'a> {
         self.files.iter().flat_map(|file| &file.sources)
     }
 
-    /// The key that apt checks a repository of Proxmox with now.
-    fn key_of(&self, name: &str) -> String {
-        let keys = self.sources().filter(|source| source.enabled && source.is_only(name));
-        keys.map(|source| source.signed_by.clone()).find(|key| !key.is_empty()).unwrap_or_default()
+    /// The key that apt checks such entries with now.
+    fn key_of(&self, which: &dyn Fn(&Source) -> bool) -> String {
+        let mut keys = self.sources().filter(|source| source.enabled && !source.signed_by.is_empty());
+        keys.find(|source| which(source)).map(|source| source.signed_by.clone()).unwrap_or_default()
     }
 
     /// Switches entries of a repository of Proxmox off.
-    fn switch_off(&mut self, name: &str, which: impl Fn(&Source) -> bool) {
+    fn switch_off(&mut self, name: &str, which: &dyn Fn(&Source) -> bool) {
         for file in &mut self.files {
             for place in 0..file.sources.len() {
                 let Some(source) = file.sources.get(place) else { continue };
-                let ours = |repository: &crate::facts::apt::Repository| {
-                    repository.name == name && repository.host != Host::Other
-                };
-                if !source.enabled || !source.repositories.iter().any(ours) || !which(source) {
+                if !source.enabled || !source.names(name) || !which(source) {
                     continue;
                 }
                 if source.is_only(name) {
@@ -241,16 +238,15 @@ impl<'a> Desk<'a> {
         } else {
             format!("deb {uri} {suite} {component}\n")
         };
-        let file = match (name == PVE, channel, stanzas) {
-            (true, Channel::NoSubscription, false) => String::new(),
-            (true, Channel::NoSubscription, true) => "proxmox".to_owned(),
-            (true, Channel::Enterprise, _) => "pve-enterprise".to_owned(),
-            (false, ..) => "ceph".to_owned(),
+        let ending = if stanzas { "sources" } else { "list" };
+        let file = match (name, channel) {
+            (PVE, Channel::Enterprise) => "pve-enterprise",
+            (PVE, _) => "proxmox",
+            _ => "ceph",
         };
-        let path = if file.is_empty() {
-            PathBuf::from(LIST_PATH)
-        } else {
-            Path::new(PARTS_PATH).join(file + if stanzas { ".sources" } else { ".list" })
+        let path = match file {
+            "proxmox" if !stanzas => PathBuf::from(LIST_PATH),
+            file => Path::new(PARTS_PATH).join(format!("{file}.{ending}")),
         };
         let place = self.files.iter().position(|file| file.path == path);
         let place = place.unwrap_or_else(|| {

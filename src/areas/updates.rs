@@ -63,18 +63,10 @@ impl Area for Updates {
             .into_iter()
             .filter_map(|(wanted, origin)| wanted.then(|| origin.to_owned()))
             .collect();
-        let titles = [(wanted.security, "Debian's security updates"), (wanted.proxmox, "Proxmox's packages")];
-        let titles: Vec<&str> =
-            titles.iter().filter(|(wanted, _)| *wanted).map(|(_, title)| *title).collect();
         let reboot = if wanted.reboot { "true" } else { "false" };
         let mut text = "// Written by firstlight; change the answer and run `firstlight apply`.\n".to_owned();
         let mut controls = vec![
-            setting(
-                "updates.origins",
-                &format!("what installs itself: {}", titles.join(", ")),
-                ORIGINS,
-                &origins,
-            ),
+            setting("updates.origins", "what installs itself is as wanted", ORIGINS, &origins),
             setting("updates.reboot", "automatic reboot is as wanted", REBOOT, &[reboot.to_owned()]),
         ];
         for name in ORIGINS {

@@ -27,49 +27,27 @@ pub struct SourceFile {
     pub mode: u32,
 }
 
-/// An entry: a line of a `.list` file, a stanza of a `.sources` file.
-#[derive(Clone)]
+/// An entry: a line of a `.list` file, a stanza of a `.sources` file. Lists are words with blanks between.
+#[derive(Default)]
 pub struct Source {
     /// Whether apt reads it.
     pub enabled: bool,
     /// Whether it is a stanza.
     pub stanza: bool,
-    /// Number of the line with its field `Enabled`.
-    pub enabled_line: Option<usize>,
-    /// Number of its last line.
-    pub last_line: usize,
-    /// Whether packages come from it, and not only their sources.
-    pub binary: bool,
-    /// What its URIs name.
-    pub repositories: Vec<Repository>,
+    /// Whether it has a field `Enabled`.
+    pub has_switch: bool,
+    /// Number of the line with that field, else of its last line.
+    pub switch_line: usize,
+    /// `deb`, `deb-src`.
+    pub types: String,
+    /// What they name decides what it is.
+    pub uris: String,
     /// Its suites.
-    pub suites: Vec<String>,
+    pub suites: String,
     /// Its components.
-    pub components: Vec<String>,
+    pub components: String,
     /// The key or keyring; may be empty.
     pub signed_by: String,
-}
-
-/// What a URI names.
-#[derive(Clone, PartialEq, Eq)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Repository {
-    /// Whose server it is on.
-    pub host: Host,
-    /// `pve`, `ceph-squid`; on a server of Proxmox, everything else is empty.
-    pub name: String,
-}
-
-/// Whose server.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(test, derive(Debug))]
-pub enum Host {
-    /// Proxmox's for subscribers.
-    Enterprise,
-    /// Proxmox's for everybody.
-    Download,
-    /// Somebody else's: Debian's, or a mirror of Proxmox's.
-    Other,
 }
 
 /// A release channel of Proxmox.
@@ -91,62 +69,77 @@ impl Channel {
     }
 
     /// The component that holds the channel of a repository.
-    pub fn component(self, name: &str) -> String {
-        let prefix = if name == "pve" { "pve-" } else { "" };
-        format!("{prefix}{}", self.word())
+    pub fn component(self, name: &str) -> &'static str {
+        match (self, name) {
+            (Self::Enterprise, "pve") => "pve-enterprise",
+            (Self::NoSubscription, "pve") => "pve-no-subscription",
+            _ => self.word(),
+        }
     }
 
-    /// Whether a repository with these components gives this channel of `name`; of any Ceph for `ceph-`.
-    pub fn is_offered(self, repository: &Repository, components: &[&str], name: &str) -> bool {
-        let component = self.component(name);
-        // PVE 8's Ceph Quincy has `main` as another name of it.
-        let main = if self == Self::NoSubscription && name != "pve" { "main" } else { "" };
-        let named = if name.ends_with('-') {
-            repository.name.starts_with(name)
-        } else {
-            repository.name == name || name == "pve" && repository.host == Host::Other
+    /// Whether a URI with these components gives this channel of `name`; of any Ceph for `ceph-`.
+    pub fn is_offered(self, uri: &str, components: &str, name: &str) -> bool {
+        let own = proxmox(uri);
+        let named = match own {
+            // A mirror: the component of PVE says it all.
+            None => name == "pve" || uri.trim_end_matches('/').ends_with(name),
+            Some(own) => own == name || name.ends_with('-') && own.starts_with(name),
         };
-        if repository.host == Host::Enterprise {
+        if own.is_some() && is_enterprise(uri) {
             // Whatever is read there wants a key.
             return named && self == Self::Enterprise;
         }
-        named && components.iter().any(|word| *word == component || *word == main)
+        // PVE 8's Ceph Quincy has `main` as another name of it.
+        let main = self == Self::NoSubscription && name != "pve" && has(components, "main");
+        named && (main || has(components, self.component(name)))
     }
 }
 
-impl Repository {
-    /// What `scheme://user:password@HOST:port/PATH` names. Before PVE 4 the path of its own was `debian` alone, which
-    /// Proxmox's servers still answer (proxmox-apt, `standard.rs`).
-    pub fn of(uri: &str) -> Self {
-        let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let host = authority.rsplit('@').next().unwrap_or_default().split(':').next().unwrap_or_default();
-        let host = host.to_ascii_lowercase();
-        let path = path.trim_matches('/');
-        let host = match host.as_str() {
-            ENTERPRISE_HOST => Host::Enterprise,
-            host if host.ends_with(".proxmox.com") => Host::Download,
-            _ => Host::Other,
-        };
-        let name = match (host, path.strip_prefix("debian/"), path.rsplit('/').next()) {
-            (Host::Other, _, last) => last,
-            (_, None, Some("debian")) => Some("pve"),
-            (_, name, _) => name,
-        };
-        Self { host, name: name.filter(|name| !name.contains('/')).unwrap_or_default().to_owned() }
+/// Whether a word is in a list.
+pub fn has(list: &str, word: &str) -> bool {
+    list.split_ascii_whitespace().any(|one| one == word)
+}
+
+/// Host and path of `scheme://user:password@HOST:port/PATH`.
+fn parts(uri: &str) -> (&str, &str) {
+    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    (host.split(':').next().unwrap_or_default(), path.trim_matches('/'))
+}
+
+fn is_enterprise(uri: &str) -> bool {
+    parts(uri).0.eq_ignore_ascii_case(ENTERPRISE_HOST)
+}
+
+/// The repository on a server of Proxmox that a URI names: `pve`, `ceph-squid`; empty for what is none. `None` for others'
+/// servers. Long ago PVE's path was `debian` alone, which Proxmox still answers (proxmox-apt, `standard.rs`).
+pub fn proxmox(uri: &str) -> Option<&str> {
+    let (host, path) = parts(uri);
+    if !host.to_ascii_lowercase().ends_with(".proxmox.com") {
+        return None;
     }
+    Some(match path.strip_prefix("debian/") {
+        Some(name) if !name.contains('/') => name,
+        None if path == "debian" => "pve",
+        _ => "",
+    })
 }
 
 impl Source {
     /// Whether it gives this channel of `name`.
     pub fn offers(&self, name: &str, channel: Channel) -> bool {
-        let components: Vec<&str> = self.components.iter().map(String::as_str).collect();
-        self.repositories.iter().any(|repository| channel.is_offered(repository, &components, name))
+        self.uris.split_ascii_whitespace().any(|uri| channel.is_offered(uri, &self.components, name))
     }
 
-    /// Whether it names one repository of Proxmox, and no other.
+    /// Whether one of its URIs names this repository of Proxmox.
+    pub fn names(&self, name: &str) -> bool {
+        self.uris.split_ascii_whitespace().any(|uri| proxmox(uri) == Some(name))
+    }
+
+    /// Whether all of them do.
     pub fn is_only(&self, name: &str) -> bool {
-        self.repositories.iter().all(|repository| repository.name == name && repository.host != Host::Other)
+        self.uris.split_ascii_whitespace().all(|uri| proxmox(uri) == Some(name))
     }
 }
 
@@ -158,91 +151,93 @@ impl SourceFile {
 
     /// Its entries.
     pub fn sources(&self) -> Vec<Source> {
-        let text: Vec<String> =
-            self.lines().iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
-        let numbered = text.iter().map(String::as_str).enumerate();
-        if self.path.extension().is_none_or(|extension| extension != "sources") {
-            return numbered.filter_map(|(number, line)| one_line(number, line)).collect();
-        }
-        let (mut sources, mut open) = (Vec::new(), Fields::default());
-        for (number, line) in numbered {
-            if line.trim().is_empty() {
-                sources.extend(std::mem::take(&mut open).source());
-            } else if line.starts_with([' ', '\t']) {
-                if let Some((_, value, _)) = open.0.last_mut() {
-                    value.push(' ');
-                    value.push_str(line);
-                    open.1 = number;
-                }
-            } else if let Some((name, value)) = line.split_once(':').filter(|_| !line.starts_with('#')) {
-                open.0.push((name.trim().to_ascii_lowercase(), value.to_owned(), number));
-                open.1 = number;
+        let stanzas = self.path.extension().is_some_and(|extension| extension == "sources");
+        let (mut sources, mut open, mut field) = (Vec::new(), Source::default(), String::new());
+        let mut enabled = String::new();
+        // The last stanza ends, too.
+        for (number, line) in self.lines().into_iter().chain([Vec::new()]).enumerate() {
+            let line = String::from_utf8_lossy(&line);
+            if !stanzas {
+                sources.extend(one_line(number, &line));
+                continue;
             }
+            if line.trim().is_empty() {
+                let done = std::mem::take(&mut open);
+                if !done.types.is_empty() {
+                    // What counts as no in apt (StringToBool).
+                    let off = ["no", "false", "without", "off", "disable", "0"]
+                        .iter()
+                        .any(|word| enabled.trim().eq_ignore_ascii_case(word));
+                    sources.push(Source { enabled: !off, stanza: true, ..done });
+                }
+                enabled.clear();
+                continue;
+            }
+            let folded = line.starts_with([' ', '\t']);
+            let value = match line.split_once(':') {
+                _ if line.starts_with('#') => continue,
+                _ if folded => &*line,
+                Some((name, value)) => {
+                    field = name.trim().to_ascii_lowercase();
+                    value
+                }
+                None => continue,
+            };
+            if field == "enabled" {
+                open.has_switch = true;
+                open.switch_line = number;
+            } else if !open.has_switch {
+                open.switch_line = number;
+            }
+            let list = match field.as_str() {
+                "types" => &mut open.types,
+                "uris" => &mut open.uris,
+                "suites" => &mut open.suites,
+                "components" => &mut open.components,
+                "signed-by" => &mut open.signed_by,
+                "enabled" => &mut enabled,
+                _ => continue,
+            };
+            if !folded {
+                list.clear();
+            } else if !list.is_empty() {
+                list.push(' ');
+            }
+            list.push_str(value.trim());
         }
-        sources.extend(open.source());
         sources
     }
-}
-
-/// Fields of a stanza, with the number of the line that each begins in, and of the last line.
-#[derive(Default)]
-struct Fields(Vec<(String, String, usize)>, usize);
-
-impl Fields {
-    fn words(&self, name: &str) -> Vec<String> {
-        let found = self.0.iter().rfind(|(field, ..)| field == name);
-        found.map(|(_, value, _)| words(value)).unwrap_or_default()
-    }
-
-    fn source(self) -> Option<Source> {
-        let types = self.words("types");
-        let switch = self.words("enabled").concat().to_ascii_lowercase();
-        // What counts as no in apt (StringToBool).
-        let off = matches!(switch.as_str(), "no" | "false" | "without" | "off" | "disable" | "0");
-        (!types.is_empty()).then(|| Source {
-            enabled: !off,
-            stanza: true,
-            enabled_line: self.0.iter().rfind(|(field, ..)| field == "enabled").map(|(.., line)| *line),
-            last_line: self.1,
-            binary: types.iter().any(|word| word == "deb"),
-            repositories: self.words("uris").iter().map(|uri| Repository::of(uri)).collect(),
-            suites: self.words("suites"),
-            components: self.words("components"),
-            signed_by: self.words("signed-by").join(" "),
-        })
-    }
-}
-
-fn words(text: &str) -> Vec<String> {
-    text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
 /// `deb [options] URI SUITE COMPONENT…`, behind `#` when it is switched off.
 fn one_line(number: usize, line: &str) -> Option<Source> {
     let line = line.trim();
     let bare = line.trim_start_matches(['#', ' ', '\t']);
-    let (kind, rest) = bare.split('#').next()?.split_once([' ', '\t'])?;
-    if !matches!(kind, "deb" | "deb-src") {
+    let (types, rest) = bare.split('#').next()?.split_once([' ', '\t'])?;
+    if !matches!(types, "deb" | "deb-src") {
         return None;
     }
     let (options, rest) = match rest.trim_start().strip_prefix('[') {
         Some(rest) => rest.split_once(']')?,
         None => ("", rest),
     };
-    let mut rest = words(rest).into_iter();
-    let repositories = vec![Repository::of(&rest.next()?)];
-    let suites = vec![rest.next()?];
-    let signed_by = words(options).iter().find_map(|word| word.strip_prefix("signed-by=").map(str::to_owned));
+    let mut rest = rest.split_ascii_whitespace();
+    let (uris, suites) = (rest.next()?.to_owned(), rest.next()?.to_owned());
+    let mut components = String::new();
+    for component in rest {
+        components.push_str(component);
+        components.push(' ');
+    }
+    let signed_by = options.split_ascii_whitespace().find_map(|word| word.strip_prefix("signed-by="));
     Some(Source {
         enabled: bare.len() == line.len(),
-        stanza: false,
-        enabled_line: None,
-        last_line: number,
-        binary: kind == "deb",
-        repositories,
+        switch_line: number,
+        types: types.to_owned(),
+        uris,
         suites,
-        components: rest.collect(),
-        signed_by: signed_by.unwrap_or_default(),
+        components,
+        signed_by: signed_by.unwrap_or_default().to_owned(),
+        ..Source::default()
     })
 }
 
@@ -293,25 +288,23 @@ mod tests {
 
     #[test]
     fn h1_uris_in_every_spelling_name_their_repository() {
-        let of = |uri: &str| (Repository::of(uri).host, Repository::of(uri).name);
         for uri in [
             "https://enterprise.proxmox.com/debian/pve",
             "https://enterprise.proxmox.com/debian",
             "http://Enterprise.Proxmox.com:443/debian/pve/",
             "https://pve1c-0123456789:id@enterprise.proxmox.com/debian/pve",
         ] {
-            assert_eq!(of(uri), (Host::Enterprise, "pve".to_owned()), "{uri}");
+            assert_eq!((is_enterprise(uri), proxmox(uri)), (true, Some("pve")), "{uri}");
         }
-        assert_eq!(
-            of("http://download.proxmox.com/debian/ceph-squid"),
-            (Host::Download, "ceph-squid".to_owned())
-        );
-        assert_eq!(of("http://mirror.example.com/x/ceph-squid"), (Host::Other, "ceph-squid".to_owned()));
+        let free = "http://download.proxmox.com/debian/ceph-squid";
+        assert_eq!((is_enterprise(free), proxmox(free)), (false, Some("ceph-squid")));
         for uri in ["https://enterprise.proxmox.com/pub", "https://enterprise.proxmox.com/debian/pve/x"] {
-            assert_eq!(of(uri), (Host::Enterprise, String::new()), "{uri}");
+            assert_eq!(proxmox(uri), Some(""), "{uri}");
         }
-        assert_eq!(of("http://deb.debian.org/debian").0, Host::Other);
-        assert_eq!(of("cdrom:[Debian]/").0, Host::Other);
+        for uri in ["http://deb.debian.org/debian", "cdrom:[Debian]/", "http://mirror.example.com/ceph-squid"]
+        {
+            assert_eq!(proxmox(uri), None, "{uri}");
+        }
     }
 
     #[test]
@@ -322,24 +315,25 @@ mod tests {
             deb-src http://deb.debian.org/debian bookworm main contrib\n";
         let sources = file("/etc/apt/sources.list", text).sources();
         assert_eq!(sources.len(), 3);
-        assert!(sources[0].enabled && sources[0].binary && sources[0].signed_by == "/k.gpg");
+        assert!(sources[0].enabled && sources[0].types == "deb" && sources[0].signed_by == "/k.gpg");
         assert!(sources[0].offers("pve", Channel::NoSubscription));
         assert!(!sources[1].enabled && sources[1].offers("pve", Channel::Enterprise));
-        assert!(!sources[2].binary && sources[2].components == ["main", "contrib"]);
-        assert_eq!(sources[2].last_line, 3);
+        assert!(sources[2].types == "deb-src" && sources[2].components == "main contrib ");
+        assert_eq!(sources[2].switch_line, 3);
     }
 
     #[test]
     fn h1_stanzas_are_read_with_folds_comments_and_switched_off() {
         let text = "# one\nTypes: deb\n# between\nURIs:\n https://enterprise.proxmox.com/debian/ceph-squid\n\
-            suites: trixie\nComponents: enterprise\nEnabled: No\n\n\n\
+            suites: trixie\nEnabled: No\nComponents: enterprise\n\n\n\
             Types: deb deb-src\nURIs: http://deb.debian.org/debian\nSuites: trixie trixie-updates\nComponents: main";
         let sources = file("/etc/apt/sources.list.d/x.sources", text).sources();
         assert_eq!(sources.len(), 2);
         assert!(!sources[0].enabled && sources[0].offers("ceph-squid", Channel::Enterprise));
-        assert!(sources[0].offers("ceph-", Channel::Enterprise) && sources[0].suites == ["trixie"]);
-        assert_eq!((sources[0].enabled_line, sources[0].last_line), (Some(7), 7));
-        assert!(sources[1].enabled && sources[1].suites.len() == 2 && sources[1].last_line == 13);
+        assert!(sources[0].offers("ceph-", Channel::Enterprise) && sources[0].suites == "trixie");
+        assert_eq!((sources[0].has_switch, sources[0].switch_line), (true, 6));
+        assert!(sources[1].enabled && has(&sources[1].suites, "trixie-updates"));
+        assert_eq!((sources[1].has_switch, sources[1].switch_line), (false, 13));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Observer, Verdict};
 use crate::error::Result;
-use crate::facts::apt::{Channel, Repository};
+use crate::facts::apt::Channel;
 
 const APT_GET_PROGRAM: &str = "/usr/bin/apt-get";
 const APT_CONFIG_PROGRAM: &str = "/usr/bin/apt-config";
@@ -22,15 +22,14 @@ impl Observer<'_> {
             return Ok(Verdict::Fails(format!("apt cannot read its sources: {}", output.complaint())));
         }
         let found = output.stdout.lines().find(|line| {
-            let mut words = line.split(' ');
-            let (Some(uri), Some(of), Some(release)) = (words.next(), words.next(), words.next()) else {
-                return false;
+            let mut words = line.splitn(4, ' ').map(str::trim);
+            let mut word = || words.next().unwrap_or_default();
+            let (uri, of, release, components) = (word(), word(), word(), word());
+            let offered = |one: Channel| {
+                channel.is_none_or(|wanted| wanted == one) && one.is_offered(uri, components, name)
             };
-            let (repository, components) = (Repository::of(uri), Vec::from_iter(words));
-            let mut channels = [Channel::Enterprise, Channel::NoSubscription].into_iter();
-            channels.any(|one| {
-                channel.is_none_or(|wanted| wanted == one) && one.is_offered(&repository, &components, name)
-            }) && (suite.is_empty() || of == "deb" && release == suite)
+            (offered(Channel::Enterprise) || offered(Channel::NoSubscription))
+                && (suite.is_empty() || of == "deb" && release == suite)
         });
         Ok(match found {
             Some(line) if !read => {
