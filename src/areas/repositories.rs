@@ -186,7 +186,7 @@ impl<'a> Desk<'a> {
             }
         }
         // Such an error that was there before goes, too.
-        let key = self.key_of(&right);
+        let key = self.key_of(&|source| right(source) && source.is_only(name));
         if !key.is_empty() {
             self.switch_off(name, &|source| !source.signed_by.is_empty() && source.signed_by != key);
         }
@@ -233,7 +233,8 @@ impl<'a> Desk<'a> {
         let uri = format!("{base}.proxmox.com/debian/{name}");
         let (suite, component) = (&self.facts.debian_codename, channel.component(name));
         let text = if stanzas {
-            let key = if key.is_empty() { KEYRING } else { key };
+            // One that stands in the entry itself is left to it.
+            let key = if key.is_empty() || key.contains(' ') { KEYRING } else { key };
             format!("Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: {component}\nSigned-By: {key}\n")
         } else {
             format!("deb {uri} {suite} {component}\n")

@@ -243,6 +243,10 @@ fn h1_two_keys_for_one_repository_which_apt_refuses_become_one() {
     let test = other.replace("pve-no-subscription", "pve-test");
     let found = auto(13, &[("a.list", &test)]);
     assert_eq!(found, [("proxmox.sources", FREE.replace(KEYRING, "/etc/apt/other.gpg"))]);
+    // A mirror's key is the mirror's matter.
+    let mirror =
+        FREE.replace("download.proxmox.com/debian/pve", "mirror.example.com/pve").replace(KEYRING, "/m.gpg");
+    assert!(auto(13, &[("a.list", &test), ("mirror.sources", &mirror)]).is_empty());
     // And one with another key is not switched on.
     let found = auto(13, &[("a.list", &test), ("proxmox.sources", &off(FREE))]);
     assert_eq!(
