@@ -24,7 +24,7 @@ mod write;
 pub use key::public_key;
 pub use pve::PveAnswer;
 
-use crate::profile::{KeyPair, Profile, PublicKey};
+use crate::profile::{KeyPair, Profile};
 use std::fmt;
 use table::{Note, Notes, Table};
 use toml::de::{DeTable, Error};
@@ -91,6 +91,21 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Takes secrets that `bake` has made into what it seals.
+    pub fn take_secrets(&mut self, secrets: Vec<(String, String)>) {
+        self.sealed = firstlight::with_secrets(&self.sealed, &secrets);
+        self.profile.totp.secrets = secrets;
+    }
+
+    /// Takes the public key of a pair that `bake` has made into what it seals, and wants none any more; what is wrong with it.
+    pub fn take_key(&mut self, line: &str) -> Result<(), String> {
+        let key = public_key(line)?;
+        self.sealed = firstlight::with_key(&self.sealed, &key.line());
+        self.profile.admin.ssh_key_pair = KeyPair::None;
+        self.profile.admin.ssh_keys.push(key);
+        Ok(())
+    }
+
     /// A problem with `key` (dotted path) that shows only on the node, at the key's place in the answer or,
     /// when it is missing, at its table's.
     pub fn problem_at(&self, key: &str, message: impl Into<String>) -> Problem {
@@ -108,21 +123,10 @@ impl Answer {
 
 /// Reads an answer; `source` names it in problems and reports.
 pub fn read(source: &str, bytes: &[u8]) -> Result<Answer, Problems> {
-    read_with(source, bytes, None)
-}
-
-/// The same, with the public key of the pair that `ssh-key-pair = "bake"` asks for: it stands among the given keys, and
-/// no pair is wanted any more.
-pub fn read_with(source: &str, bytes: &[u8], made: Option<PublicKey>) -> Result<Answer, Problems> {
     let text = bytes::text(bytes).map_err(|problem| Problems::one(source, problem))?;
     let parsed = DeTable::parse(text).map_err(|error| Problems::one(source, syntax(text, &error)))?;
     let notes = Notes::default();
-    let (mut profile, pve) = collect(&notes, parsed.get_ref(), source);
-    if let (Some(profile), Some(key)) = (&mut profile, made) {
-        profile.admin.ssh_key_pair = KeyPair::None;
-        profile.admin.ssh_keys.retain(|given| given.blob != key.blob);
-        profile.admin.ssh_keys.push(key);
-    }
+    let (profile, pve) = collect(&notes, parsed.get_ref(), source);
     let list = notes.list.into_inner();
     match (profile, list.is_empty()) {
         (Some(profile), true) => Ok(Answer {

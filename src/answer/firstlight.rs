@@ -4,7 +4,7 @@ use super::pve::PveAnswer;
 use super::table::{ABSOLUTE, Table, whole};
 use super::write::{self, Entry};
 use super::{admin, areas, firewall, rules};
-use crate::profile::{Confirm, Handover, KeyPair, Profile};
+use crate::profile::{Confirm, Handover, Profile};
 use toml::de::{DeTable, DeValue};
 
 /// The version of our part that this program reads.
@@ -105,20 +105,40 @@ pub(super) fn written(root: &DeTable<'_>, profile: &Profile, secrets: Secrets) -
     let folded = admin
         .and_then(|admin| admin.get("ssh-keys-of-root"))
         .is_some_and(|value| value.get_ref().as_bool() == Some(true));
-    // Asked for, and not wanted any more: the pair was made.
-    let word = admin.and_then(|admin| admin.get("ssh-key-pair")).and_then(|value| value.get_ref().as_str());
-    let made = word == Some("bake") && profile.admin.ssh_key_pair == KeyPair::None;
     let dropped = |value: &DeValue<'_>| secrets == Secrets::Dropped && value.is_str();
     let decide = |path: &str, value: &DeValue<'_>| match path {
         "firstlight.admin.password-hash" | "firstlight.report.webhook-key" if dropped(value) => Entry::Skip,
-        "firstlight.admin.ssh-key-pair" if made => Entry::Replace(key_list(profile)),
-        "firstlight.admin.ssh-keys" if folded || made => Entry::Skip,
-        "firstlight.admin.ssh-keys-of-root" if made => Entry::Skip,
+        "firstlight.totp.secrets" if secrets == Secrets::Dropped => Entry::Skip,
+        "firstlight.admin.ssh-keys" if folded => Entry::Skip,
         "firstlight.admin.ssh-keys-of-root" if folded => Entry::Replace(key_list(profile)),
         _ => Entry::Keep,
     };
     write::push_table(&mut out, "firstlight", table, &decide);
     out
+}
+
+/// What is sealed, with secrets that `bake` has made. A line is a key of a table or a value of one: texts are written on
+/// one line with their quotes escaped.
+pub(super) fn with_secrets(sealed: &str, secrets: &[(String, String)]) -> String {
+    const KEY: &str = "\nsecret = \"bake\"\n";
+    let mut line = format!("{KEY}secrets = [");
+    for (index, (user, secret)) in secrets.iter().enumerate() {
+        write::separate(&mut line, index);
+        write::push_text(&mut line, &format!("{user}={secret}"));
+    }
+    sealed.replacen(KEY, &(line + "]\n"), 1)
+}
+
+/// The same with a key of a pair, which is not asked for any more.
+pub(super) fn with_key(sealed: &str, key: &str) -> String {
+    const PAIR: &str = "\nssh-key-pair = \"bake\"\n";
+    const KEYS: &str = "\nssh-keys = [";
+    let mut line = KEYS.to_owned();
+    write::push_text(&mut line, key);
+    if sealed.contains(KEYS) {
+        return sealed.replacen(PAIR, "\n", 1).replacen(KEYS, &(line + ", "), 1);
+    }
+    sealed.replacen(PAIR, &(line + "]\n"), 1)
 }
 
 fn key_list(profile: &Profile) -> String {

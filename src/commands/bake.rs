@@ -1,21 +1,25 @@
 //! `firstlight bake`: the two files of an unattended installation. For anybody, on any machine.
 
-use super::{Ended, Stop, engine};
+use super::{Ended, Stop, engine, screen};
 use crate::answer::Answer;
 use crate::change::key_pair_command;
 use crate::error::{Error, Result};
+use crate::factor::Shown;
 use crate::node::{Node, exists, run_checked};
 use crate::profile::KeyPair;
+use crate::qr::Code;
 use crate::report::terminal::{print, visible};
 use crate::transaction::state::write_atomically;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// The admin's private key, beside the two files.
 const KEY_FILE: &str = "ssh-key";
 
-/// Writes `answer.toml` and `first-boot` into `out`, and the admin's key pair where the answer wants it made here.
+/// Writes `answer.toml` and `first-boot` into `out`, and what the answer wants made here.
 pub fn run(node: &dyn Node, file: &Path, out: &Path, executable: Option<&Path>) -> Ended {
-    let answer = engine::read_answer(node, file)?;
+    let mut answer = engine::read_answer(node, file)?;
+    let shown = engine::make_secrets(node, &mut answer)?;
     let executable = match executable {
         Some(path) => engine::absolute(path)?,
         None => engine::own_executable()?,
@@ -25,44 +29,63 @@ pub fn run(node: &dyn Node, file: &Path, out: &Path, executable: Option<&Path>) 
     let out = directory(node, out)?;
     let mut pair = String::new();
     if answer.profile.admin.ssh_key_pair == KeyPair::Bake {
-        let private = out.join(KEY_FILE);
-        let public = public_key(node, &private, &answer)?;
-        baked = engine::bake(&engine::read_answer_with(node, file, &public)?, &executable)?;
-        pair = format!(
-            "{}, the private key of {}: no node gets it. `ssh-keygen -p` gives it a passphrase.\n",
-            private.display(),
-            answer.profile.admin.name.as_str()
-        );
+        pair = make_pair(node, &out.join(KEY_FILE), &mut answer)?;
+        baked = engine::bake(&answer, &executable)?;
     }
     let (answer, first_boot) = (out.join("answer.toml"), out.join("first-boot"));
     // Both may hold secrets: nobody else reads them, at no moment.
     write_atomically(node, &answer, baked.answer_toml.as_bytes())?;
     write_atomically(node, &first_boot, &baked.first_boot)?;
     node.set_mode(&first_boot, 0o700)?;
+    let looks = std::io::stdout().is_terminal();
+    let codes = if looks { String::new() } else { in_a_file(node, &out, &shown)? };
     let (answer, first_boot) = (answer.to_string_lossy(), first_boot.to_string_lossy());
     print(&visible_lines(&format!(
-        "{answer}\n{first_boot}, {} bytes\n{pair}\nBoth may hold secrets. The next step, where Proxmox's tool is:\n\n  \
+        "{answer}\n{first_boot}, {} bytes\n{codes}{pair}\nBoth may hold secrets. The next step, where Proxmox's tool is:\n\n  \
          proxmox-auto-install-assistant prepare-iso ISO --fetch-from iso \\\n    --answer-file {answer} \\\n    \
          --on-first-boot {first_boot}\n",
         baked.first_boot.len()
     )));
+    if looks && !shown.is_empty() {
+        screen::show(node, &shown);
+    }
     Ok(0)
 }
 
-/// The public key of the pair; one that was made before stays, so that a second baking locks nobody out.
-fn public_key(node: &dyn Node, private: &Path, answer: &Answer) -> Result<String> {
+/// Makes the admin's pair, gives the answer its public key, and names the file of the private one. A pair that is there
+/// stays, so that a second baking locks nobody out.
+fn make_pair(node: &dyn Node, private: &Path, answer: &mut Answer) -> std::result::Result<String, Stop> {
+    let path = private.to_string_lossy();
     if !exists(node, private)? {
-        let host = answer.pve.as_ref().and_then(|pve| pve.fqdn.as_deref()).unwrap_or_default();
-        let host = host.split('.').next().unwrap_or_default();
-        let at = if host.is_empty() { "" } else { "@" };
-        let comment = format!("{}{at}{host}", answer.profile.admin.name.as_str());
-        let invocation = key_pair_command(&comment, &private.to_string_lossy());
-        run_checked(node, &invocation)?;
+        let host = answer.pve.as_ref().and_then(|pve| pve.fqdn.as_deref()?.split('.').next());
+        let comment = [answer.profile.admin.name.as_str(), host.unwrap_or_default()].join("@");
+        run_checked(node, &key_pair_command(comment.trim_end_matches('@'), &path))?;
         // Whatever the umask and the file system made of it.
         node.set_mode(private, 0o600)?;
     }
-    let text = node.read(&private.with_extension("pub"))?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    let public = node.read(&private.with_extension("pub"))?;
+    answer
+        .take_key(&String::from_utf8_lossy(&public))
+        .map_err(|problem| Stop::refusal(format!("{path}.pub {problem}")))?;
+    Ok([&path, ": the admin's private key, which no node gets; `ssh-keygen -p` gives it a passphrase\n"]
+        .concat())
+}
+
+/// Where nobody looks, what is to be scanned is in a file for the operator alone, which is named.
+fn in_a_file(node: &dyn Node, out: &Path, all: &[Shown]) -> Result<String> {
+    if all.is_empty() {
+        return Ok(String::new());
+    }
+    let path = out.join("totp-codes.txt");
+    let mut text = String::new();
+    for Shown { title, uri, secret, .. } in all {
+        let code = Code::of(uri.as_bytes()).map(|code| code.half_blocks()).unwrap_or_default();
+        for line in ["## ", title, "\n\n", uri, "\n", secret, "\n\n", &code, "\n\n"] {
+            text.push_str(line);
+        }
+    }
+    write_atomically(node, &path, text.as_bytes())?;
+    Ok(format!("{}, codes to scan: remove it once that is done\n", path.display()))
 }
 
 /// The directory with all links resolved, because the node never writes through one; made when it is missing.
@@ -91,8 +114,31 @@ fn visible_lines(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::node::Machine;
+    use crate::node::scripted::Scripted;
     use crate::payload::{Sealed, tests::tiny_elf, unseal};
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn c1_baked_codes_are_in_a_file_that_its_owner_alone_reads_and_not_on_standard_output() {
+        let node = Scripted::new();
+        node.files.directory("/out");
+        let secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+        let shown = |user: &str| Shown {
+            title: format!("TOTP of {user}"),
+            uri: crate::totp::uri("pve1", user, secret),
+            secret: crate::totp::grouped(secret),
+            keys: Vec::new(),
+        };
+        let said = in_a_file(&node, Path::new("/out"), &[shown("root@pam"), shown("ops@pam")]).unwrap();
+        assert_eq!(said, "/out/totp-codes.txt, codes to scan: remove it once that is done\n");
+        let text = node.files.text("/out/totp-codes.txt");
+        assert_eq!(node.lookup(Path::new("/out/totp-codes.txt")).unwrap().unwrap().mode, 0o600);
+        for user in ["root@pam", "ops@pam"] {
+            let code = Code::of(shown(user).uri.as_bytes()).unwrap();
+            assert!(text.contains(&code.half_blocks()) && text.contains(&format!("## TOTP of {user}\n")));
+        }
+        assert_eq!(in_a_file(&node, Path::new("/nowhere"), &[]).unwrap(), "");
+    }
 
     #[test]
     fn a3_a_pair_that_is_baked_stays_with_the_operator_and_the_public_key_travels() {

@@ -5,6 +5,7 @@ use super::Stop;
 use crate::answer::{self, Answer};
 use crate::bake::{self, Baked};
 use crate::error::{Error, Result};
+use crate::factor::Shown;
 use crate::facts::{self, Facts};
 use crate::hook::{self, End};
 use crate::install;
@@ -60,14 +61,6 @@ pub fn read_answer(node: &dyn Node, file: &Path) -> std::result::Result<Answer, 
     answer::read(&source, &bytes).map_err(|problems| Stop::refusal(problems.to_string()))
 }
 
-/// The same once its pair of keys was made.
-pub fn read_answer_with(node: &dyn Node, file: &Path, public: &str) -> std::result::Result<Answer, Stop> {
-    let key = answer::public_key(public).map_err(Stop::refusal)?;
-    let bytes = node.read(&absolute(file)?)?;
-    answer::read_with(&file.to_string_lossy(), &bytes, Some(key))
-        .map_err(|problems| Stop::refusal(problems.to_string()))
-}
-
 /// The answer in `file`, or the profile of record.
 pub fn answer_or_record(node: &dyn Node, file: Option<&Path>) -> std::result::Result<Answer, Stop> {
     match file {
@@ -85,6 +78,11 @@ pub fn absolute(path: &Path) -> Result<PathBuf> {
 /// The installer's answer and the first-boot executable.
 pub fn bake(answer: &Answer, executable: &[u8]) -> std::result::Result<Baked, Stop> {
     bake::bake(answer, executable).map_err(|problems| Stop::refusal(problems.to_string()))
+}
+
+/// Makes the secrets that the answer wants made here; what is to be scanned.
+pub fn make_secrets(node: &dyn Node, answer: &mut Answer) -> Result<Vec<Shown>> {
+    bake::make_secrets(node, answer)
 }
 
 /// What the node is, and what is still needed on it.
@@ -120,9 +118,9 @@ fn is_over_ssh(node: &dyn Node) -> bool {
         || transaction::descends_from(node, std::process::id(), &["sshd", "sshd-session"])
 }
 
-/// Commits what waits for confirmation.
+/// Commits what waits for confirmation. The caller holds the lock.
 pub fn confirm(node: &dyn Node) -> Result<Option<Outcome>> {
-    transaction::confirm(node, "`firstlight confirm`")
+    transaction::confirm_locked(node, "`firstlight confirm`")
 }
 
 /// Keeps the deadline of the open transaction until it is over.
