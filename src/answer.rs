@@ -24,7 +24,7 @@ mod write;
 pub use key::public_key;
 pub use pve::PveAnswer;
 
-use crate::profile::{KeyPair, Profile};
+use crate::profile::Profile;
 use std::fmt;
 use table::{Note, Notes, Table};
 use toml::de::{DeTable, Error};
@@ -97,12 +97,9 @@ impl Answer {
         self.profile.totp.secrets = secrets;
     }
 
-    /// Takes the public key of a pair that `bake` has made into what it seals, and wants none any more; what is wrong with it.
+    /// Takes the public key of a pair that `bake` has made into what it seals; or says what is wrong with the line.
     pub fn take_key(&mut self, line: &str) -> Result<(), String> {
-        let key = public_key(line)?;
-        self.sealed = firstlight::with_key(&self.sealed, &key.line());
-        self.profile.admin.ssh_key_pair = KeyPair::None;
-        self.profile.admin.ssh_keys.push(key);
+        self.sealed = firstlight::with_key(&self.sealed, &public_key(line)?.line());
         Ok(())
     }
 

@@ -3,7 +3,6 @@
 //! Plan, probe and audit are readings of the same controls; there is no second list of expectations.
 
 use crate::change::{Change, PveObject};
-use crate::facts::apt::Channel;
 use crate::profile::Network;
 use crate::reach::Reach;
 use std::borrow::Cow;
@@ -119,19 +118,17 @@ pub enum Check {
     AptSource {
         /// `pve`, `ceph-squid`; `ceph-` for any Ceph.
         name: String,
-        /// Which channel of it; `None` for any.
-        channel: Option<Channel>,
-        /// Of which suite; empty for any.
+        /// `enterprise`, `no-subscription`; empty for any.
+        channel: &'static str,
+        /// Of which suite it is read; empty: of none.
         suite: String,
-        /// Whether it is read.
-        read: bool,
     },
-    /// `apt-config dump` has exactly these values, in lists of one of these names, or of one name.
+    /// `apt-config dump` has exactly these values.
     AptConfig {
-        /// `Unattended-Upgrade::Origins-Pattern`.
-        names: &'static [&'static str],
-        /// In order; a switch as `true` or `false`, whatever the word for it.
-        values: Vec<String>,
+        /// A setting or a list; names that mean the same with a blank between.
+        names: &'static str,
+        /// In order, `; ` between; a switch as `true` or `false`, whatever the word for it.
+        values: String,
     },
     /// A file whose presence and mode are the state itself.
     FileMode {

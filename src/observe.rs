@@ -68,9 +68,7 @@ impl<'a> Observer<'a> {
                 let held = object.holds(&Access::read(self.node)?);
                 Ok(Verdict::of(held, || format!("PVE does not have it: {}", object.title())))
             }
-            Check::AptSource { name, channel, suite, read } => {
-                self.apt_source((name, *channel), suite, *read)
-            }
+            Check::AptSource { name, channel, suite } => self.apt_source(name, channel, suite),
             Check::AptConfig { names, values } => self.apt_config(names, values),
             Check::FileMode { path, mode } => self.file_mode(path, *mode),
         }

@@ -4,7 +4,7 @@ use crate::memory::Memory;
 use firstlight::answer::{self, Answer};
 use firstlight::control::Check;
 use firstlight::facts;
-use firstlight::facts::apt::Channel;
+use firstlight::facts::apt;
 use firstlight::observe::{Observer, Verdict};
 use firstlight::plan;
 use firstlight::profile::Network;
@@ -217,10 +217,10 @@ pub fn facts(data: &[u8]) {
         }
     }
     for file in &found.apt_sources {
-        let lines = file.lines();
-        assert_eq!(lines.concat(), file.content, "a byte is lost");
-        // The line that an entry is switched by is one of the file.
-        assert!(file.sources().iter().all(|source| source.switch_line < lines.len()));
+        let mut sources = Vec::new();
+        file.read(0, &mut sources);
+        // What an entry is switched by is text of the file.
+        assert!(sources.iter().all(|source| file.text.get(source.at.0..source.at.1).is_some()));
     }
     let number = data.get(1).map_or(0, |byte| usize::from(*byte));
     ANSWERS.with(|answers| {
@@ -277,13 +277,8 @@ fn checks() -> Vec<Check> {
         Check::Kernel { name: "net.ipv4.ip_forward".into(), value: "1".into() },
         Check::Unit { name: "ufw.service".into(), enabled: Some(true), active: Some(false) },
         Check::FileMode { path: PathBuf::from("/etc/passwd"), mode: 0o644 },
-        Check::AptSource {
-            name: "ceph-".into(),
-            channel: Some(Channel::Enterprise),
-            suite: String::new(),
-            read: false,
-        },
-        Check::AptSource { name: "pve".into(), channel: None, suite: "trixie".into(), read: true },
-        Check::AptConfig { names: &["Unattended-Upgrade::Origins-Pattern"], values: words("origin=Proxmox") },
+        Check::AptSource { name: "ceph-".into(), channel: apt::ENTERPRISE, suite: String::new() },
+        Check::AptSource { name: "pve".into(), channel: "", suite: "trixie".into() },
+        Check::AptConfig { names: "Unattended-Upgrade::Origins-Pattern", values: "origin=Proxmox".into() },
     ]
 }

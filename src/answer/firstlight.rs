@@ -133,12 +133,11 @@ pub(super) fn with_secrets(sealed: &str, secrets: &[(String, String)]) -> String
 pub(super) fn with_key(sealed: &str, key: &str) -> String {
     const PAIR: &str = "\nssh-key-pair = \"bake\"\n";
     const KEYS: &str = "\nssh-keys = [";
-    let mut line = KEYS.to_owned();
+    let instead = if sealed.contains(KEYS) { "\n" } else { "\nssh-keys = []\n" };
+    let sealed = sealed.replacen(PAIR, instead, 1);
+    let mut line = String::new();
     write::push_text(&mut line, key);
-    if sealed.contains(KEYS) {
-        return sealed.replacen(PAIR, "\n", 1).replacen(KEYS, &(line + ", "), 1);
-    }
-    sealed.replacen(PAIR, &(line + "]\n"), 1)
+    if sealed.contains(&line) { sealed } else { sealed.replacen(KEYS, &[KEYS, &line, ", "].concat(), 1) }
 }
 
 fn key_list(profile: &Profile) -> String {

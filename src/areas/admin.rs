@@ -164,48 +164,34 @@ fn keys(proposal: &mut Proposal, profile: &Profile, known: Option<&User>, host_n
     let path = directory.join("authorized_keys");
     let directory = DirectoryChange { path: directory, mode: 0o700, owner: owner.clone() };
     push(proposal, (Phase::Accounts, Change::Directory(directory)), Vec::new());
-    if !admin.ssh_keys.is_empty() {
-        given_keys(proposal, profile, known, (&path, &owner));
-    }
-    if admin.ssh_key_pair == KeyPair::Node {
-        let check =
-            Check::AuthorizedKey { name: owner.clone(), path: path.clone(), fingerprint: String::new() };
-        let wanted = format!("sshd accepts the key that was made for {owner}");
-        let control = control("admin.key-pair", "A3", wanted, check);
-        let comment = format!("{owner}@{host_name}");
-        let change = KeyPairChange { name: owner, comment, path, handover: profile.handover };
-        push(proposal, (Phase::Accounts, Change::KeyPair(change)), vec![control]);
-    }
-}
-
-/// What the answer holds, beside what stands there.
-fn given_keys(
-    proposal: &mut Proposal,
-    profile: &Profile,
-    known: Option<&User>,
-    (path, owner): (&Path, &str),
-) {
-    let admin = &profile.admin;
+    let accepted = |key: &str| Check::AuthorizedKey {
+        name: owner.clone(),
+        path: path.clone(),
+        fingerprint: key.to_owned(),
+    };
     let controls = admin.ssh_keys.iter().map(|key| Control {
         id: format!("admin.key.{}", key.fingerprint).into(),
         requirement: "A3",
         wanted: format!("sshd accepts the key {} for {owner}", key.fingerprint),
-        check: Check::AuthorizedKey {
-            name: owner.to_owned(),
-            path: path.to_owned(),
-            fingerprint: key.fingerprint.clone(),
-        },
+        check: accepted(&key.fingerprint),
         changes: Vec::new(),
     });
     let controls = controls.collect();
     let file = FileChange {
-        path: path.to_owned(),
+        path: path.clone(),
         content: authorized_keys(profile, known).into_bytes(),
         mode: 0o600,
-        owner: owner.to_owned(),
+        owner: owner.clone(),
         public: false,
     };
     push(proposal, (Phase::Accounts, Change::File(file)), controls);
+    if admin.ssh_key_pair == KeyPair::Node {
+        let wanted = format!("sshd accepts the key that was made for {owner}");
+        let control = control("admin.key-pair", "A3", wanted, accepted(""));
+        let comment = [&owner, "@", host_name].concat();
+        let change = KeyPairChange { name: owner, comment, path, handover: profile.handover };
+        push(proposal, (Phase::Accounts, Change::KeyPair(change)), vec![control]);
+    }
 }
 
 /// What stands there stays, line by line; keys that are missing are added at the end.

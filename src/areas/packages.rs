@@ -42,7 +42,7 @@ impl Area for Packages {
             if facts.debian_version == DEBIAN_WITHOUT_JOURNAL_JAIL {
                 proposal.changes.push((Phase::Files, Change::File(journal_jail())));
             }
-            unit(&mut proposal, "packages.fail2ban-runs", FAIL2BAN_UNIT);
+            unit(&mut proposal, "packages.fail2ban-runs", "H2", FAIL2BAN_UNIT);
         }
         Ok(proposal)
     }
@@ -98,9 +98,9 @@ fn journal_jail() -> FileChange {
 }
 
 /// Services are held back during the apt call, so that they start with their configuration in place.
-fn unit(proposal: &mut Proposal, id: &'static str, name: &str) {
+pub(super) fn unit(proposal: &mut Proposal, id: &'static str, requirement: &'static str, name: &str) {
     let check = Check::Unit { name: name.to_owned(), enabled: Some(true), active: Some(true) };
-    let mut control = control(id, "H2", format!("{name} runs, now and after a reboot"), check);
+    let mut control = control(id, requirement, format!("{name} runs, now and after a reboot"), check);
     control.changes.push(proposal.changes.len());
     let change = UnitChange { name: name.to_owned(), enabled: Some(true), active: Some(true) };
     proposal.changes.push((Phase::Services, Change::Unit(change)));

@@ -6,14 +6,11 @@ use super::{Area, push, refusal};
 use crate::change::{Change, FileChange};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
-use crate::facts::apt::{Channel, LIST_PATH, PARTS_PATH, Source, SourceFile, has, proxmox};
+use crate::facts::apt::{
+    CEPH, ENTERPRISE, FREE, LIST_PATH, PARTS_PATH, PVE, SIGNED_BY, SUITES, Source, SourceFile, TYPES,
+};
 use crate::profile::Profile;
-use std::path::{Path, PathBuf};
 
-/// PVE and its parts.
-const PVE: &str = "pve";
-/// In front of each release of Ceph.
-const CEPH: &str = "ceph-";
 /// Where PVE 9 has the key of its archive.
 const KEYRING: &str = "/usr/share/keyrings/proxmox-archive-keyring.gpg";
 /// The first release of Debian where PVE writes stanzas.
@@ -35,52 +32,48 @@ impl Area for Repositories {
         if facts.pve_version.is_none() || facts.debian_codename.is_empty() {
             return Ok(proposal);
         }
-        let mut desk = Desk::open(facts);
-        let ceph = desk.releases_of_ceph();
-        let wanted = &profile.repositories;
-        for (key, word, names) in [(PVE, &wanted.pve, vec![PVE.to_owned()]), ("ceph", &wanted.ceph, ceph)] {
-            let channel = match word.as_str() {
-                "enterprise" => Some(Channel::Enterprise),
-                "no-subscription" => Some(Channel::NoSubscription),
-                "auto" if !facts.subscription_key => Some(Channel::NoSubscription),
-                "auto" => None,
+        let mut desk = Desk { facts, files: facts.apt_sources.clone(), refusals: Vec::new() };
+        let (wanted, keyed) = (&profile.repositories, facts.subscription_key);
+        for (key, word) in [(PVE, wanted.pve.as_str()), ("ceph", &wanted.ceph)] {
+            let channel = match word {
+                "auto" if keyed => "",
+                "auto" | FREE => FREE,
+                ENTERPRISE => ENTERPRISE,
                 _ => continue,
             };
-            desk.key = key;
-            if channel == Some(Channel::Enterprise) && !facts.subscription_key {
-                proposal.warnings.push(format!(
-                    "repositories.{key} = \"enterprise\": this node has no subscription key, and will be refused there"
-                ));
+            if channel == ENTERPRISE && !keyed {
+                let words =
+                    ["repositories.", key, ": without a subscription key \"enterprise\" is refused there"];
+                proposal.warnings.push(words.concat());
             }
-            match channel {
-                Some(Channel::NoSubscription) => {
-                    let any = if key == PVE { PVE } else { CEPH };
-                    desk.controls.push(read(facts, any, Some(Channel::Enterprise), false));
-                }
-                Some(Channel::Enterprise) => {}
-                None if key == PVE => desk.controls.push(read(facts, PVE, None, true)),
-                None => {}
+            let names = if key == PVE { vec![PVE.to_owned()] } else { desk.releases_of_ceph() };
+            if channel == FREE {
+                let any = if key == PVE { PVE } else { CEPH };
+                proposal.controls.push(read(any, ENTERPRISE, ""));
             }
-            let Some(channel) = channel else { continue };
             for name in &names {
-                desk.settle(name, channel);
-                desk.controls.push(read(facts, name, Some(channel), true));
+                if !channel.is_empty() {
+                    desk.settle(key, name, channel);
+                } else if key != PVE {
+                    continue;
+                }
+                proposal.controls.push(read(name, channel, &facts.debian_codename));
             }
         }
         desk.close(proposal)
     }
 }
 
-/// Whether apt reads a repository.
-fn read(facts: &Facts, name: &str, channel: Option<Channel>, read: bool) -> Control {
+/// Whether apt reads a channel of a repository for this suite; without a suite, that it reads it for none.
+fn read(name: &str, channel: &'static str, suite: &str) -> Control {
     let title = name.trim_end_matches('-');
-    let word = channel.map_or("packages", Channel::word);
-    let (not, suite) = if read { ("", facts.debian_codename.clone()) } else { ("not ", String::new()) };
+    let word = if channel.is_empty() { "packages" } else { channel };
+    let not = if suite.is_empty() { "not " } else { "" };
     Control {
-        id: format!("repositories.{title}.{word}").into(),
+        id: ["repositories.", title, ".", word].concat().into(),
         requirement: "H1",
-        wanted: format!("apt does {not}read {title} of Proxmox ({word})"),
-        check: Check::AptSource { name: name.to_owned(), channel, suite, read },
+        wanted: ["apt does ", not, "read ", title, " of Proxmox (", word, ")"].concat(),
+        check: Check::AptSource { name: name.to_owned(), channel, suite: suite.to_owned() },
         changes: Vec::new(),
     }
 }
@@ -88,68 +81,35 @@ fn read(facts: &Facts, name: &str, channel: Option<Channel>, read: bool) -> Cont
 /// The files while they are worked on.
 struct Desk<'a> {
     facts: &'a Facts,
-    /// The answer key that is worked for.
-    key: &'static str,
-    files: Vec<Sheet>,
-    controls: Vec<Control>,
+    files: Vec<SourceFile>,
     refusals: Vec<Refusal>,
 }
 
-struct Sheet {
-    path: PathBuf,
-    mode: u32,
-    lines: Vec<Vec<u8>>,
-    sources: Vec<Source>,
-    changed: bool,
-}
-
-impl Sheet {
-    fn of(file: &SourceFile) -> Self {
-        let (path, lines, sources) = (file.path.clone(), file.lines(), file.sources());
-        Self { path, mode: file.mode, lines, sources, changed: false }
-    }
-
-    /// As PVE does it: a line becomes a comment, a stanza gets `Enabled: false`.
-    fn switch(&mut self, place: usize, on: bool) {
-        let Some(source) = self.sources.get_mut(place) else { return };
-        source.enabled = on;
-        self.changed = true;
-        let Some(line) = self.lines.get_mut(source.switch_line) else { return };
-        if source.stanza {
-            let switch = if on { "Enabled: true\n" } else { "Enabled: false\n" };
-            if source.has_switch {
-                line.clear();
-            } else {
-                end(line);
-            }
-            line.extend_from_slice(switch.as_bytes());
-        } else if on {
-            let marks = line.iter().take_while(|byte| b"# \t".contains(byte)).count();
-            line.drain(..marks);
-        } else {
-            line.splice(..0, *b"# ");
-        }
-    }
-}
-
 /// Every line has an end, the last one too.
-fn end(line: &mut Vec<u8>) {
-    if !line.ends_with(b"\n") {
-        line.push(b'\n');
+fn end(text: &mut String) {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
     }
 }
 
-impl<'a> Desk<'a> {
-    fn open(facts: &'a Facts) -> Self {
-        let files = facts.apt_sources.iter().map(Sheet::of).collect();
-        Self { facts, key: PVE, files, controls: Vec::new(), refusals: Vec::new() }
+fn is_only(source: &Source, name: &str) -> bool {
+    source.names().all(|one| one == Some(name))
+}
+
+impl Desk<'_> {
+    fn sources(&self) -> Vec<Source> {
+        let mut sources = Vec::new();
+        for (place, file) in self.files.iter().enumerate() {
+            file.read(place, &mut sources);
+        }
+        sources
     }
 
     /// The releases of Ceph that apt reads; a node without any has no need of one.
     fn releases_of_ceph(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
-        for source in self.sources().filter(|source| source.enabled) {
-            for name in source.uris.split_ascii_whitespace().filter_map(proxmox) {
+        for source in self.sources().iter().filter(|source| source.enabled()) {
+            for name in source.names().flatten() {
                 if name.starts_with(CEPH) && !names.iter().any(|known| known == name) {
                     names.push(name.to_owned());
                 }
@@ -159,127 +119,128 @@ impl<'a> Desk<'a> {
     }
 
     /// Reads one channel of a repository, and not the other one.
-    fn settle(&mut self, name: &str, channel: Channel) {
-        let other = match channel {
-            Channel::Enterprise => Channel::NoSubscription,
-            Channel::NoSubscription => Channel::Enterprise,
-        };
-        self.switch_off(name, &|source| source.offers(name, other) && !source.offers(name, channel));
+    fn settle(&mut self, key: &str, name: &str, channel: &str) {
+        let sources = self.sources();
         let suite = self.facts.debian_codename.as_str();
+        let other = if channel == FREE { ENTERPRISE } else { FREE };
+        let goes = |source: &Source| source.offers(name, other) && !source.offers(name, channel);
         let right = |source: &Source| {
-            has(&source.types, "deb") && has(&source.suites, suite) && source.offers(name, channel)
+            source.has(TYPES, "deb") && source.has(SUITES, suite) && source.offers(name, channel)
         };
-        if !self.sources().any(|source| source.enabled && right(source)) {
-            // Two entries with different keys for one repository are an error to apt.
-            let key = self.key_of(&|source| source.is_only(name));
-            let fits = |source: &Source| {
-                let same = source.signed_by.is_empty() || key.is_empty() || source.signed_by == key;
-                same && right(source) && source.is_only(name)
-            };
-            let found = self.files.iter_mut().find_map(|file| {
-                let place = file.sources.iter().position(fits)?;
-                Some((file, place))
-            });
-            match found {
-                Some((file, place)) => file.switch(place, true),
-                None => self.add(name, channel, &key),
-            }
-        }
-        // Such an error that was there before goes, too.
-        let key = self.key_of(&|source| right(source) && source.is_only(name));
-        if !key.is_empty() {
-            self.switch_off(name, &|source| !source.signed_by.is_empty() && source.signed_by != key);
-        }
-    }
-
-    fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.files.iter().flat_map(|file| &file.sources)
-    }
-
-    /// The key that apt checks such entries with now.
-    fn key_of(&self, which: &dyn Fn(&Source) -> bool) -> String {
-        let mut keys = self.sources().filter(|source| source.enabled && !source.signed_by.is_empty());
-        keys.find(|source| which(source)).map(|source| source.signed_by.clone()).unwrap_or_default()
-    }
-
-    /// Switches entries of a repository of Proxmox off.
-    fn switch_off(&mut self, name: &str, which: &dyn Fn(&Source) -> bool) {
-        for file in &mut self.files {
-            for place in 0..file.sources.len() {
-                let Some(source) = file.sources.get(place) else { continue };
-                if !source.enabled || !source.names(name) || !which(source) {
-                    continue;
-                }
-                if source.is_only(name) {
-                    file.switch(place, false);
-                } else {
-                    let message = format!(
-                        "must be \"keep\": {} has one entry for {name} and for others; make two of it first",
-                        file.path.display()
-                    );
-                    self.refusals.push(refusal(&format!("firstlight.repositories.{}", self.key), message));
+        let own = |source: &Source| source.has(SUITES, suite) && is_only(source, name);
+        // Two entries with different keys for one repository are an error to apt: there is one key, that of the first entry
+        // which stays.
+        let stays = |source: &&Source| source.enabled() && own(source) && !goes(source);
+        let signed = sources.iter().filter(stays).min_by_key(|source| !right(source));
+        let signed = signed.map(|source| source.field(SIGNED_BY));
+        let other_key = |source: &Source| signed.is_some_and(|signed| source.field(SIGNED_BY) != signed);
+        let missing = !sources.iter().any(|source| source.enabled() && right(source));
+        let fits = |source: &&Source| right(source) && own(source) && !other_key(source);
+        let found = sources.iter().find(fits).filter(|_| missing);
+        // From the end, so that places in front stay what they are.
+        for source in sources.iter().rev() {
+            if found.is_some_and(|found| std::ptr::eq(found, source)) {
+                self.switch(source, true);
+            } else if source.enabled() && source.names().any(|one| one == Some(name)) {
+                if goes(source) && !is_only(source, name) {
+                    self.refuse(key, name, source);
+                } else if goes(source) || own(source) && other_key(source) {
+                    self.switch(source, false);
                 }
             }
         }
+        if missing && found.is_none() {
+            self.add(name, channel, signed.unwrap_or(KEYRING));
+        }
+    }
+
+    fn refuse(&mut self, key: &str, name: &str, source: &Source) {
+        let Some(file) = self.files.get(source.file) else { return };
+        let path = file.path.to_string_lossy();
+        let words = [
+            "must be \"keep\": ",
+            &path,
+            " has one entry for ",
+            name,
+            " and for others; make two of it first",
+        ];
+        self.refusals.push(refusal(&["firstlight.repositories.", key].concat(), words.concat()));
+    }
+
+    /// As PVE does it: a line becomes a comment, a stanza gets `Enabled: false`.
+    fn switch(&mut self, source: &Source, on: bool) {
+        let Some(file) = self.files.get_mut(source.file) else { return };
+        let (mut start, mut stop) = source.at;
+        if start == file.text.len() {
+            end(&mut file.text);
+            (start, stop) = (file.text.len(), file.text.len());
+        }
+        let word = match (source.stanza, on) {
+            (true, true) => "Enabled: true\n",
+            (true, false) => "Enabled: false\n",
+            (false, true) => "",
+            (false, false) => "# ",
+        };
+        file.text.replace_range(start..stop, word);
     }
 
     /// A new entry, where and how PVE's own tools write it.
-    fn add(&mut self, name: &str, channel: Channel, key: &str) {
+    fn add(&mut self, name: &str, channel: &str, key: &str) {
         let stanzas = self.facts.debian_version.parse().unwrap_or(0) >= FIRST_WITH_STANZAS;
-        let base = match channel {
-            Channel::Enterprise => "https://enterprise",
-            Channel::NoSubscription => "http://download",
-        };
-        let uri = format!("{base}.proxmox.com/debian/{name}");
-        let (suite, component) = (&self.facts.debian_codename, channel.component(name));
-        let text = if stanzas {
-            // One that stands in the entry itself is left to it.
-            let key = if key.is_empty() || key.contains(' ') { KEYRING } else { key };
-            format!("Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: {component}\nSigned-By: {key}\n")
+        let base = if channel == FREE { "http://download" } else { "https://enterprise" };
+        let (before, suite) = (if name == PVE { "pve-" } else { "" }, self.facts.debian_codename.as_str());
+        let words = if stanzas {
+            ["Types: deb\nURIs: ", "\nSuites: ", "\nComponents: ", "\n"]
         } else {
-            format!("deb {uri} {suite} {component}\n")
+            ["deb ", " ", " ", "\n"]
         };
-        let ending = if stanzas { "sources" } else { "list" };
+        let [types, suites, components, last] = words;
+        let mut text =
+            [types, base, ".proxmox.com/debian/", name, suites, suite, components, before, channel, last]
+                .concat();
+        // One that stands in the entry itself is left to it.
+        if stanzas && !key.is_empty() {
+            let key = if key.contains(' ') { KEYRING } else { key };
+            text.extend(["Signed-By: ", key, "\n"]);
+        }
         let file = match (name, channel) {
-            (PVE, Channel::Enterprise) => "pve-enterprise",
+            (PVE, ENTERPRISE) => "pve-enterprise",
             (PVE, _) => "proxmox",
             _ => "ceph",
         };
-        let path = match file {
-            "proxmox" if !stanzas => PathBuf::from(LIST_PATH),
-            file => Path::new(PARTS_PATH).join(format!("{file}.{ending}")),
-        };
-        let place = self.files.iter().position(|file| file.path == path);
-        let place = place.unwrap_or_else(|| {
-            let empty = SourceFile { path, content: Vec::new(), mode: 0o644 };
-            self.files.push(Sheet::of(&empty));
-            self.files.len() - 1
-        });
-        let Some(file) = self.files.get_mut(place) else { return };
-        file.changed = true;
-        if let Some(last) = file.lines.last_mut() {
-            end(last);
-            if stanzas {
-                last.push(b'\n');
+        let mut path = [PARTS_PATH, "/", file, if stanzas { ".sources" } else { ".list" }].concat();
+        if path.ends_with("proxmox.list") {
+            path = LIST_PATH.to_owned();
+        }
+        match self.files.iter_mut().find(|file| file.path.as_os_str() == path.as_str()) {
+            None => self.files.push(SourceFile { path: path.into(), text, mode: 0o644 }),
+            Some(file) => {
+                end(&mut file.text);
+                if stanzas && !file.text.is_empty() {
+                    file.text.push('\n');
+                }
+                file.text.push_str(&text);
             }
         }
-        file.lines.push(text.into_bytes());
     }
 
     fn close(self, mut proposal: Proposal) -> Result<Proposal, Vec<Refusal>> {
         if !self.refusals.is_empty() {
             return Err(self.refusals);
         }
-        for file in self.files.into_iter().filter(|file| file.changed) {
-            let (content, owner) = (file.lines.concat(), "root".to_owned());
-            let change = FileChange { path: file.path, content, mode: file.mode, owner, public: true };
-            push(&mut proposal, (Phase::Sources, Change::File(change)), Vec::new());
+        let before =
+            self.facts.apt_sources.iter().map(|file| file.text.as_str()).chain(std::iter::repeat(""));
+        for (file, before) in self.files.into_iter().zip(before) {
+            if file.text != before {
+                let content = file.text.chars().map(|letter| u8::try_from(letter).unwrap_or(b'?')).collect();
+                let owner = "root".to_owned();
+                let change = FileChange { path: file.path, content, mode: file.mode, owner, public: true };
+                push(&mut proposal, (Phase::Sources, Change::File(change)), Vec::new());
+            }
         }
-        let changes: Vec<usize> = (0..proposal.changes.len()).collect();
-        proposal.controls = self.controls;
         for control in &mut proposal.controls {
-            if matches!(control.check, Check::AptSource { channel: Some(_), .. }) {
-                control.changes.clone_from(&changes);
+            if !matches!(control.check, Check::AptSource { channel: "", .. }) {
+                control.changes.extend(0..proposal.changes.len());
             }
         }
         Ok(proposal)

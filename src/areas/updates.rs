@@ -1,7 +1,7 @@
 //! Unattended updates (row H3): which origins install themselves, every day, and nothing reboots by itself.
 
 use super::{Area, control, push, refusal};
-use crate::change::{Change, FileChange, UnitChange};
+use crate::change::{Change, FileChange};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::Profile;
@@ -9,31 +9,31 @@ use crate::profile::Profile;
 /// Sorts after the files of the package, whose settings it replaces.
 const PATH: &str = "/etc/apt/apt.conf.d/52firstlight";
 const PACKAGE: &str = "unattended-upgrades";
-/// The list, and what it was called before: both count.
-const ORIGINS: &[&str] = &["Unattended-Upgrade::Origins-Pattern", "Unattended-Upgrade::Allowed-Origins"];
 /// What Debian 12 and 13 say in the Release file of their security archive.
 const DEBIAN: &str = "origin=Debian,codename=${distro_codename}-security,label=Debian-Security";
 /// What Proxmox says in that of each of its archives (pve-contract 6.5); blogs have wrong labels.
 const PROXMOX: &str = "origin=Proxmox";
+/// The list, and what it was called before: both count.
+const ORIGINS: &str = "Unattended-Upgrade::Origins-Pattern Unattended-Upgrade::Allowed-Origins";
+const REBOOT: &str = "Unattended-Upgrade::Automatic-Reboot";
 /// Id, what is wanted, setting, value; periods are days.
-const SETTINGS: &[(&str, &str, &[&str], &str)] = &[
+const SETTINGS: [(&str, &str, &str, &str); 5] = [
     (
         "updates.kernels",
         "kernels that are not needed any more are removed",
-        &["Unattended-Upgrade::Remove-Unused-Kernel-Packages"],
+        "Unattended-Upgrade::Remove-Unused-Kernel-Packages",
         "true",
     ),
-    ("updates.periodic", "apt works by itself", &["APT::Periodic::Enable"], "1"),
-    ("updates.lists", "package lists are read every day", &["APT::Periodic::Update-Package-Lists"], "1"),
+    ("updates.periodic", "apt works by itself", "APT::Periodic::Enable", "1"),
+    ("updates.lists", "package lists are read every day", "APT::Periodic::Update-Package-Lists", "1"),
     (
         "updates.download",
         "updates are fetched every day",
-        &["APT::Periodic::Download-Upgradeable-Packages"],
+        "APT::Periodic::Download-Upgradeable-Packages",
         "1",
     ),
-    ("updates.install", "updates are installed every day", &["APT::Periodic::Unattended-Upgrade"], "1"),
+    ("updates.install", "updates are installed every day", "APT::Periodic::Unattended-Upgrade", "1"),
 ];
-const REBOOT: &[&str] = &["Unattended-Upgrade::Automatic-Reboot"];
 /// What starts it, and what lets a running update end before the node goes down.
 const UNITS: [(&str, &str); 3] = [
     ("updates.lists-timer", "apt-daily.timer"),
@@ -59,47 +59,41 @@ impl Area for Updates {
         }
         let mut proposal = Proposal::default();
         let wanted = &profile.updates;
-        let origins: Vec<String> = [(wanted.security, DEBIAN), (wanted.proxmox, PROXMOX)]
-            .into_iter()
-            .filter_map(|(wanted, origin)| wanted.then(|| origin.to_owned()))
-            .collect();
-        let reboot = if wanted.reboot { "true" } else { "false" };
         let mut text = "// Written by firstlight; change the answer and run `firstlight apply`.\n".to_owned();
-        let mut controls = vec![
-            setting("updates.origins", "what installs itself is as wanted", ORIGINS, &origins),
-            setting("updates.reboot", "automatic reboot is as wanted", REBOOT, &[reboot.to_owned()]),
-        ];
-        for name in ORIGINS {
-            text.push_str(&format!("#clear {name};\n"));
+        let mut origins = Vec::new();
+        for name in ORIGINS.split(' ') {
+            text.extend(["#clear ", name, ";\n"]);
         }
-        for origin in &origins {
-            text.push_str(&line(ORIGINS, "::", origin));
+        for (wanted, origin) in [(wanted.security, DEBIAN), (wanted.proxmox, PROXMOX)] {
+            if wanted {
+                text.extend(["Unattended-Upgrade::Origins-Pattern:: \"", origin, "\";\n"]);
+                origins.push(origin);
+            }
         }
-        text.push_str(&line(REBOOT, "", reboot));
-        for (id, title, names, value) in SETTINGS {
-            text.push_str(&line(names, "", value));
-            controls.push(setting(id, title, names, &[(*value).to_owned()]));
+        let mut controls = vec![setting(
+            "updates.origins",
+            "what installs itself is as wanted",
+            ORIGINS,
+            &origins.join("; "),
+        )];
+        let reboot = if wanted.reboot { "true" } else { "false" };
+        let reboot = ("updates.reboot", "automatic reboot is as wanted", REBOOT, reboot);
+        for (id, title, name, value) in [reboot].into_iter().chain(SETTINGS) {
+            text.extend([name, " \"", value, "\";\n"]);
+            controls.push(setting(id, title, name, value));
         }
         let (content, owner) = (text.into_bytes(), "root".to_owned());
         let file = FileChange { path: PATH.into(), content, mode: 0o644, owner, public: true };
         push(&mut proposal, (Phase::Files, Change::File(file)), controls);
         for (id, name) in UNITS {
-            let name = name.to_owned();
-            let check = Check::Unit { name: name.clone(), enabled: Some(true), active: Some(true) };
-            let control = control(id, "H3", format!("{name} runs, now and after a reboot"), check);
-            let change = UnitChange { name, enabled: Some(true), active: Some(true) };
-            push(&mut proposal, (Phase::Services, Change::Unit(change)), vec![control]);
+            super::packages::unit(&mut proposal, id, "H3", name);
         }
         Ok(proposal)
     }
 }
 
-fn line(names: &[&str], list: &str, value: &str) -> String {
-    format!("{}{list} \"{value}\";\n", names.first().unwrap_or(&""))
-}
-
-fn setting(id: &'static str, wanted: &str, names: &'static [&'static str], values: &[String]) -> Control {
-    control(id, "H3", wanted.to_owned(), Check::AptConfig { names, values: values.to_vec() })
+fn setting(id: &'static str, wanted: &str, names: &'static str, values: &str) -> Control {
+    control(id, "H3", wanted.to_owned(), Check::AptConfig { names, values: values.to_owned() })
 }
 
 #[cfg(test)]

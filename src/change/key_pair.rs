@@ -29,7 +29,7 @@ pub fn command(comment: &str, file: &str) -> Invocation {
 
 /// Heading of the hand-over.
 pub fn title(change: &KeyPairChange) -> String {
-    format!("SSH key of {}", change.name)
+    ["SSH key of ", &change.name].concat()
 }
 
 /// The file, and where the new text waits.
@@ -42,11 +42,8 @@ pub fn need(node: &dyn Node, change: &KeyPairChange) -> Result<Option<Need>> {
     if text(node, &change.path)?.lines().any(is_ours) {
         return Ok(None);
     }
-    let lines = vec![
-        "ed25519, made on the node; the private key is handed over once".to_owned(),
-        format!("{} gets the public one", change.path.display()),
-    ];
-    Ok(Some(Need { title: format!("{}: new", title(change)), view: View::Lines(lines) }))
+    let line = "ed25519, made on the node; the private key is handed over once".to_owned();
+    Ok(Some(Need { title: [&title(change), ": new"].concat(), view: View::Lines(vec![line]) }))
 }
 
 /// Makes the pair and hands it over.
@@ -64,7 +61,7 @@ pub fn make(node: &dyn Node, change: &KeyPairChange) -> Result<()> {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    text.push_str(&format!("{}{MARK}\n", public.trim_end()));
+    text.extend([public.trim_end(), MARK, "\n"]);
     replace(node, &change.path, text.as_bytes(), 0o600, owner)?;
     remove_tree(node, directory)
 }

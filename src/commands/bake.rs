@@ -173,7 +173,7 @@ mod tests {
         );
         let answer = crate::answer::read("embedded", sealed).unwrap_or_else(|problems| panic!("{problems}"));
         let keys: Vec<String> = answer.profile.admin.ssh_keys.iter().map(|key| key.line()).collect();
-        assert!(keys.len() == 2 && keys[1] == public.trim_end(), "{keys:?}");
+        assert!(keys.len() == 2 && keys[0] == public.trim_end(), "{keys:?}");
         assert!(answer.record.contains(public.trim_end()));
         // Baked again, it is the same pair.
         let (_, again, ..) = bake();

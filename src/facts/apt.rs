@@ -1,280 +1,230 @@
 //! Where apt's packages come from: the files of sources.list(5) with their entries, and which repository of Proxmox a URI
 //! names. Entries that are switched off are read, too: PVE's own tools switch them on again in their place.
 
-use crate::node::{Kind, Node, exists, read_text};
+use crate::node::{Kind, Node, read_text};
 use std::path::{Path, PathBuf};
 
 /// The one file.
 pub const LIST_PATH: &str = "/etc/apt/sources.list";
 /// The directory of more.
 pub const PARTS_PATH: &str = "/etc/apt/sources.list.d";
-/// PVE keeps its subscription here: the key, a checksum, what Proxmox said about it.
-const SUBSCRIPTION_PATH: &str = "/etc/subscription";
-/// Where PVE's installer leaves a key for the first boot (pve-answer.md).
-const STAGED_KEY_PATH: &str = "/var/lib/proxmox-first-boot/subscription-key";
-/// What apt logs in with (apt_auth.conf(5)).
-const LOGINS: [&str; 2] = ["/etc/apt/auth.conf", "/etc/apt/auth.conf.d"];
-const ENTERPRISE_HOST: &str = "enterprise.proxmox.com";
+/// The repository of PVE.
+pub const PVE: &str = "pve";
+/// Begins the names of those of Ceph: `ceph-squid`.
+pub const CEPH: &str = "ceph-";
+/// The channel for subscribers.
+pub const ENTERPRISE: &str = "enterprise";
+/// The channel for everybody.
+pub const FREE: &str = "no-subscription";
+/// Where a subscription leaves its key: PVE's own file, what PVE's installer lays ready for the first boot, and what apt logs
+/// in with (pve-answer.md; PVE writes the last one with the first).
+const KEY_PATHS: [&str; 3] =
+    ["/etc/subscription", "/var/lib/proxmox-first-boot/subscription-key", "/etc/apt/auth.conf.d/pve.conf"];
+
+/// Places of the fields of an entry, which are words with blanks between.
+pub const TYPES: usize = 0;
+/// What decides which repository it is.
+pub const URIS: usize = 1;
+/// `trixie`.
+pub const SUITES: usize = 2;
+/// `pve-no-subscription`.
+pub const COMPONENTS: usize = 3;
+/// Key or keyring.
+pub const SIGNED_BY: usize = 4;
+/// Whether apt reads it.
+const SWITCH: usize = 5;
+/// The names of these fields in a stanza, in small letters.
+const FIELDS: [&str; 6] = ["types", "uris", "suites", "components", "signed-by", "enabled"];
+/// What counts as no in apt (StringToBool).
+const NO: [&str; 6] = ["no", "false", "without", "off", "disable", "0"];
 
 /// A file with sources.
 #[derive(Clone)]
 pub struct SourceFile {
     /// Where it is.
     pub path: PathBuf,
-    /// Every byte of it.
-    pub content: Vec<u8>,
+    /// A letter for each byte, whatever its encoding: what is not changed stays.
+    pub text: String,
     /// Permission bits.
     pub mode: u32,
 }
 
-/// An entry: a line of a `.list` file, a stanza of a `.sources` file. Lists are words with blanks between.
+/// An entry: a line of a `.list` file, a stanza of a `.sources` file.
 #[derive(Default)]
 pub struct Source {
-    /// Whether apt reads it.
-    pub enabled: bool,
+    /// Place of its file among those of the node.
+    pub file: usize,
     /// Whether it is a stanza.
     pub stanza: bool,
-    /// Whether it has a field `Enabled`.
-    pub has_switch: bool,
-    /// Number of the line with that field, else of its last line.
-    pub switch_line: usize,
-    /// `deb`, `deb-src`.
-    pub types: String,
-    /// What they name decides what it is.
-    pub uris: String,
-    /// Its suites.
-    pub suites: String,
-    /// Its components.
-    pub components: String,
-    /// The key or keyring; may be empty.
-    pub signed_by: String,
-}
-
-/// A release channel of Proxmox.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Channel {
-    /// For subscribers.
-    Enterprise,
-    /// For everybody.
-    NoSubscription,
-}
-
-impl Channel {
-    /// The word in answers and ids.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Enterprise => "enterprise",
-            Self::NoSubscription => "no-subscription",
-        }
-    }
-
-    /// The component that holds the channel of a repository.
-    pub fn component(self, name: &str) -> &'static str {
-        match (self, name) {
-            (Self::Enterprise, "pve") => "pve-enterprise",
-            (Self::NoSubscription, "pve") => "pve-no-subscription",
-            _ => self.word(),
-        }
-    }
-
-    /// Whether a URI with these components gives this channel of `name`; of any Ceph for `ceph-`.
-    pub fn is_offered(self, uri: &str, components: &str, name: &str) -> bool {
-        let own = proxmox(uri);
-        let named = match own {
-            // A mirror: the component of PVE says it all.
-            None => name == "pve" || uri.trim_end_matches('/').ends_with(name),
-            Some(own) => own == name || name.ends_with('-') && own.starts_with(name),
-        };
-        if own.is_some() && is_enterprise(uri) {
-            // Whatever is read there wants a key.
-            return named && self == Self::Enterprise;
-        }
-        // PVE 8's Ceph Quincy has `main` as another name of it.
-        let main = self == Self::NoSubscription && name != "pve" && has(components, "main");
-        named && (main || has(components, self.component(name)))
-    }
-}
-
-/// Whether a word is in a list.
-pub fn has(list: &str, word: &str) -> bool {
-    list.split_ascii_whitespace().any(|one| one == word)
-}
-
-/// Host and path of `scheme://user:password@HOST:port/PATH`.
-fn parts(uri: &str) -> (&str, &str) {
-    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    (host.split(':').next().unwrap_or_default(), path.trim_matches('/'))
-}
-
-fn is_enterprise(uri: &str) -> bool {
-    parts(uri).0.eq_ignore_ascii_case(ENTERPRISE_HOST)
-}
-
-/// The repository on a server of Proxmox that a URI names: `pve`, `ceph-squid`; empty for what is none. `None` for others'
-/// servers. Long ago PVE's path was `debian` alone, which Proxmox still answers (proxmox-apt, `standard.rs`).
-pub fn proxmox(uri: &str) -> Option<&str> {
-    let (host, path) = parts(uri);
-    if !host.to_ascii_lowercase().ends_with(".proxmox.com") {
-        return None;
-    }
-    Some(match path.strip_prefix("debian/") {
-        Some(name) if !name.contains('/') => name,
-        None if path == "debian" => "pve",
-        _ => "",
-    })
+    /// From where to where its switch is in the text: the field `Enabled` or the place for one; the mark of a comment.
+    pub at: (usize, usize),
+    fields: [String; 6],
 }
 
 impl Source {
+    /// A field; may be empty.
+    pub fn field(&self, place: usize) -> &str {
+        self.fields.get(place).map_or("", String::as_str)
+    }
+
+    /// Whether a word is in a field.
+    pub fn has(&self, place: usize, word: &str) -> bool {
+        self.field(place).split_ascii_whitespace().any(|one| one == word)
+    }
+
+    /// Whether apt reads it.
+    pub fn enabled(&self) -> bool {
+        let switch = self.field(SWITCH);
+        !NO.iter().any(|word| switch.eq_ignore_ascii_case(word))
+    }
+
+    /// The repositories of Proxmox that its URIs name; what is on others' servers is `None`.
+    pub fn names(&self) -> impl Iterator<Item = Option<&str>> {
+        self.field(URIS).split_ascii_whitespace().map(|uri| proxmox(uri).map(|(_, name)| name))
+    }
+
     /// Whether it gives this channel of `name`.
-    pub fn offers(&self, name: &str, channel: Channel) -> bool {
-        self.uris.split_ascii_whitespace().any(|uri| channel.is_offered(uri, &self.components, name))
-    }
-
-    /// Whether one of its URIs names this repository of Proxmox.
-    pub fn names(&self, name: &str) -> bool {
-        self.uris.split_ascii_whitespace().any(|uri| proxmox(uri) == Some(name))
-    }
-
-    /// Whether all of them do.
-    pub fn is_only(&self, name: &str) -> bool {
-        self.uris.split_ascii_whitespace().all(|uri| proxmox(uri) == Some(name))
+    pub fn offers(&self, name: &str, channel: &str) -> bool {
+        let mut uris = self.field(URIS).split_ascii_whitespace();
+        uris.any(|uri| offers(uri, self.field(COMPONENTS), name, channel))
     }
 }
 
-impl SourceFile {
-    /// Its lines, each with its end.
-    pub fn lines(&self) -> Vec<Vec<u8>> {
-        self.content.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
-    }
+/// Server for subscribers, and the repository, that a URI on a server of Proxmox names: `pve`, `ceph-squid`; empty for what
+/// is none. Long ago PVE's path was `debian` alone, which Proxmox still answers (proxmox-apt, `standard.rs`).
+pub fn proxmox(uri: &str) -> Option<(bool, &str)> {
+    let (host, path) = uri.split_once("://")?.1.split_once('/')?;
+    let host = host.split_once(".proxmox.com")?.0;
+    let path = path.trim_end_matches('/');
+    let name = path.strip_prefix("debian/").filter(|name| !name.contains('/'));
+    Some((host.ends_with(ENTERPRISE), name.unwrap_or(if path == "debian" { PVE } else { "" })))
+}
 
-    /// Its entries.
-    pub fn sources(&self) -> Vec<Source> {
+/// Whether a URI with these components gives this channel of `name`, any channel for an empty one; of any Ceph for `ceph-`.
+pub fn offers(uri: &str, components: &str, name: &str, channel: &str) -> bool {
+    let (enterprise, named) = match proxmox(uri) {
+        // A mirror: the component of PVE says it all.
+        None => (false, name == PVE || uri.trim_end_matches('/').ends_with(name)),
+        Some((enterprise, own)) => (enterprise, own == name || name == CEPH && own.starts_with(name)),
+    };
+    if enterprise {
+        // Whatever is read there wants a key.
+        return named && channel != FREE;
+    }
+    let gives = |component: &str| match component.strip_prefix("pve-") {
+        Some(own) if name == PVE => channel.is_empty() || own == channel,
+        // PVE 8's Ceph Quincy has `main` as another name of it.
+        _ => name != PVE && (component == channel || component == "main" && channel == FREE),
+    };
+    named && components.split_ascii_whitespace().any(gives)
+}
+
+impl SourceFile {
+    /// Adds its entries; `file` is its place.
+    pub fn read(&self, file: usize, sources: &mut Vec<Source>) {
         let stanzas = self.path.extension().is_some_and(|extension| extension == "sources");
-        let (mut sources, mut open, mut field) = (Vec::new(), Source::default(), String::new());
-        let mut enabled = String::new();
+        let (mut open, mut field, mut end) = (Source::default(), 0, 0);
         // The last stanza ends, too.
-        for (number, line) in self.lines().into_iter().chain([Vec::new()]).enumerate() {
-            let line = String::from_utf8_lossy(&line);
+        for line in self.text.split_inclusive('\n').chain(["\n"]) {
+            let start = end;
+            end += line.len();
             if !stanzas {
-                sources.extend(one_line(number, &line));
+                sources.extend(one_line(line, end).map(|source| Source { file, ..source }));
                 continue;
             }
-            if line.trim().is_empty() {
+            if line.trim_ascii().is_empty() {
                 let done = std::mem::take(&mut open);
-                if !done.types.is_empty() {
-                    // What counts as no in apt (StringToBool).
-                    let off = ["no", "false", "without", "off", "disable", "0"]
-                        .iter()
-                        .any(|word| enabled.trim().eq_ignore_ascii_case(word));
-                    sources.push(Source { enabled: !off, stanza: true, ..done });
+                if !done.field(TYPES).is_empty() {
+                    sources.push(Source { file, stanza: true, ..done });
                 }
-                enabled.clear();
                 continue;
             }
             let folded = line.starts_with([' ', '\t']);
             let value = match line.split_once(':') {
                 _ if line.starts_with('#') => continue,
-                _ if folded => &*line,
+                _ if folded => line,
                 Some((name, value)) => {
-                    field = name.trim().to_ascii_lowercase();
+                    let is_it = |one: &&str| name.eq_ignore_ascii_case(one);
+                    field = FIELDS.iter().position(is_it).unwrap_or(FIELDS.len());
                     value
                 }
                 None => continue,
             };
-            if field == "enabled" {
-                open.has_switch = true;
-                open.switch_line = number;
-            } else if !open.has_switch {
-                open.switch_line = number;
+            if field == SWITCH {
+                open.at = (start, end);
+            } else if open.field(SWITCH).is_empty() {
+                open.at = (end, end);
             }
-            let list = match field.as_str() {
-                "types" => &mut open.types,
-                "uris" => &mut open.uris,
-                "suites" => &mut open.suites,
-                "components" => &mut open.components,
-                "signed-by" => &mut open.signed_by,
-                "enabled" => &mut enabled,
-                _ => continue,
-            };
-            if !folded {
-                list.clear();
-            } else if !list.is_empty() {
+            let Some(list) = open.fields.get_mut(field) else { continue };
+            if folded {
                 list.push(' ');
+            } else {
+                list.clear();
             }
-            list.push_str(value.trim());
+            list.push_str(value.trim_ascii());
         }
-        sources
     }
 }
 
-/// `deb [options] URI SUITE COMPONENT…`, behind `#` when it is switched off.
-fn one_line(number: usize, line: &str) -> Option<Source> {
-    let line = line.trim();
+/// `deb [options] URI SUITE COMPONENT…`, behind `#` when it is switched off; `end` is the line's.
+fn one_line(line: &str, end: usize) -> Option<Source> {
+    let line = line.trim_ascii_start();
     let bare = line.trim_start_matches(['#', ' ', '\t']);
-    let (types, rest) = bare.split('#').next()?.split_once([' ', '\t'])?;
+    let mut rest = bare.split('#').next()?;
+    let types = word(&mut rest);
     if !matches!(types, "deb" | "deb-src") {
         return None;
     }
-    let (options, rest) = match rest.trim_start().strip_prefix('[') {
-        Some(rest) => rest.split_once(']')?,
-        None => ("", rest),
-    };
-    let mut rest = rest.split_ascii_whitespace();
-    let (uris, suites) = (rest.next()?.to_owned(), rest.next()?.to_owned());
-    let mut components = String::new();
-    for component in rest {
-        components.push_str(component);
-        components.push(' ');
+    let mut signed_by = "";
+    if let Some(options) = rest.trim_ascii_start().strip_prefix('[') {
+        let (options, behind) = options.split_once(']')?;
+        signed_by =
+            options.split_ascii_whitespace().find_map(|one| one.strip_prefix("signed-by=")).unwrap_or("");
+        rest = behind;
     }
-    let signed_by = options.split_ascii_whitespace().find_map(|word| word.strip_prefix("signed-by="));
-    Some(Source {
-        enabled: bare.len() == line.len(),
-        switch_line: number,
-        types: types.to_owned(),
-        uris,
-        suites,
-        components,
-        signed_by: signed_by.unwrap_or_default().to_owned(),
-        ..Source::default()
-    })
+    let switch = if bare.len() == line.len() { "" } else { "no" };
+    let fields = [types, word(&mut rest), word(&mut rest), rest.trim_ascii(), signed_by, switch];
+    let at = (end - line.len(), end - bare.len());
+    Some(Source { at, fields: fields.map(str::to_owned), ..Source::default() })
+}
+
+/// Takes off the first word.
+fn word<'a>(rest: &mut &'a str) -> &'a str {
+    let text = rest.trim_ascii_start();
+    let (word, behind) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+    *rest = behind;
+    word.trim_ascii_end()
 }
 
 /// The files that apt reads, in its order. What cannot be read is left out: apt cannot read it either.
 pub fn files(node: &dyn Node) -> Vec<SourceFile> {
-    let named = |name: &str| {
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-        !name.starts_with('.')
-            && name.chars().all(plain)
-            && (name.ends_with(".list") || name.ends_with(".sources"))
-    };
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     let parts = node.list(Path::new(PARTS_PATH)).unwrap_or_default();
-    let parts = parts.iter().filter_map(|name| name.to_str()).filter(|name| named(name));
-    let paths =
-        std::iter::once(PathBuf::from(LIST_PATH)).chain(parts.map(|name| Path::new(PARTS_PATH).join(name)));
-    let file = |path: PathBuf| {
-        let found = node.lookup(&path).ok()??;
+    let mut files = Vec::new();
+    for name in
+        [String::new()].into_iter().chain(parts.iter().map(|name| name.to_string_lossy().into_owned()))
+    {
+        let path = match name.rsplit_once('.') {
+            None if name.is_empty() => LIST_PATH.into(),
+            Some((own, "list" | "sources"))
+                if !own.is_empty() && !own.starts_with('.') && name.chars().all(plain) =>
+            {
+                Path::new(PARTS_PATH).join(name)
+            }
+            _ => continue,
+        };
+        let (Ok(Some(found)), Ok(content)) = (node.lookup(&path), node.read(&path)) else { continue };
         // Of a link, the mode says nothing.
         let mode = if found.kind == Kind::File { found.mode } else { 0o644 };
-        Some(SourceFile { content: node.read(&path).ok()?, path, mode })
-    };
-    paths.filter_map(file).collect()
+        files.push(SourceFile { path, text: content.into_iter().map(char::from).collect(), mode });
+    }
+    files
 }
 
-/// Whether the node has a subscription key: PVE's own, one that waits for the network, or a login of apt.
+/// Whether the node has a subscription key.
 pub fn has_subscription_key(node: &dyn Node) -> bool {
-    let text = |path: &Path| read_text(node, path).ok().flatten().unwrap_or_default();
-    let key = text(Path::new(SUBSCRIPTION_PATH));
-    if key.lines().next().is_some_and(|line| !line.trim().is_empty())
-        || exists(node, Path::new(STAGED_KEY_PATH)).unwrap_or_default()
-    {
-        return true;
-    }
-    let logs_in = |path: &Path| text(path).contains(ENTERPRISE_HOST);
-    let [file, directory] = LOGINS.map(Path::new);
-    let more = node.list(directory).unwrap_or_default();
-    logs_in(file) || more.iter().any(|name| logs_in(&directory.join(name)))
+    let text = |path: &&str| read_text(node, Path::new(path)).ok().flatten().unwrap_or_default();
+    KEY_PATHS.iter().any(|path| !text(path).trim().is_empty())
 }
 
 #[cfg(test)]
@@ -282,8 +232,11 @@ mod tests {
     use super::*;
     use crate::node::scripted::Scripted;
 
-    fn file(path: &str, text: &str) -> SourceFile {
-        SourceFile { path: path.into(), content: text.into(), mode: 0o644 }
+    fn sources(path: &str, text: &str) -> Vec<Source> {
+        let mut sources = Vec::new();
+        SourceFile { path: path.into(), text: text.into(), mode: 0o644 }.read(7, &mut sources);
+        assert!(sources.iter().all(|source| source.file == 7));
+        sources
     }
 
     #[test]
@@ -291,18 +244,21 @@ mod tests {
         for uri in [
             "https://enterprise.proxmox.com/debian/pve",
             "https://enterprise.proxmox.com/debian",
-            "http://Enterprise.Proxmox.com:443/debian/pve/",
+            "http://enterprise.proxmox.com:443/debian/pve/",
             "https://pve1c-0123456789:id@enterprise.proxmox.com/debian/pve",
         ] {
-            assert_eq!((is_enterprise(uri), proxmox(uri)), (true, Some("pve")), "{uri}");
+            assert_eq!(proxmox(uri), Some((true, PVE)), "{uri}");
         }
-        let free = "http://download.proxmox.com/debian/ceph-squid";
-        assert_eq!((is_enterprise(free), proxmox(free)), (false, Some("ceph-squid")));
+        assert_eq!(proxmox("http://download.proxmox.com/debian/ceph-squid"), Some((false, "ceph-squid")));
         for uri in ["https://enterprise.proxmox.com/pub", "https://enterprise.proxmox.com/debian/pve/x"] {
-            assert_eq!(proxmox(uri), Some(""), "{uri}");
+            assert_eq!(proxmox(uri), Some((true, "")), "{uri}");
         }
-        for uri in ["http://deb.debian.org/debian", "cdrom:[Debian]/", "http://mirror.example.com/ceph-squid"]
-        {
+        for uri in [
+            "http://deb.debian.org/debian",
+            "cdrom:[Debian]/",
+            "http://mirror.example.com/ceph-squid",
+            "http://mirror.example.com/enterprise.proxmox.com/debian/pve",
+        ] {
             assert_eq!(proxmox(uri), None, "{uri}");
         }
     }
@@ -312,46 +268,63 @@ mod tests {
         let text = "# prose about deb lines\n\
             deb [ arch=amd64 signed-by=/k.gpg ] http://download.proxmox.com/debian/pve bookworm pve-no-subscription # x\n\
             #deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\n\
-            deb-src http://deb.debian.org/debian bookworm main contrib\n";
-        let sources = file("/etc/apt/sources.list", text).sources();
+            deb-src http://deb.debian.org/debian\tbookworm  main contrib";
+        let sources = sources("/etc/apt/sources.list", text);
         assert_eq!(sources.len(), 3);
-        assert!(sources[0].enabled && sources[0].types == "deb" && sources[0].signed_by == "/k.gpg");
-        assert!(sources[0].offers("pve", Channel::NoSubscription));
-        assert!(!sources[1].enabled && sources[1].offers("pve", Channel::Enterprise));
-        assert!(sources[2].types == "deb-src" && sources[2].components == "main contrib ");
-        assert_eq!(sources[2].switch_line, 3);
+        assert!(sources[0].enabled() && sources[0].field(TYPES) == "deb");
+        assert_eq!((sources[0].field(SIGNED_BY), sources[0].field(SUITES)), ("/k.gpg", "bookworm"));
+        assert!(sources[0].offers(PVE, FREE) && !sources[0].offers(PVE, ENTERPRISE));
+        assert!(!sources[1].enabled() && sources[1].offers(PVE, ENTERPRISE));
+        assert_eq!(&text[sources[1].at.0..sources[1].at.1], "#");
+        assert!(sources[2].enabled() && sources[2].field(TYPES) == "deb-src");
+        assert_eq!((sources[2].field(SUITES), sources[2].field(COMPONENTS)), ("bookworm", "main contrib"));
+        assert!(text[sources[2].at.0..].starts_with("deb-src") && sources[2].at.0 == sources[2].at.1);
     }
 
     #[test]
     fn h1_stanzas_are_read_with_folds_comments_and_switched_off() {
         let text = "# one\nTypes: deb\n# between\nURIs:\n https://enterprise.proxmox.com/debian/ceph-squid\n\
+            # https://x.example.com/\n http://y.example.com/\nX-Other: a\n b\n\
             suites: trixie\nEnabled: No\nComponents: enterprise\n\n\n\
             Types: deb deb-src\nURIs: http://deb.debian.org/debian\nSuites: trixie trixie-updates\nComponents: main";
-        let sources = file("/etc/apt/sources.list.d/x.sources", text).sources();
+        let sources = sources("/etc/apt/sources.list.d/x.sources", text);
         assert_eq!(sources.len(), 2);
-        assert!(!sources[0].enabled && sources[0].offers("ceph-squid", Channel::Enterprise));
-        assert!(sources[0].offers("ceph-", Channel::Enterprise) && sources[0].suites == "trixie");
-        assert_eq!((sources[0].has_switch, sources[0].switch_line), (true, 6));
-        assert!(sources[1].enabled && has(&sources[1].suites, "trixie-updates"));
-        assert_eq!((sources[1].has_switch, sources[1].switch_line), (false, 13));
+        assert!(!sources[0].enabled() && sources[0].offers("ceph-squid", ENTERPRISE));
+        assert!(sources[0].offers(CEPH, ENTERPRISE) && sources[0].field(SUITES) == "trixie");
+        assert_eq!(sources[0].names().collect::<Vec<_>>(), [Some("ceph-squid"), None]);
+        assert_eq!(&text[sources[0].at.0..sources[0].at.1], "Enabled: No\n");
+        assert!(sources[1].enabled() && sources[1].has(SUITES, "trixie-updates"));
+        assert_eq!(sources[1].at, (text.len(), text.len()));
     }
 
     #[test]
     fn h1_apt_reads_files_with_proper_names_alone() {
         let node = Scripted::new();
-        for name in ["b.list", "a.sources", "c.sources.dpkg-old", ".d.list", "e f.list", "g.list.bak"] {
+        node.files.put(LIST_PATH, b"# caf\xe9\n");
+        for name in [
+            "b.list",
+            "a.sources",
+            "c.sources.dpkg-old",
+            ".d.list",
+            "e f.list",
+            "g.list.bak",
+            ".list",
+            "list",
+        ] {
             node.files.put(&format!("{PARTS_PATH}/{name}"), "");
         }
-        let found: Vec<_> = files(&node).into_iter().map(|file| file.path).collect();
-        assert_eq!(found, ["a.sources", "b.list"].map(|name| Path::new(PARTS_PATH).join(name)));
+        let found: Vec<_> = files(&node).into_iter().map(|file| (file.path, file.text)).collect();
+        let parts = ["a.sources", "b.list"].map(|name| (Path::new(PARTS_PATH).join(name), String::new()));
+        assert_eq!(found[0], (LIST_PATH.into(), "# caf\u{e9}\n".to_owned()));
+        assert_eq!(found[1..], parts);
     }
 
     #[test]
     fn h1_a_key_is_known_from_pve_the_installer_and_apt() {
         for (path, text, has) in [
-            (SUBSCRIPTION_PATH, "pve1c-0123456789\nsum\ndata\n", true),
-            (SUBSCRIPTION_PATH, "", false),
-            (STAGED_KEY_PATH, "pve1c-0123456789\n", true),
+            ("/etc/subscription", "pve1c-0123456789\nsum\ndata\n", true),
+            ("/etc/subscription", "", false),
+            ("/var/lib/proxmox-first-boot/subscription-key", "pve1c-0123456789\n", true),
             ("/etc/apt/auth.conf.d/pve.conf", "machine enterprise.proxmox.com/debian/pve\n login k\n", true),
             ("/etc/apt/auth.conf", "machine mirror.example.com login a\n", false),
         ] {

@@ -2,7 +2,7 @@
 
 use super::{Observer, Verdict};
 use crate::error::Result;
-use crate::facts::apt::Channel;
+use crate::facts::apt::offers;
 
 const APT_GET_PROGRAM: &str = "/usr/bin/apt-get";
 const APT_CONFIG_PROGRAM: &str = "/usr/bin/apt-config";
@@ -11,52 +11,43 @@ const TARGETS: [&str; 4] =
     ["--no-release-info", "--format", "$(REPO_URI) $(TARGET_OF) $(RELEASE) $(COMPONENT)", "indextargets"];
 
 impl Observer<'_> {
-    pub(super) fn apt_source(
-        &mut self,
-        (name, channel): (&str, Option<Channel>),
-        suite: &str,
-        read: bool,
-    ) -> Result<Verdict> {
+    pub(super) fn apt_source(&mut self, name: &str, channel: &str, suite: &str) -> Result<Verdict> {
         let output = self.output(APT_GET_PROGRAM, &TARGETS)?;
         if !output.success() {
-            return Ok(Verdict::Fails(format!("apt cannot read its sources: {}", output.complaint())));
+            return Ok(Verdict::Fails(["apt cannot read its sources: ", &output.complaint()].concat()));
         }
-        let found = output.stdout.lines().find(|line| {
-            let mut words = line.splitn(4, ' ').map(str::trim);
-            let mut word = || words.next().unwrap_or_default();
-            let (uri, of, release, components) = (word(), word(), word(), word());
-            let offered = |one: Channel| {
-                channel.is_none_or(|wanted| wanted == one) && one.is_offered(uri, components, name)
-            };
-            (offered(Channel::Enterprise) || offered(Channel::NoSubscription))
-                && (suite.is_empty() || of == "deb" && release == suite)
+        let found = output.stdout.lines().find_map(|line| {
+            let (uri, line) = line.split_once(' ')?;
+            let (of, line) = line.split_once(' ')?;
+            let (release, components) = line.split_once(' ')?;
+            let is_it = suite.is_empty() || of == "deb" && release == suite;
+            (is_it && offers(uri, components, name, channel)).then_some(uri)
         });
         Ok(match found {
-            Some(line) if !read => {
-                Verdict::Fails(format!("apt reads {}", line.split(' ').next().unwrap_or_default()))
-            }
-            None if read => Verdict::Fails("apt has no such source".to_owned()),
+            Some(uri) if suite.is_empty() => Verdict::Fails(["apt reads ", uri].concat()),
+            None if !suite.is_empty() => Verdict::Fails("apt has no such source".to_owned()),
             _ => Verdict::Holds,
         })
     }
 
-    /// A later file wins over an earlier one, and adds to its lists (apt.conf(5)).
-    pub(super) fn apt_config(&mut self, names: &[&str], wanted: &[String]) -> Result<Verdict> {
+    /// A later file wins over an earlier one, and adds to its lists (apt.conf(5)). `names` with blanks between, `wanted` with
+    /// `; `.
+    pub(super) fn apt_config(&mut self, names: &str, wanted: &str) -> Result<Verdict> {
         let dump = self.listing(APT_CONFIG_PROGRAM, &["dump"])?;
         let mut found = Vec::new();
         for line in dump.lines() {
             // `Name "value";`, `Name:: "value";` in a list, whose own line is empty.
             let Some((name, value)) = line.split_once(' ') else { continue };
             let value = value.trim_end_matches(';').trim_matches('"');
-            let (bare, member) = name.strip_suffix("::").map_or((name, false), |bare| (bare, true));
-            if names.iter().any(|one| one.eq_ignore_ascii_case(bare)) && (member || !value.is_empty()) {
-                found.push(switch(value).to_owned());
+            let bare = name.trim_end_matches(':');
+            if names.split(' ').any(|one| one.eq_ignore_ascii_case(bare))
+                && !(value.is_empty() && bare == name)
+            {
+                found.push(switch(value));
             }
         }
-        Ok(Verdict::of(found == wanted, || match found.as_slice() {
-            [] => "apt's configuration does not say it".to_owned(),
-            found => format!("apt's configuration says {}", found.join("; ")),
-        }))
+        let found = found.join("; ");
+        Ok(Verdict::of(found == wanted, || ["apt's configuration says \"", &found, "\""].concat()))
     }
 }
 

@@ -25,7 +25,7 @@ fn facts(release: u32, files: &[(&str, String)]) -> Facts {
     let codename = if release == 12 { "bookworm" } else { "trixie" };
     let file = |(name, text): &(&str, String)| SourceFile {
         path: parts(name).into(),
-        content: text.clone().into_bytes(),
+        text: text.clone(),
         mode: 0o640,
     };
     Facts {
@@ -59,7 +59,7 @@ fn changed(profile: &Profile, mut facts: Facts) -> Files {
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
         let known = facts.apt_sources.iter().position(|source| source.path == file.path);
         assert_eq!(file.mode, if known.is_some() { 0o640 } else { 0o644 }, "{name}");
-        let after = SourceFile { path: file.path, content: file.content, mode: file.mode };
+        let after = SourceFile { path: file.path, text: text.clone(), mode: file.mode };
         match known {
             Some(place) => facts.apt_sources[place] = after,
             None => facts.apt_sources.push(after),
@@ -75,7 +75,7 @@ fn changed(profile: &Profile, mut facts: Facts) -> Files {
 fn apt(facts: &Facts) -> Scripted {
     let node = Scripted::new();
     for file in &facts.apt_sources {
-        node.files.put(&file.path.display().to_string(), &file.content);
+        node.files.put(&file.path.display().to_string(), &file.text);
     }
     for directory in [PARTS_PATH, "/var/lib/apt/lists/partial", "/var/lib/dpkg", "/etc/apt/apt.conf.d"] {
         node.files.directory(directory);
@@ -196,7 +196,7 @@ fn h1_what_is_beside_it_in_a_file_stays_byte_for_byte() {
     assert_eq!(found, [("all.sources", text.replace("gpg\n", "gpg\nEnabled: false\n"))]);
     // Not even UTF-8.
     let mut facts = facts(13, &[("x.sources", ENTERPRISE.to_owned()), ("proxmox.sources", FREE.to_owned())]);
-    facts.apt_sources[0].content.splice(0..0, *b"# caf\xe9\n");
+    facts.apt_sources[0].text.insert_str(0, "# caf\u{e9}\n");
     let Some((_, Change::File(file))) = propose(&profile("auto", "auto"), &facts).changes.into_iter().next()
     else {
         panic!("a file")
@@ -230,7 +230,7 @@ fn h1_enterprise_is_switched_on_and_what_everybody_may_read_off() {
         [("pve-enterprise.sources", format!("{ENTERPRISE}Enabled: true\n")), ("proxmox.sources", off(FREE))]
     );
     let proposal = propose(&profile("enterprise", "keep"), &facts(13, &[]));
-    assert!(proposal.warnings[0].contains("no subscription key"), "{:?}", proposal.warnings);
+    assert!(proposal.warnings[0].contains("without a subscription key"), "{:?}", proposal.warnings);
 }
 
 #[test]
@@ -253,6 +253,16 @@ fn h1_two_keys_for_one_repository_which_apt_refuses_become_one() {
         found,
         [("proxmox.sources", format!("{}\n{}", off(FREE), FREE.replace(KEYRING, "/etc/apt/other.gpg")))]
     );
+}
+
+#[test]
+fn h1_an_entry_without_a_key_that_stays_decides_too() {
+    // Behind an entry with a key, apt refuses one without.
+    let test = FREE_LINE.replace("no-subscription", "test").replace("bookworm", "trixie");
+    let unsigned = FREE.lines().take(4).map(|line| format!("{line}\n")).collect::<String>();
+    assert_eq!(auto(13, &[("z.list", &test)]), [("proxmox.sources", unsigned)]);
+    let found = auto(13, &[("proxmox.sources", FREE), ("z.list", &test)]);
+    assert_eq!(found, [("z.list", format!("# {test}"))]);
 }
 
 #[test]
