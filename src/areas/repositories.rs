@@ -2,19 +2,21 @@
 //! Ceph; one with a key is left as it is. Entries are switched in their place and added in the form that PVE's own tools
 //! use (proxmox-apt, `standard.rs`); every other byte stays.
 
-use super::{Area, push, refusal};
+use super::Area;
 use crate::change::{Change, FileChange};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::facts::apt::{
-    CEPH, ENTERPRISE, FREE, LIST_PATH, PARTS_PATH, PVE, SIGNED_BY, SUITES, Source, SourceFile, TYPES,
+    CEPH, ENTERPRISE, FREE, PVE, SIGNED_BY, SUITES, Source, SourceFile, TYPES, URIS, is_of_proxmox,
+    repository,
 };
 use crate::profile::Profile;
 
-/// Where PVE 9 has the key of its archive.
+/// Where PVE 9 has the key of its archive, which PVE 8 has among the keys for everything.
 const KEYRING: &str = "/usr/share/keyrings/proxmox-archive-keyring.gpg";
-/// The first release of Debian where PVE writes stanzas.
-const FIRST_WITH_STANZAS: u32 = 13;
+const DEBIAN_WITHOUT_KEYRING: &str = "12";
+/// Where PVE 9 has what everybody may read; PVE 8 reads it there, too.
+const PATH: &str = "/etc/apt/sources.list.d/proxmox.sources";
 
 pub(super) struct Repositories;
 
@@ -32,9 +34,9 @@ impl Area for Repositories {
         if facts.pve_version.is_none() || facts.debian_codename.is_empty() {
             return Ok(proposal);
         }
-        let mut desk = Desk { facts, files: facts.apt_sources.clone(), refusals: Vec::new() };
+        let mut desk = Desk { facts, files: facts.apt_sources.clone() };
         let (wanted, keyed) = (&profile.repositories, facts.subscription_key);
-        for (key, word) in [(PVE, wanted.pve.as_str()), ("ceph", &wanted.ceph)] {
+        for (key, word, any) in [(PVE, wanted.pve.as_str(), PVE), ("ceph", &wanted.ceph, CEPH)] {
             let channel = match word {
                 "auto" if keyed => "",
                 "auto" | FREE => FREE,
@@ -46,21 +48,21 @@ impl Area for Repositories {
                     ["repositories.", key, ": without a subscription key \"enterprise\" is refused there"];
                 proposal.warnings.push(words.concat());
             }
-            let names = if key == PVE { vec![PVE.to_owned()] } else { desk.releases_of_ceph() };
             if channel == FREE {
-                let any = if key == PVE { PVE } else { CEPH };
                 proposal.controls.push(read(any, ENTERPRISE, ""));
             }
-            for name in &names {
+            let names = if any == PVE { PVE.to_owned() } else { desk.releases_of_ceph() };
+            for name in names.split_ascii_whitespace() {
                 if !channel.is_empty() {
-                    desk.settle(key, name, channel);
-                } else if key != PVE {
+                    desk.settle(name, channel);
+                } else if any == CEPH {
                     continue;
                 }
                 proposal.controls.push(read(name, channel, &facts.debian_codename));
             }
         }
-        desk.close(proposal)
+        desk.close(&mut proposal);
+        Ok(proposal)
     }
 }
 
@@ -82,18 +84,6 @@ fn read(name: &str, channel: &'static str, suite: &str) -> Control {
 struct Desk<'a> {
     facts: &'a Facts,
     files: Vec<SourceFile>,
-    refusals: Vec<Refusal>,
-}
-
-/// Every line has an end, the last one too.
-fn end(text: &mut String) {
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-}
-
-fn is_only(source: &Source, name: &str) -> bool {
-    source.names().all(|one| one == Some(name))
 }
 
 impl Desk<'_> {
@@ -105,21 +95,25 @@ impl Desk<'_> {
         sources
     }
 
-    /// The releases of Ceph that apt reads; a node without any has no need of one.
-    fn releases_of_ceph(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for source in self.sources().iter().filter(|source| source.enabled()) {
-            for name in source.names().flatten() {
-                if name.starts_with(CEPH) && !names.iter().any(|known| known == name) {
-                    names.push(name.to_owned());
+    /// The releases of Ceph that apt reads from Proxmox, as words; a node without any has no need of one.
+    fn releases_of_ceph(&self) -> String {
+        let mut names = String::new();
+        for source in self.sources() {
+            for uri in source.words(URIS) {
+                let name = repository(uri);
+                let new =
+                    name.starts_with(CEPH) && !names.split_ascii_whitespace().any(|known| known == name);
+                if new && source.enabled() && is_of_proxmox(uri) {
+                    names.push_str(name);
+                    names.push(' ');
                 }
             }
         }
         names
     }
 
-    /// Reads one channel of a repository, and not the other one.
-    fn settle(&mut self, key: &str, name: &str, channel: &str) {
+    /// Reads one channel of a repository, and not the other one. An entry that is for others' servers, too, is left alone.
+    fn settle(&mut self, name: &str, channel: &str) {
         let sources = self.sources();
         let suite = self.facts.debian_codename.as_str();
         let other = if channel == FREE { ENTERPRISE } else { FREE };
@@ -127,115 +121,78 @@ impl Desk<'_> {
         let right = |source: &Source| {
             source.has(TYPES, "deb") && source.has(SUITES, suite) && source.offers(name, channel)
         };
-        let own = |source: &Source| source.has(SUITES, suite) && is_only(source, name);
-        // Two entries with different keys for one repository are an error to apt: there is one key, that of the first entry
-        // which stays.
-        let stays = |source: &&Source| source.enabled() && own(source) && !goes(source);
-        let signed = sources.iter().filter(stays).min_by_key(|source| !right(source));
-        let signed = signed.map(|source| source.field(SIGNED_BY));
+        // Two entries with different keys for one repository are an error to apt: there is one key, that of the first right
+        // entry, or of the first one that stays.
+        let mut signed = None;
+        let mut missing = true;
+        for source in &sources {
+            let own = source.is_of_proxmox() && source.has(SUITES, suite) && source.offers(name, "");
+            let right = right(source);
+            if source.enabled() && own && !goes(source) && (signed.is_none() || right && missing) {
+                signed = Some(source.field(SIGNED_BY));
+            }
+            missing &= !(right && source.enabled());
+        }
         let other_key = |source: &Source| signed.is_some_and(|signed| source.field(SIGNED_BY) != signed);
-        let missing = !sources.iter().any(|source| source.enabled() && right(source));
-        let fits = |source: &&Source| right(source) && own(source) && !other_key(source);
-        let found = sources.iter().find(fits).filter(|_| missing);
         // From the end, so that places in front stay what they are.
-        for source in sources.iter().rev() {
-            if found.is_some_and(|found| std::ptr::eq(found, source)) {
-                self.switch(source, true);
-            } else if source.enabled() && source.names().any(|one| one == Some(name)) {
-                if goes(source) && !is_only(source, name) {
-                    self.refuse(key, name, source);
-                } else if goes(source) || own(source) && other_key(source) {
-                    self.switch(source, false);
+        for source in sources.iter().rev().filter(|source| source.is_of_proxmox() && source.offers(name, ""))
+        {
+            if !source.enabled() {
+                if missing && right(source) && !other_key(source) {
+                    missing = false;
+                    self.switch(source, true);
                 }
+            } else if goes(source) || source.has(SUITES, suite) && other_key(source) {
+                self.switch(source, false);
             }
         }
-        if missing && found.is_none() {
-            self.add(name, channel, signed.unwrap_or(KEYRING));
+        if missing {
+            self.add(name, channel, signed);
         }
-    }
-
-    fn refuse(&mut self, key: &str, name: &str, source: &Source) {
-        let Some(file) = self.files.get(source.file) else { return };
-        let path = file.path.to_string_lossy();
-        let words = [
-            "must be \"keep\": ",
-            &path,
-            " has one entry for ",
-            name,
-            " and for others; make two of it first",
-        ];
-        self.refusals.push(refusal(&["firstlight.repositories.", key].concat(), words.concat()));
     }
 
     /// As PVE does it: a line becomes a comment, a stanza gets `Enabled: false`.
     fn switch(&mut self, source: &Source, on: bool) {
         let Some(file) = self.files.get_mut(source.file) else { return };
-        let (mut start, mut stop) = source.at;
-        if start == file.text.len() {
-            end(&mut file.text);
-            (start, stop) = (file.text.len(), file.text.len());
-        }
         let word = match (source.stanza, on) {
             (true, true) => "Enabled: true\n",
             (true, false) => "Enabled: false\n",
             (false, true) => "",
             (false, false) => "# ",
         };
-        file.text.replace_range(start..stop, word);
+        file.text.replace_range(source.at.0..source.at.1, word);
     }
 
-    /// A new entry, where and how PVE's own tools write it.
-    fn add(&mut self, name: &str, channel: &str, key: &str) {
-        let stanzas = self.facts.debian_version.parse().unwrap_or(0) >= FIRST_WITH_STANZAS;
+    /// A new entry, in front of the others of its file.
+    fn add(&mut self, name: &str, channel: &str, signed: Option<&str>) {
         let base = if channel == FREE { "http://download" } else { "https://enterprise" };
-        let (before, suite) = (if name == PVE { "pve-" } else { "" }, self.facts.debian_codename.as_str());
-        let words = if stanzas {
-            ["Types: deb\nURIs: ", "\nSuites: ", "\nComponents: ", "\n"]
-        } else {
-            ["deb ", " ", " ", "\n"]
+        let before = if name == PVE { "pve-" } else { "" };
+        let suite = &self.facts.debian_codename;
+        let key = match signed {
+            None if self.facts.debian_version == DEBIAN_WITHOUT_KEYRING => "",
+            // One that stands in the entry itself is left to it.
+            Some(key) if !key.contains(' ') => key,
+            _ => KEYRING,
         };
-        let [types, suites, components, last] = words;
-        let mut text =
-            [types, base, ".proxmox.com/debian/", name, suites, suite, components, before, channel, last]
-                .concat();
-        // One that stands in the entry itself is left to it.
-        if stanzas && !key.is_empty() {
-            let key = if key.contains(' ') { KEYRING } else { key };
-            text.extend(["Signed-By: ", key, "\n"]);
-        }
-        let file = match (name, channel) {
-            (PVE, ENTERPRISE) => "pve-enterprise",
-            (PVE, _) => "proxmox",
-            _ => "ceph",
-        };
-        let mut path = [PARTS_PATH, "/", file, if stanzas { ".sources" } else { ".list" }].concat();
-        if path.ends_with("proxmox.list") {
-            path = LIST_PATH.to_owned();
-        }
-        match self.files.iter_mut().find(|file| file.path.as_os_str() == path.as_str()) {
-            None => self.files.push(SourceFile { path: path.into(), text, mode: 0o644 }),
+        let [field, end] = if key.is_empty() { [""; 2] } else { ["Signed-By: ", "\n"] };
+        let words = ["Types: deb\nURIs: ", base, ".proxmox.com/debian/", name, "\nSuites: ", suite];
+        let more = ["\nComponents: ", before, channel, "\n", field, key, end];
+        let mut text = words.concat() + &more.concat();
+        match self.files.iter_mut().find(|file| file.path.as_os_str() == PATH) {
+            None => self.files.push(SourceFile { path: PATH.into(), text, mode: 0o644 }),
             Some(file) => {
-                end(&mut file.text);
-                if stanzas && !file.text.is_empty() {
-                    file.text.push('\n');
-                }
-                file.text.push_str(&text);
+                text.push('\n');
+                file.text.insert_str(0, &text);
             }
         }
     }
 
-    fn close(self, mut proposal: Proposal) -> Result<Proposal, Vec<Refusal>> {
-        if !self.refusals.is_empty() {
-            return Err(self.refusals);
-        }
-        let before =
-            self.facts.apt_sources.iter().map(|file| file.text.as_str()).chain(std::iter::repeat(""));
-        for (file, before) in self.files.into_iter().zip(before) {
-            if file.text != before {
-                let content = file.text.chars().map(|letter| u8::try_from(letter).unwrap_or(b'?')).collect();
-                let owner = "root".to_owned();
+    fn close(self, proposal: &mut Proposal) {
+        for (place, file) in self.files.into_iter().enumerate() {
+            if self.facts.apt_sources.get(place).is_none_or(|before| before.text != file.text) {
+                let (content, owner) = (file.text.into_bytes(), "root".to_owned());
                 let change = FileChange { path: file.path, content, mode: file.mode, owner, public: true };
-                push(&mut proposal, (Phase::Sources, Change::File(change)), Vec::new());
+                proposal.changes.push((Phase::Sources, Change::File(change)));
             }
         }
         for control in &mut proposal.controls {
@@ -243,7 +200,6 @@ impl Desk<'_> {
                 control.changes.extend(0..proposal.changes.len());
             }
         }
-        Ok(proposal)
     }
 }
 

@@ -54,19 +54,20 @@ impl Area for Updates {
 
     fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
         if !profile.packages.enabled && !facts.has_package(PACKAGE) {
-            let message = format!("must be false: {PACKAGE} is not installed, and packages.enabled is false");
-            return Err(vec![refusal("firstlight.updates.enabled", message)]);
+            let message =
+                "must be false: unattended-upgrades is not installed, and packages.enabled is false";
+            return Err(vec![refusal("firstlight.updates.enabled", message.to_owned())]);
         }
         let mut proposal = Proposal::default();
         let wanted = &profile.updates;
         let mut text = "// Written by firstlight; change the answer and run `firstlight apply`.\n".to_owned();
         let mut origins = Vec::new();
         for name in ORIGINS.split(' ') {
-            text.extend(["#clear ", name, ";\n"]);
+            text.push_str(&["#clear ", name, ";\n"].concat());
         }
         for (wanted, origin) in [(wanted.security, DEBIAN), (wanted.proxmox, PROXMOX)] {
             if wanted {
-                text.extend(["Unattended-Upgrade::Origins-Pattern:: \"", origin, "\";\n"]);
+                text.push_str(&["Unattended-Upgrade::Origins-Pattern:: \"", origin, "\";\n"].concat());
                 origins.push(origin);
             }
         }
@@ -79,7 +80,7 @@ impl Area for Updates {
         let reboot = if wanted.reboot { "true" } else { "false" };
         let reboot = ("updates.reboot", "automatic reboot is as wanted", REBOOT, reboot);
         for (id, title, name, value) in [reboot].into_iter().chain(SETTINGS) {
-            text.extend([name, " \"", value, "\";\n"]);
+            text.push_str(&[name, " \"", value, "\";\n"].concat());
             controls.push(setting(id, title, name, value));
         }
         let (content, owner) = (text.into_bytes(), "root".to_owned());

@@ -55,13 +55,13 @@ pub fn make(node: &dyn Node, change: &KeyPairChange) -> Result<()> {
     make_directories(node, directory)?;
     let file = directory.join("id");
     run_checked(node, &command(&change.comment, &file.to_string_lossy()))?;
-    let private = String::from_utf8_lossy(&node.read(&file)?).into_owned();
-    let public = String::from_utf8_lossy(&node.read(&file.with_extension("pub"))?).into_owned();
+    let private = read_text(node, &file)?.unwrap_or_default();
+    let public = read_text(node, &file.with_extension("pub"))?.unwrap_or_default();
     handover::add(node, change.handover, &title(change), private.trim_end())?;
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    text.extend([public.trim_end(), MARK, "\n"]);
+    text.push_str(&[public.trim_end(), MARK, "\n"].concat());
     replace(node, &change.path, text.as_bytes(), 0o600, owner)?;
     remove_tree(node, directory)
 }
@@ -72,12 +72,14 @@ pub fn undo(node: &dyn Node, title: &str) -> Result<()> {
     remove_tree(node, Path::new(DIRECTORY))
 }
 
-/// Fingerprints of the keys that were made for this user.
-pub fn made(node: &dyn Node, name: &str) -> Vec<String> {
+/// Adds fingerprints of the keys that were made for this user.
+pub fn made(node: &dyn Node, name: &str, keys: &mut Vec<String>) {
     let passwd = read_text(node, Path::new(PASSWD_PATH)).ok().flatten().unwrap_or_default();
-    let Some(entry) = entry(&passwd, name) else { return Vec::new() };
+    let Some(entry) = entry(&passwd, name) else { return };
     let text = text(node, &Path::new(entry.home).join(".ssh/authorized_keys")).unwrap_or_default();
-    text.lines().filter(|line| is_ours(line)).filter_map(authorized_blob).filter_map(fingerprint).collect()
+    for line in text.lines().filter(|line| is_ours(line)) {
+        keys.extend(authorized_blob(line).and_then(fingerprint));
+    }
 }
 
 fn is_ours(line: &str) -> bool {

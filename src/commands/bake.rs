@@ -24,14 +24,12 @@ pub fn run(node: &dyn Node, file: &Path, out: &Path, executable: Option<&Path>) 
         Some(path) => engine::absolute(path)?,
         None => engine::own_executable()?,
     };
-    let executable = node.read(&executable)?;
-    let mut baked = engine::bake(&answer, &executable)?;
     let out = directory(node, out)?;
     let mut pair = String::new();
     if answer.profile.admin.ssh_key_pair == KeyPair::Bake {
         pair = make_pair(node, &out.join(KEY_FILE), &mut answer)?;
-        baked = engine::bake(&answer, &executable)?;
     }
+    let baked = engine::bake(&answer, &node.read(&executable)?)?;
     let (answer, first_boot) = (out.join("answer.toml"), out.join("first-boot"));
     // Both may hold secrets: nobody else reads them, at no moment.
     write_atomically(node, &answer, baked.answer_toml.as_bytes())?;
@@ -54,19 +52,19 @@ pub fn run(node: &dyn Node, file: &Path, out: &Path, executable: Option<&Path>) 
 
 /// Makes the admin's pair, gives the answer its public key, and names the file of the private one. A pair that is there
 /// stays, so that a second baking locks nobody out.
-fn make_pair(node: &dyn Node, private: &Path, answer: &mut Answer) -> std::result::Result<String, Stop> {
+fn make_pair(node: &dyn Node, private: &Path, answer: &mut Answer) -> Result<String> {
     let path = private.to_string_lossy();
     if !exists(node, private)? {
-        let host = answer.pve.as_ref().and_then(|pve| pve.fqdn.as_deref()?.split('.').next());
-        let comment = [answer.profile.admin.name.as_str(), host.unwrap_or_default()].join("@");
-        run_checked(node, &key_pair_command(comment.trim_end_matches('@'), &path))?;
+        let name = answer.profile.admin.name.as_str();
+        let host = answer.pve.as_ref().and_then(|pve| pve.fqdn.as_deref());
+        let [at, host] = host.map_or([""; 2], |host| ["@", host]);
+        run_checked(node, &key_pair_command(&[name, at, host].concat(), &path))?;
         // Whatever the umask and the file system made of it.
         node.set_mode(private, 0o600)?;
     }
     let public = node.read(&private.with_extension("pub"))?;
-    answer
-        .take_key(&String::from_utf8_lossy(&public))
-        .map_err(|problem| Stop::refusal(format!("{path}.pub {problem}")))?;
+    let taken = answer.take_key(&String::from_utf8_lossy(&public));
+    taken.map_err(|problem| Error::new([&path, ".pub"].concat(), problem))?;
     Ok([&path, ": the admin's private key, which no node gets; `ssh-keygen -p` gives it a passphrase\n"]
         .concat())
 }
@@ -162,7 +160,10 @@ mod tests {
         };
         let (first_boot, private, public, of_pve) = bake();
         assert!(private.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----\n"));
-        assert!(public.starts_with("ssh-ed25519 ") && public.ends_with(" ops@pve1\n"), "{public}");
+        assert!(
+            public.starts_with("ssh-ed25519 ") && public.ends_with(" ops@pve1.example.com\n"),
+            "{public}"
+        );
         let mode = std::fs::metadata(place("out/ssh-key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let Sealed::Answer(sealed) = unseal(&first_boot) else { panic!("no answer in it") };

@@ -3,12 +3,13 @@
 
 use crate::node::{Kind, Node, read_text};
 use std::path::{Path, PathBuf};
+use std::str::SplitAsciiWhitespace;
 
 /// The one file.
 pub const LIST_PATH: &str = "/etc/apt/sources.list";
 /// The directory of more.
 pub const PARTS_PATH: &str = "/etc/apt/sources.list.d";
-/// The repository of PVE.
+/// The repository of PVE; also begins the names of its components.
 pub const PVE: &str = "pve";
 /// Begins the names of those of Ceph: `ceph-squid`.
 pub const CEPH: &str = "ceph-";
@@ -35,15 +36,21 @@ pub const SIGNED_BY: usize = 4;
 const SWITCH: usize = 5;
 /// The names of these fields in a stanza, in small letters.
 const FIELDS: [&str; 6] = ["types", "uris", "suites", "components", "signed-by", "enabled"];
-/// What counts as no in apt (StringToBool).
-const NO: [&str; 6] = ["no", "false", "without", "off", "disable", "0"];
+/// The words for no, then those for yes, that apt knows (StringToBool); a one may be a number, too.
+const NO_AND_YES: [&str; 11] =
+    ["no", "false", "without", "off", "disable", "0", "yes", "true", "with", "on", "enable"];
+
+/// What a word means to apt where it wants yes or no.
+pub fn meaning(word: &str) -> Option<bool> {
+    NO_AND_YES.iter().position(|one| word.eq_ignore_ascii_case(one)).map(|place| place > 5)
+}
 
 /// A file with sources.
 #[derive(Clone)]
 pub struct SourceFile {
     /// Where it is.
     pub path: PathBuf,
-    /// A letter for each byte, whatever its encoding: what is not changed stays.
+    /// All of it.
     pub text: String,
     /// Permission bits.
     pub mode: u32,
@@ -56,7 +63,8 @@ pub struct Source {
     pub file: usize,
     /// Whether it is a stanza.
     pub stanza: bool,
-    /// From where to where its switch is in the text: the field `Enabled` or the place for one; the mark of a comment.
+    /// From where to where its switch is in the text: the field `Enabled`, or the place for one in front of `Types`; the mark
+    /// of a comment.
     pub at: (usize, usize),
     fields: [String; 6],
 }
@@ -67,56 +75,63 @@ impl Source {
         self.fields.get(place).map_or("", String::as_str)
     }
 
+    /// The words of a field.
+    pub fn words(&self, place: usize) -> SplitAsciiWhitespace<'_> {
+        self.field(place).split_ascii_whitespace()
+    }
+
     /// Whether a word is in a field.
     pub fn has(&self, place: usize, word: &str) -> bool {
-        self.field(place).split_ascii_whitespace().any(|one| one == word)
+        self.words(place).any(|one| one == word)
     }
 
     /// Whether apt reads it.
     pub fn enabled(&self) -> bool {
-        let switch = self.field(SWITCH);
-        !NO.iter().any(|word| switch.eq_ignore_ascii_case(word))
-    }
-
-    /// The repositories of Proxmox that its URIs name; what is on others' servers is `None`.
-    pub fn names(&self) -> impl Iterator<Item = Option<&str>> {
-        self.field(URIS).split_ascii_whitespace().map(|uri| proxmox(uri).map(|(_, name)| name))
+        meaning(self.field(SWITCH)) != Some(false)
     }
 
     /// Whether it gives this channel of `name`.
     pub fn offers(&self, name: &str, channel: &str) -> bool {
-        let mut uris = self.field(URIS).split_ascii_whitespace();
-        uris.any(|uri| offers(uri, self.field(COMPONENTS), name, channel))
+        self.words(URIS).any(|uri| offers(uri, self.field(COMPONENTS), name, channel))
+    }
+
+    /// Whether all of it comes from Proxmox.
+    pub fn is_of_proxmox(&self) -> bool {
+        self.words(URIS).all(is_of_proxmox)
     }
 }
 
-/// Server for subscribers, and the repository, that a URI on a server of Proxmox names: `pve`, `ceph-squid`; empty for what
-/// is none. Long ago PVE's path was `debian` alone, which Proxmox still answers (proxmox-apt, `standard.rs`).
-pub fn proxmox(uri: &str) -> Option<(bool, &str)> {
-    let (host, path) = uri.split_once("://")?.1.split_once('/')?;
-    let host = host.split_once(".proxmox.com")?.0;
-    let path = path.trim_end_matches('/');
-    let name = path.strip_prefix("debian/").filter(|name| !name.contains('/'));
-    Some((host.ends_with(ENTERPRISE), name.unwrap_or(if path == "debian" { PVE } else { "" })))
+/// Whether it is on a server of Proxmox.
+pub fn is_of_proxmox(uri: &str) -> bool {
+    let mut parts = uri.splitn(4, '/');
+    parts.nth(2).is_some_and(|host| host.contains(".proxmox.com"))
+}
+
+/// Its last part: `ceph-squid`. PVE is not known by it: long ago its path was `debian` alone, which Proxmox still answers
+/// (proxmox-apt, `standard.rs`).
+pub fn repository(uri: &str) -> &str {
+    uri.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
 /// Whether a URI with these components gives this channel of `name`, any channel for an empty one; of any Ceph for `ceph-`.
+/// Mirrors do, too: PVE's components say it all.
 pub fn offers(uri: &str, components: &str, name: &str, channel: &str) -> bool {
-    let (enterprise, named) = match proxmox(uri) {
-        // A mirror: the component of PVE says it all.
-        None => (false, name == PVE || uri.trim_end_matches('/').ends_with(name)),
-        Some((enterprise, own)) => (enterprise, own == name || name == CEPH && own.starts_with(name)),
-    };
-    if enterprise {
-        // Whatever is read there wants a key.
-        return named && channel != FREE;
-    }
-    let gives = |component: &str| match component.strip_prefix("pve-") {
-        Some(own) if name == PVE => channel.is_empty() || own == channel,
-        // PVE 8's Ceph Quincy has `main` as another name of it.
-        _ => name != PVE && (component == channel || component == "main" && channel == FREE),
-    };
-    named && components.split_ascii_whitespace().any(gives)
+    let (own, pve) = (repository(uri), name == PVE);
+    // Whatever is read there wants a key.
+    let keyed = uri.contains("enterprise.proxmox.com");
+    let named = pve || own == name || name == CEPH && own.starts_with(name);
+    named
+        && components.split_ascii_whitespace().any(|component| {
+            let (before, word) = component.split_once('-').unwrap_or_default();
+            let word = match (keyed, pve) {
+                (true, _) => ENTERPRISE,
+                (_, true) => word,
+                _ => component,
+            };
+            // PVE 8's Ceph Quincy has `main` as another name of what is for everybody.
+            (before == PVE) == pve
+                && (channel.is_empty() || word == channel || word == "main" && channel == FREE)
+        })
 }
 
 impl SourceFile {
@@ -152,8 +167,8 @@ impl SourceFile {
             };
             if field == SWITCH {
                 open.at = (start, end);
-            } else if open.field(SWITCH).is_empty() {
-                open.at = (end, end);
+            } else if field == TYPES && open.field(SWITCH).is_empty() {
+                open.at = (start, start);
             }
             let Some(list) = open.fields.get_mut(field) else { continue };
             if folded {
@@ -196,27 +211,26 @@ fn word<'a>(rest: &mut &'a str) -> &'a str {
     word.trim_ascii_end()
 }
 
-/// The files that apt reads, in its order. What cannot be read is left out: apt cannot read it either.
+/// The files that apt reads, in its order. What cannot be read is left out: apt cannot read it either. So is what is no
+/// UTF-8, of which not every byte would stay.
 pub fn files(node: &dyn Node) -> Vec<SourceFile> {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    let parts = node.list(Path::new(PARTS_PATH)).unwrap_or_default();
+    let mut paths = vec![PathBuf::from(LIST_PATH)];
+    for name in node.list(Path::new(PARTS_PATH)).unwrap_or_default() {
+        let path = Path::new(PARTS_PATH).join(&name);
+        let ending = path.extension().is_some_and(|ending| ending == "list" || ending == "sources");
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+        let name = name.as_encoded_bytes();
+        if ending && !name.starts_with(b".") && name.iter().all(plain) {
+            paths.push(path);
+        }
+    }
     let mut files = Vec::new();
-    for name in
-        [String::new()].into_iter().chain(parts.iter().map(|name| name.to_string_lossy().into_owned()))
-    {
-        let path = match name.rsplit_once('.') {
-            None if name.is_empty() => LIST_PATH.into(),
-            Some((own, "list" | "sources"))
-                if !own.is_empty() && !own.starts_with('.') && name.chars().all(plain) =>
-            {
-                Path::new(PARTS_PATH).join(name)
-            }
-            _ => continue,
-        };
+    for path in paths {
         let (Ok(Some(found)), Ok(content)) = (node.lookup(&path), node.read(&path)) else { continue };
+        let Ok(text) = String::from_utf8(content) else { continue };
         // Of a link, the mode says nothing.
         let mode = if found.kind == Kind::File { found.mode } else { 0o644 };
-        files.push(SourceFile { path, text: content.into_iter().map(char::from).collect(), mode });
+        files.push(SourceFile { path, text, mode });
     }
     files
 }
@@ -240,26 +254,50 @@ mod tests {
     }
 
     #[test]
-    fn h1_uris_in_every_spelling_name_their_repository() {
+    fn h1_uris_in_every_spelling_are_of_proxmox_or_not() {
         for uri in [
             "https://enterprise.proxmox.com/debian/pve",
             "https://enterprise.proxmox.com/debian",
             "http://enterprise.proxmox.com:443/debian/pve/",
             "https://pve1c-0123456789:id@enterprise.proxmox.com/debian/pve",
         ] {
-            assert_eq!(proxmox(uri), Some((true, PVE)), "{uri}");
+            assert!(is_of_proxmox(uri) && offers(uri, "pve-enterprise", PVE, ENTERPRISE), "{uri}");
         }
-        assert_eq!(proxmox("http://download.proxmox.com/debian/ceph-squid"), Some((false, "ceph-squid")));
-        for uri in ["https://enterprise.proxmox.com/pub", "https://enterprise.proxmox.com/debian/pve/x"] {
-            assert_eq!(proxmox(uri), Some((true, "")), "{uri}");
-        }
+        assert_eq!(repository("http://download.proxmox.com/debian/ceph-squid/"), "ceph-squid");
         for uri in [
             "http://deb.debian.org/debian",
             "cdrom:[Debian]/",
             "http://mirror.example.com/ceph-squid",
             "http://mirror.example.com/enterprise.proxmox.com/debian/pve",
         ] {
-            assert_eq!(proxmox(uri), None, "{uri}");
+            assert!(!is_of_proxmox(uri), "{uri}");
+        }
+    }
+
+    #[test]
+    fn h1_components_say_which_channel_it_is() {
+        let [pve, ceph] =
+            ["pve", "ceph-quincy"].map(|name| ["http://download.proxmox.com/debian/", name].concat());
+        let keyed = pve.replace("download", "enterprise");
+        for (uri, components, name, channel, right) in [
+            (&pve, "x pve-no-subscription", PVE, FREE, true),
+            (&pve, "pve-no-subscription", PVE, ENTERPRISE, false),
+            (&pve, "pve-test", PVE, "", true),
+            (&pve, "pve-test", PVE, FREE, false),
+            (&pve, "main", PVE, "", false),
+            (&pve, "pve-enterprise", CEPH, ENTERPRISE, false),
+            (&keyed, "pve-no-subscription", PVE, FREE, false),
+            (&keyed, "pve-no-subscription", PVE, ENTERPRISE, true),
+            (&keyed, "main", CEPH, ENTERPRISE, false),
+            (&ceph, "enterprise", "ceph-quincy", ENTERPRISE, true),
+            (&ceph, "enterprise", CEPH, ENTERPRISE, true),
+            (&ceph, "enterprise", "ceph-squid", ENTERPRISE, false),
+            (&ceph, "no-subscription", CEPH, FREE, true),
+            (&ceph, "main", CEPH, FREE, true),
+            (&ceph, "main", CEPH, ENTERPRISE, false),
+            (&ceph, "no-subscription", PVE, FREE, false),
+        ] {
+            assert_eq!(offers(uri, components, name, channel), right, "{uri} {components} {name} {channel}");
         }
     }
 
@@ -291,16 +329,19 @@ mod tests {
         assert_eq!(sources.len(), 2);
         assert!(!sources[0].enabled() && sources[0].offers("ceph-squid", ENTERPRISE));
         assert!(sources[0].offers(CEPH, ENTERPRISE) && sources[0].field(SUITES) == "trixie");
-        assert_eq!(sources[0].names().collect::<Vec<_>>(), [Some("ceph-squid"), None]);
+        assert!(!sources[0].is_of_proxmox() && sources[0].words(URIS).count() == 2);
         assert_eq!(&text[sources[0].at.0..sources[0].at.1], "Enabled: No\n");
         assert!(sources[1].enabled() && sources[1].has(SUITES, "trixie-updates"));
-        assert_eq!(sources[1].at, (text.len(), text.len()));
+        assert!(
+            text[sources[1].at.0..].starts_with("Types: deb deb-src") && sources[1].at.0 == sources[1].at.1
+        );
     }
 
     #[test]
     fn h1_apt_reads_files_with_proper_names_alone() {
         let node = Scripted::new();
-        node.files.put(LIST_PATH, b"# caf\xe9\n");
+        node.files.put(LIST_PATH, "# caf\u{e9}\n");
+        node.files.put(&format!("{PARTS_PATH}/latin.list"), b"# caf\xe9\n");
         for name in [
             "b.list",
             "a.sources",

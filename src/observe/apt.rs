@@ -2,7 +2,7 @@
 
 use super::{Observer, Verdict};
 use crate::error::Result;
-use crate::facts::apt::offers;
+use crate::facts::apt::{is_of_proxmox, meaning, offers};
 
 const APT_GET_PROGRAM: &str = "/usr/bin/apt-get";
 const APT_CONFIG_PROGRAM: &str = "/usr/bin/apt-config";
@@ -16,16 +16,15 @@ impl Observer<'_> {
         if !output.success() {
             return Ok(Verdict::Fails(["apt cannot read its sources: ", &output.complaint()].concat()));
         }
+        let (read, of) = (!suite.is_empty(), ["deb ", suite, " "].concat());
         let found = output.stdout.lines().find_map(|line| {
             let (uri, line) = line.split_once(' ')?;
-            let (of, line) = line.split_once(' ')?;
-            let (release, components) = line.split_once(' ')?;
-            let is_it = suite.is_empty() || of == "deb" && release == suite;
-            (is_it && offers(uri, components, name, channel)).then_some(uri)
+            let is_it = if read { line.starts_with(&of) } else { is_of_proxmox(uri) };
+            (is_it && offers(uri, line, name, channel)).then_some(uri)
         });
         Ok(match found {
-            Some(uri) if suite.is_empty() => Verdict::Fails(["apt reads ", uri].concat()),
-            None if !suite.is_empty() => Verdict::Fails("apt has no such source".to_owned()),
+            Some(uri) if !read => Verdict::Fails(["apt reads ", uri].concat()),
+            None if read => Verdict::Fails("apt has no such source".to_owned()),
             _ => Verdict::Holds,
         })
     }
@@ -43,19 +42,14 @@ impl Observer<'_> {
             if names.split(' ').any(|one| one.eq_ignore_ascii_case(bare))
                 && !(value.is_empty() && bare == name)
             {
-                found.push(switch(value));
+                found.push(match meaning(value) {
+                    None => value,
+                    Some(true) => "true",
+                    Some(false) => "false",
+                });
             }
         }
         let found = found.join("; ");
         Ok(Verdict::of(found == wanted, || ["apt's configuration says \"", &found, "\""].concat()))
-    }
-}
-
-/// The words for yes and no that apt knows beside the numbers, which may be days.
-fn switch(value: &str) -> &str {
-    match value.to_ascii_lowercase().as_str() {
-        "yes" | "true" | "with" | "on" | "enable" => "true",
-        "no" | "false" | "without" | "off" | "disable" => "false",
-        _ => value,
     }
 }

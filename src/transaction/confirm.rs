@@ -54,11 +54,13 @@ pub fn commit_or_wait(node: &dyn Node, journal: &Journal<'_>, limits: &Limits) -
         return Ok(None);
     };
     let minutes = u64::from(confirmation.minutes);
+    let mut keys = confirmation.keys.clone();
+    made_keys(node, &confirmation.admin, &mut keys);
     let waiting = Waiting {
         boot: boot_id(node),
         until: node.boottime().saturating_add(minutes * MINUTE),
         admin: confirmation.admin.clone(),
-        keys: [confirmation.keys.clone(), made_keys(node, &confirmation.admin)].concat(),
+        keys,
         not_from: confirmation.not_from.iter().map(IpAddr::to_string).collect(),
         factors: api::steps(node, &confirmation.admin),
         cursor: match cursor(node) {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::areas::tests::messages;
+use crate::facts::apt::{LIST_PATH, PARTS_PATH};
 use crate::node::Output;
 use crate::node::scripted::Scripted;
 use crate::observe::{Observer, Verdict};
@@ -44,7 +44,7 @@ fn profile(pve: &str, ceph: &str) -> Profile {
 }
 
 fn propose(profile: &Profile, facts: &Facts) -> Proposal {
-    Repositories.propose(profile, facts).unwrap_or_else(|refusals| panic!("{}", refusals[0].message))
+    Repositories.propose(profile, facts).ok().unwrap()
 }
 
 /// What the files are afterwards, changed ones alone; a second run changes nothing.
@@ -102,7 +102,7 @@ fn auto(release: u32, files: &[(&'static str, &str)]) -> Files {
 }
 
 fn off(text: &str) -> String {
-    format!("{text}Enabled: false\n")
+    text.replace("Types:", "Enabled: false\nTypes:")
 }
 
 #[test]
@@ -121,9 +121,9 @@ fn h1_a_fresh_pve_9_without_a_key_reads_what_everybody_may() {
     assert_eq!(
         found,
         [
-            ("ceph.sources", format!("{}\n{free_ceph}", off(CEPH_ENTERPRISE))),
+            ("ceph.sources", off(CEPH_ENTERPRISE)),
             ("pve-enterprise.sources", off(ENTERPRISE)),
-            ("proxmox.sources", FREE.to_owned()),
+            ("proxmox.sources", format!("{free_ceph}\n{FREE}")),
         ]
     );
 }
@@ -134,17 +134,17 @@ fn h1_a_fresh_pve_8_without_a_key_reads_what_everybody_may() {
     let list = "deb http://deb.debian.org/debian bookworm main";
     let found =
         auto(12, &[("sources.list", list), ("ceph.list", ceph), ("pve-enterprise.list", ENTERPRISE_LINE)]);
+    let free = |name: &str, component: &str| {
+        let (uri, suite) = ("http://download.proxmox.com/debian/", "bookworm");
+        format!("Types: deb\nURIs: {uri}{name}\nSuites: {suite}\nComponents: {component}\n")
+    };
+    let both = [free("ceph-quincy", "no-subscription"), free("pve", "pve-no-subscription")].join("\n");
     assert_eq!(
         found,
         [
-            ("sources.list", format!("{list}\n{FREE_LINE}")),
-            (
-                "ceph.list",
-                format!(
-                    "# {ceph}deb http://download.proxmox.com/debian/ceph-quincy bookworm no-subscription\n"
-                )
-            ),
+            ("ceph.list", format!("# {ceph}")),
             ("pve-enterprise.list", format!("# {ENTERPRISE_LINE}")),
+            ("proxmox.sources", both),
         ]
     );
 }
@@ -193,15 +193,10 @@ fn h1_an_entry_that_stands_there_switched_off_is_switched_on_in_its_place() {
 fn h1_what_is_beside_it_in_a_file_stays_byte_for_byte() {
     let text = format!("# mine \t\n\n{}\n\n\n{DEBIAN}# end, without a line end", ENTERPRISE.trim_end());
     let found = auto(13, &[("all.sources", &text), ("proxmox.sources", FREE)]);
-    assert_eq!(found, [("all.sources", text.replace("gpg\n", "gpg\nEnabled: false\n"))]);
-    // Not even UTF-8.
-    let mut facts = facts(13, &[("x.sources", ENTERPRISE.to_owned()), ("proxmox.sources", FREE.to_owned())]);
-    facts.apt_sources[0].text.insert_str(0, "# caf\u{e9}\n");
-    let Some((_, Change::File(file))) = propose(&profile("auto", "auto"), &facts).changes.into_iter().next()
-    else {
-        panic!("a file")
-    };
-    assert_eq!(file.content, [b"# caf\xe9\n", off(ENTERPRISE).as_bytes()].concat());
+    assert_eq!(
+        found,
+        [("all.sources", text.replace("Types: deb\nURIs: https", "Enabled: false\nTypes: deb\nURIs: https"))]
+    );
 }
 
 #[test]
@@ -227,7 +222,7 @@ fn h1_enterprise_is_switched_on_and_what_everybody_may_read_off() {
     );
     assert_eq!(
         found,
-        [("pve-enterprise.sources", format!("{ENTERPRISE}Enabled: true\n")), ("proxmox.sources", off(FREE))]
+        [("pve-enterprise.sources", format!("Enabled: true\n{ENTERPRISE}")), ("proxmox.sources", off(FREE))]
     );
     let proposal = propose(&profile("enterprise", "keep"), &facts(13, &[]));
     assert!(proposal.warnings[0].contains("without a subscription key"), "{:?}", proposal.warnings);
@@ -251,7 +246,7 @@ fn h1_two_keys_for_one_repository_which_apt_refuses_become_one() {
     let found = auto(13, &[("a.list", &test), ("proxmox.sources", &off(FREE))]);
     assert_eq!(
         found,
-        [("proxmox.sources", format!("{}\n{}", off(FREE), FREE.replace(KEYRING, "/etc/apt/other.gpg")))]
+        [("proxmox.sources", format!("{}\n{}", FREE.replace(KEYRING, "/etc/apt/other.gpg"), off(FREE)))]
     );
 }
 
@@ -266,16 +261,18 @@ fn h1_an_entry_without_a_key_that_stays_decides_too() {
 }
 
 #[test]
-fn h1_an_entry_for_several_repositories_is_refused_with_its_file() {
+fn h1_an_entry_for_others_too_is_left_alone_and_its_control_says_so() {
     let mixed = ENTERPRISE.replace("debian/pve\n", "debian/pve http://mirror.example.com/pve\n");
-    let refused = Repositories.propose(&profile("auto", "auto"), &facts(13, &[("m.sources", mixed)]));
+    let facts = facts(13, &[("m.sources", mixed), ("proxmox.sources", FREE.to_owned())]);
+    let proposal = propose(&profile("auto", "auto"), &facts);
+    assert!(proposal.changes.is_empty());
     assert_eq!(
-        messages(refused),
-        [
-            "firstlight.repositories.pve must be \"keep\": /etc/apt/sources.list.d/m.sources has one entry for pve and \
-            for others; make two of it first"
-        ]
+        red_on(&apt(&facts), &proposal),
+        ["repositories.pve.enterprise: apt reads https://enterprise.proxmox.com/debian/pve/"]
     );
+    // A mirror of one's own is nobody's but its owner's.
+    let mirror = ENTERPRISE.replace("enterprise.proxmox.com/debian", "mirror.example.com");
+    assert!(auto(13, &[("m.sources", &mirror), ("proxmox.sources", FREE)]).is_empty());
 }
 
 #[test]
@@ -291,7 +288,7 @@ fn h1_other_products_and_nodes_without_pve_are_left_alone() {
 fn fresh() -> Proposal {
     let proposal =
         propose(&profile("auto", "auto"), &facts(13, &[("c.sources", CEPH_ENTERPRISE.to_owned())]));
-    assert!(proposal.controls.iter().all(|control| control.changes == [0, 1, 2]));
+    assert!(proposal.controls.iter().all(|control| control.changes == [0, 1]));
     proposal
 }
 
