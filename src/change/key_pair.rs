@@ -29,7 +29,7 @@ pub fn command(comment: &str, file: &str) -> Invocation {
 
 /// Heading of the hand-over.
 pub fn title(change: &KeyPairChange) -> String {
-    ["SSH key of ", &change.name].concat()
+    [handover::SSH_KEY, &change.name].concat()
 }
 
 /// The file, and where the new text waits.

@@ -44,6 +44,14 @@ fn a3_the_private_key_is_in_the_hand_over_and_nowhere_else() {
             assert!(!text.contains(SECRET), "{text}");
         }
         assert!(world::planned(&node, &answer).steps.is_empty(), "a second run has nothing to do");
+        assert!(handover::unacknowledged(&node).unwrap().iter().all(|heading| !heading.starts_with("SSH")));
+        if place == handover::RUN_PATH {
+            // Who has verified their factor has seen the console.
+            handover::seen(&node, "root@pam").unwrap();
+            assert_eq!(holding(&node, SECRET), [place]);
+            handover::seen(&node, "ops@pam").unwrap();
+            assert!(holding(&node, SECRET).is_empty());
+        }
         rollback(&node, None, false, &mut Silent).unwrap();
         assert!(holding(&node, SECRET).is_empty() && !node.shell(|shell| shell.has(KEYS)));
     }
