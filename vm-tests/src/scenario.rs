@@ -246,7 +246,7 @@ pub const ALL: &[Scenario] = &[
     ).own(),
     long(
         "repositories",
-        "sources of PVE 9 and 8, mixed, without and with a key: what apt reads, without a network, and back (H1 H2 J3)",
+        "sources of PVE as lines and stanzas, without and with a key: what apt reads, without a network, with a 401, and back (H1 H2 J3)",
         repositories::sources,
     ),
     long(
