@@ -31,7 +31,7 @@ pub use cluster::{
 pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
-pub use key_pair::{MARK as KEY_PAIR_MARK, command as key_pair_command, made as made_keys};
+pub use key_pair::{MARK as KEY_PAIR_MARK, made as made_keys, public as key_pair};
 pub use packages::{Stays, needed as packages_needed};
 pub use pve::{PveChange, PveObject, undo as undo_pve};
 pub use pve_firewall::{

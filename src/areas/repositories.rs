@@ -36,18 +36,13 @@ impl Area for Repositories {
         }
         let mut desk = Desk { facts, files: facts.apt_sources.clone() };
         let (wanted, keyed) = (&profile.repositories, facts.subscription_key);
-        for (key, word, any) in [(PVE, wanted.pve.as_str(), PVE), ("ceph", &wanted.ceph, CEPH)] {
+        for (any, word) in [(PVE, wanted.pve.as_str()), (CEPH, &wanted.ceph)] {
             let channel = match word {
                 "auto" if keyed => "",
                 "auto" | FREE => FREE,
                 ENTERPRISE => ENTERPRISE,
                 _ => continue,
             };
-            if channel == ENTERPRISE && !keyed {
-                let words =
-                    ["repositories.", key, ": without a subscription key \"enterprise\" is refused there"];
-                proposal.warnings.push(words.concat());
-            }
             if channel == FREE {
                 proposal.controls.push(read(any, ENTERPRISE, ""));
             }
@@ -160,7 +155,8 @@ impl Desk<'_> {
             (false, true) => "",
             (false, false) => "# ",
         };
-        file.text.replace_range(source.at.0..source.at.1, word);
+        let (before, after) = (file.text.get(..source.at.0), file.text.get(source.at.1..));
+        file.text = [before.unwrap_or_default(), word, after.unwrap_or_default()].concat();
     }
 
     /// A new entry, in front of the others of its file.
@@ -177,13 +173,10 @@ impl Desk<'_> {
         let [field, end] = if key.is_empty() { [""; 2] } else { ["Signed-By: ", "\n"] };
         let words = ["Types: deb\nURIs: ", base, ".proxmox.com/debian/", name, "\nSuites: ", suite];
         let more = ["\nComponents: ", before, channel, "\n", field, key, end];
-        let mut text = words.concat() + &more.concat();
+        let text = words.concat() + &more.concat();
         match self.files.iter_mut().find(|file| file.path.as_os_str() == PATH) {
             None => self.files.push(SourceFile { path: PATH.into(), text, mode: 0o644 }),
-            Some(file) => {
-                text.push('\n');
-                file.text.insert_str(0, &text);
-            }
+            Some(file) => file.text = [&text, "\n", &file.text].concat(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Unattended updates (row H3): which origins install themselves, every day, and nothing reboots by itself.
 
-use super::{Area, control, push, refusal};
+use super::{Area, control, refusal};
 use crate::change::{Change, FileChange};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
@@ -15,9 +15,12 @@ const DEBIAN: &str = "origin=Debian,codename=${distro_codename}-security,label=D
 const PROXMOX: &str = "origin=Proxmox";
 /// The list, and what it was called before: both count.
 const ORIGINS: &str = "Unattended-Upgrade::Origins-Pattern Unattended-Upgrade::Allowed-Origins";
-const REBOOT: &str = "Unattended-Upgrade::Automatic-Reboot";
-/// Id, what is wanted, setting, value; periods are days.
-const SETTINGS: [(&str, &str, &str, &str); 5] = [
+/// Both are cleared, as a later file adds to a list.
+const HEAD: &str = "// Written by firstlight; change the answer and run `firstlight apply`.\n\
+    #clear Unattended-Upgrade::Origins-Pattern;\n#clear Unattended-Upgrade::Allowed-Origins;\n";
+/// Id, what is wanted, setting, value; periods are days. The value that is missing is the answer's.
+const SETTINGS: &[(&str, &str, &str, &str)] = &[
+    ("updates.reboot", "automatic reboot is as wanted", "Unattended-Upgrade::Automatic-Reboot", ""),
     (
         "updates.kernels",
         "kernels that are not needed any more are removed",
@@ -60,32 +63,27 @@ impl Area for Updates {
         }
         let mut proposal = Proposal::default();
         let wanted = &profile.updates;
-        let mut text = "// Written by firstlight; change the answer and run `firstlight apply`.\n".to_owned();
-        let mut origins = Vec::new();
-        for name in ORIGINS.split(' ') {
-            text.push_str(&["#clear ", name, ";\n"].concat());
-        }
+        let (mut text, mut origins) = (HEAD.to_owned(), Vec::new());
         for (wanted, origin) in [(wanted.security, DEBIAN), (wanted.proxmox, PROXMOX)] {
             if wanted {
                 text.push_str(&["Unattended-Upgrade::Origins-Pattern:: \"", origin, "\";\n"].concat());
                 origins.push(origin);
             }
         }
-        let mut controls = vec![setting(
-            "updates.origins",
-            "what installs itself is as wanted",
-            ORIGINS,
-            &origins.join("; "),
-        )];
-        let reboot = if wanted.reboot { "true" } else { "false" };
-        let reboot = ("updates.reboot", "automatic reboot is as wanted", REBOOT, reboot);
-        for (id, title, name, value) in [reboot].into_iter().chain(SETTINGS) {
+        let title = "what installs itself is as wanted";
+        proposal.controls.push(setting("updates.origins", title, ORIGINS, &origins.join("; ")));
+        for (id, title, name, value) in SETTINGS {
+            let value = match *value {
+                "" if wanted.reboot => "true",
+                "" => "false",
+                value => value,
+            };
             text.push_str(&[name, " \"", value, "\";\n"].concat());
-            controls.push(setting(id, title, name, value));
+            proposal.controls.push(setting(id, title, name, value));
         }
         let (content, owner) = (text.into_bytes(), "root".to_owned());
         let file = FileChange { path: PATH.into(), content, mode: 0o644, owner, public: true };
-        push(&mut proposal, (Phase::Files, Change::File(file)), controls);
+        proposal.changes.push((Phase::Files, Change::File(file)));
         for (id, name) in UNITS {
             super::packages::unit(&mut proposal, id, "H3", name);
         }
@@ -93,8 +91,10 @@ impl Area for Updates {
     }
 }
 
+/// A setting of the file, which is the first change.
 fn setting(id: &'static str, wanted: &str, names: &'static str, values: &str) -> Control {
-    control(id, "H3", wanted.to_owned(), Check::AptConfig { names, values: values.to_owned() })
+    let check = Check::AptConfig { names, values: values.to_owned() };
+    Control { changes: vec![0], ..control(id, "H3", wanted.to_owned(), check) }
 }
 
 #[cfg(test)]

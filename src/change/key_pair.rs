@@ -10,7 +10,7 @@ use crate::facts::accounts::{PASSWD_PATH, entry};
 use crate::facts::{authorized_blob, fingerprint};
 use crate::handover;
 use crate::manifest::Scope;
-use crate::node::{Invocation, Kind, Node, read_text, run_checked};
+use crate::node::{Invocation, Kind, Node, exists, read_text, run_checked};
 use crate::plan::View;
 use crate::transaction::state::{make_directories, remove_tree};
 use std::path::Path;
@@ -22,9 +22,17 @@ const DIRECTORY: &str = "/run/firstlight/pair";
 /// Behind the comment of a line of ours.
 pub const MARK: &str = " (made by firstlight)";
 
-/// How an ed25519 pair is made in `file`: the rounds count once somebody gives it a passphrase (`ssh-keygen -p`).
-pub fn command(comment: &str, file: &str) -> Invocation {
-    Invocation::new(SSH_KEYGEN, &["-q", "-t", "ed25519", "-a", "100", "-N", "", "-C", comment, "-f", file])
+/// The public key of the ed25519 pair in `file`, which is made if it is not there. The rounds count once somebody gives it a
+/// passphrase (`ssh-keygen -p`).
+pub fn public(node: &dyn Node, comment: &str, file: &Path) -> Result<String> {
+    if !exists(node, file)? {
+        let name = file.to_string_lossy();
+        let arguments = ["-q", "-t", "ed25519", "-a", "100", "-N", "", "-C", comment, "-f", &name];
+        run_checked(node, &Invocation::new(SSH_KEYGEN, &arguments))?;
+        // Whatever the umask and the file system made of it.
+        node.set_mode(file, 0o600)?;
+    }
+    Ok(read_text(node, &file.with_extension("pub"))?.unwrap_or_default())
 }
 
 /// Heading of the hand-over.
@@ -54,9 +62,8 @@ pub fn make(node: &dyn Node, change: &KeyPairChange) -> Result<()> {
     remove_tree(node, directory)?;
     make_directories(node, directory)?;
     let file = directory.join("id");
-    run_checked(node, &command(&change.comment, &file.to_string_lossy()))?;
+    let public = public(node, &change.comment, &file)?;
     let private = read_text(node, &file)?.unwrap_or_default();
-    let public = read_text(node, &file.with_extension("pub"))?.unwrap_or_default();
     handover::add(node, change.handover, &title(change), private.trim_end())?;
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');

@@ -2,10 +2,10 @@
 
 use super::{Ended, Stop, engine, screen};
 use crate::answer::Answer;
-use crate::change::key_pair_command;
+use crate::change::key_pair;
 use crate::error::{Error, Result};
 use crate::factor::Shown;
-use crate::node::{Node, exists, run_checked};
+use crate::node::{Node, exists};
 use crate::profile::KeyPair;
 use crate::qr::Code;
 use crate::report::terminal::{print, visible};
@@ -54,17 +54,11 @@ pub fn run(node: &dyn Node, file: &Path, out: &Path, executable: Option<&Path>) 
 /// stays, so that a second baking locks nobody out.
 fn make_pair(node: &dyn Node, private: &Path, answer: &mut Answer) -> Result<String> {
     let path = private.to_string_lossy();
-    if !exists(node, private)? {
-        let name = answer.profile.admin.name.as_str();
-        let host = answer.pve.as_ref().and_then(|pve| pve.fqdn.as_deref());
-        let [at, host] = host.map_or([""; 2], |host| ["@", host]);
-        run_checked(node, &key_pair_command(&[name, at, host].concat(), &path))?;
-        // Whatever the umask and the file system made of it.
-        node.set_mode(private, 0o600)?;
-    }
-    let public = node.read(&private.with_extension("pub"))?;
-    let taken = answer.take_key(&String::from_utf8_lossy(&public));
-    taken.map_err(|problem| Error::new([&path, ".pub"].concat(), problem))?;
+    let name = answer.profile.admin.name.as_str();
+    let host = answer.pve.as_ref().and_then(|pve| pve.fqdn.as_deref());
+    let [at, host] = host.map_or([""; 2], |host| ["@", host]);
+    let public = key_pair(node, &[name, at, host].concat(), private)?;
+    answer.take_key(&public).map_err(|problem| Error::new([&path, ".pub"].concat(), problem))?;
     Ok([&path, ": the admin's private key, which no node gets; `ssh-keygen -p` gives it a passphrase\n"]
         .concat())
 }

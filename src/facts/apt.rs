@@ -2,6 +2,7 @@
 //! names. Entries that are switched off are read, too: PVE's own tools switch them on again in their place.
 
 use crate::node::{Kind, Node, read_text};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::SplitAsciiWhitespace;
 
@@ -184,7 +185,8 @@ impl SourceFile {
 /// `deb [options] URI SUITE COMPONENT…`, behind `#` when it is switched off; `end` is the line's.
 fn one_line(line: &str, end: usize) -> Option<Source> {
     let line = line.trim_ascii_start();
-    let bare = line.trim_start_matches(['#', ' ', '\t']);
+    let marks = line.bytes().take_while(|byte| b"# \t".contains(byte)).count();
+    let bare = line.get(marks..)?;
     let mut rest = bare.split('#').next()?;
     let types = word(&mut rest);
     if !matches!(types, "deb" | "deb-src") {
@@ -205,27 +207,28 @@ fn one_line(line: &str, end: usize) -> Option<Source> {
 
 /// Takes off the first word.
 fn word<'a>(rest: &mut &'a str) -> &'a str {
-    let text = rest.trim_ascii_start();
-    let (word, behind) = text.split_once([' ', '\t']).unwrap_or((text, ""));
-    *rest = behind;
-    word.trim_ascii_end()
+    let word = rest.split_ascii_whitespace().next().unwrap_or_default();
+    *rest = rest.trim_ascii_start().strip_prefix(word).unwrap_or_default();
+    word
 }
 
 /// The files that apt reads, in its order. What cannot be read is left out: apt cannot read it either. So is what is no
 /// UTF-8, of which not every byte would stay.
 pub fn files(node: &dyn Node) -> Vec<SourceFile> {
-    let mut paths = vec![PathBuf::from(LIST_PATH)];
-    for name in node.list(Path::new(PARTS_PATH)).unwrap_or_default() {
-        let path = Path::new(PARTS_PATH).join(&name);
+    let mut names = node.list(Path::new(PARTS_PATH)).unwrap_or_default();
+    // The one file comes first.
+    names.insert(0, OsString::new());
+    let mut files = Vec::new();
+    for name in names {
+        let mut path = Path::new(PARTS_PATH).join(&name);
         let ending = path.extension().is_some_and(|ending| ending == "list" || ending == "sources");
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
-        let name = name.as_encoded_bytes();
-        if ending && !name.starts_with(b".") && name.iter().all(plain) {
-            paths.push(path);
+        let bytes = name.as_encoded_bytes();
+        if name.is_empty() {
+            path = LIST_PATH.into();
+        } else if !ending || bytes.starts_with(b".") || !bytes.iter().all(plain) {
+            continue;
         }
-    }
-    let mut files = Vec::new();
-    for path in paths {
         let (Ok(Some(found)), Ok(content)) = (node.lookup(&path), node.read(&path)) else { continue };
         let Ok(text) = String::from_utf8(content) else { continue };
         // Of a link, the mode says nothing.

@@ -12,12 +12,10 @@ const TARGETS: [&str; 4] =
 
 impl Observer<'_> {
     pub(super) fn apt_source(&mut self, name: &str, channel: &str, suite: &str) -> Result<Verdict> {
-        let output = self.output(APT_GET_PROGRAM, &TARGETS)?;
-        if !output.success() {
-            return Ok(Verdict::Fails(["apt cannot read its sources: ", &output.complaint()].concat()));
-        }
+        // Sources that contradict each other are an error, in apt's words.
+        let targets = self.listing(APT_GET_PROGRAM, &TARGETS)?;
         let (read, of) = (!suite.is_empty(), ["deb ", suite, " "].concat());
-        let found = output.stdout.lines().find_map(|line| {
+        let found = targets.lines().find_map(|line| {
             let (uri, line) = line.split_once(' ')?;
             let is_it = if read { line.starts_with(&of) } else { is_of_proxmox(uri) };
             (is_it && offers(uri, line, name, channel)).then_some(uri)
@@ -36,8 +34,8 @@ impl Observer<'_> {
         let mut found = Vec::new();
         for line in dump.lines() {
             // `Name "value";`, `Name:: "value";` in a list, whose own line is empty.
-            let Some((name, value)) = line.split_once(' ') else { continue };
-            let value = value.trim_end_matches(';').trim_matches('"');
+            let Some((name, value)) = line.split_once(" \"") else { continue };
+            let value = value.strip_suffix("\";").unwrap_or(value);
             let bare = name.trim_end_matches(':');
             if names.split(' ').any(|one| one.eq_ignore_ascii_case(bare))
                 && !(value.is_empty() && bare == name)

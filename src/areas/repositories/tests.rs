@@ -224,8 +224,6 @@ fn h1_enterprise_is_switched_on_and_what_everybody_may_read_off() {
         found,
         [("pve-enterprise.sources", format!("Enabled: true\n{ENTERPRISE}")), ("proxmox.sources", off(FREE))]
     );
-    let proposal = propose(&profile("enterprise", "keep"), &facts(13, &[]));
-    assert!(proposal.warnings[0].contains("without a subscription key"), "{:?}", proposal.warnings);
 }
 
 #[test]
@@ -342,10 +340,10 @@ fn i3_h1_each_control_turns_red_while_our_files_stay() {
 fn i3_h1_sources_that_apt_refuses_are_told_in_its_words() {
     let other = FREE.replace(KEYRING, "/etc/apt/other.gpg");
     let node = apt(&facts(13, &[("a.sources", FREE.to_owned()), ("b.sources", other)]));
-    let red = red_on(&node, &fresh());
-    assert_eq!(red.len(), 4);
-    let told = "apt cannot read its sources: E: Conflicting values set for option Signed-By regarding source";
-    assert!(red.iter().all(|red| red.contains(told)), "{red:?}");
+    for control in fresh().controls {
+        let told = Observer::new(&node).evaluate(&control.check).err().unwrap().to_string();
+        assert!(told.contains("E: Conflicting values set for option Signed-By regarding source"), "{told}");
+    }
 }
 
 #[test]
