@@ -97,6 +97,12 @@ impl Answer {
         self.profile.totp.secrets = secrets;
     }
 
+    /// Takes the public key of a pair that `bake` has made into what it seals; or says what is wrong with the line.
+    pub fn take_key(&mut self, line: &str) -> Result<(), String> {
+        self.sealed = firstlight::with_key(&self.sealed, &public_key(line)?.line());
+        Ok(())
+    }
+
     /// A problem with `key` (dotted path) that shows only on the node, at the key's place in the answer or,
     /// when it is missing, at its table's.
     pub fn problem_at(&self, key: &str, message: impl Into<String>) -> Problem {

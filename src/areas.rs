@@ -5,13 +5,15 @@ mod admin;
 pub(crate) mod example;
 pub mod firewall;
 mod packages;
+mod repositories;
 mod ssh;
 pub mod totp;
+mod updates;
 
 use crate::change::{Change, PveChange, PveObject};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
-use crate::profile::Profile;
+use crate::profile::{KeyPair, Profile};
 use crate::reach::Reach;
 use std::net::IpAddr;
 
@@ -26,8 +28,15 @@ pub trait Area {
 }
 
 /// Every area that this version builds; the one place to register one.
-pub const AREAS: &[&dyn Area] =
-    &[&packages::Packages, &admin::Admin, &totp::Totp, &ssh::Ssh, &firewall::Firewall];
+pub const AREAS: &[&dyn Area] = &[
+    &repositories::Repositories,
+    &packages::Packages,
+    &updates::Updates,
+    &admin::Admin,
+    &totp::Totp,
+    &ssh::Ssh,
+    &firewall::Firewall,
+];
 
 /// What all enabled areas want together: changes in the order of their phases, within a phase in the order of
 /// the areas. The places in controls are those of the merged list. All refusals of all areas at once.
@@ -75,7 +84,8 @@ fn refused_together(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
             ),
         ));
     }
-    let has_keys = !profile.admin.ssh_keys.is_empty() && profile.admin.enabled;
+    let makes_one = profile.admin.ssh_key_pair == KeyPair::Node;
+    let has_keys = (makes_one || !profile.admin.ssh_keys.is_empty()) && profile.admin.enabled;
     if profile.ssh.enabled
         && !profile.ssh.password_login
         && !has_keys
@@ -98,8 +108,6 @@ fn left_alone(profile: &Profile, facts: &Facts) -> Option<String> {
         (profile.kernel.enabled, "kernel"),
         (profile.services.enabled, "services"),
         (profile.apparmor.enabled, "apparmor"),
-        (profile.repositories.enabled, "repositories"),
-        (profile.updates.enabled, "updates"),
         (profile.audit.enabled, "audit"),
         (profile.report.enabled && !profile.report.webhook.is_empty(), "the report's webhook"),
         (

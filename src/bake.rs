@@ -6,7 +6,6 @@ use crate::error::Result;
 use crate::factor::{Shown, totp_of};
 use crate::node::Node;
 use crate::payload::{self, MOST_BYTES, Sealed};
-use crate::profile::KeyPair;
 use crate::totp;
 
 /// What `firstlight bake` writes.
@@ -68,10 +67,6 @@ fn obstacles(answer: &Answer, executable: &[u8]) -> Vec<Problem> {
     if answer.pve.is_none() {
         let message = "is required to bake, with PVE's other tables: the installer answers from it";
         problems.push(answer.problem_at("global", message));
-    }
-    if answer.profile.admin.ssh_key_pair == KeyPair::Bake {
-        let message = "cannot be \"bake\" in this version; make the pair with `ssh-keygen -t ed25519`";
-        problems.push(answer.problem_at("firstlight.admin.ssh-key-pair", message));
     }
     let totp = &answer.profile.totp;
     let lacks = |(user, second): &(String, bool)| totp.secret_of(user, *second).is_none();
@@ -172,6 +167,34 @@ mod tests {
     }
 
     #[test]
+    fn a3_a_key_that_was_made_is_sealed_beside_those_that_were_given() {
+        const MADE: &str =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJy2gwjEY6GhQ00A3cdaFfH1RkTRhrMCKph17za7ZyqT a \"b";
+        let text = str::from_utf8(include_bytes!("../answer-files/ufw.toml")).unwrap();
+        let given: String = text.lines().filter(|line| line.starts_with("ssh-keys = ")).collect();
+        assert!(given.ends_with(']'), "{given}");
+        for (keys, total) in [
+            ("\"ssh-key-pair\" = 'bake'".to_owned(), 1),
+            (format!("{given}\nssh-key-pair = 'bake'"), 2),
+            (format!("ssh-key-pair = 'bake'\n{given}\nssh-keys-of-root = true"), 3),
+            (format!("ssh-keys = [\n'{MADE}'\n]\nssh-key-pair = 'bake'"), 1),
+        ] {
+            let root = "[global]\nroot-ssh-keys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGibskKjtg9ytCHYFAttM91GDW8WGF3ULwWdPe1Y/DQV r\"]";
+            let text = text.replace(&given, &keys).replace("[global]", root);
+            let mut answer = read("a.toml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"));
+            answer.take_key(MADE).unwrap();
+            let baked = bake(&answer, &tiny_elf()).unwrap_or_else(|problems| panic!("{problems}"));
+            let Sealed::Answer(ours) = payload::unseal(&baked.first_boot) else { panic!("no answer") };
+            let again = read("embedded answer", ours).unwrap_or_else(|problems| panic!("{problems}"));
+            let lines: Vec<String> = again.profile.admin.ssh_keys.iter().map(|key| key.line()).collect();
+            assert_eq!((lines[0].as_str(), lines.len()), (MADE, total), "{keys}");
+            assert!(again.profile.admin.ssh_key_pair == crate::profile::KeyPair::None);
+            assert!(again.record.contains("AAAAIJy2gwj") && !again.record.contains("ssh-key-pair"));
+        }
+        assert!(example().take_key("-----BEGIN OPENSSH PRIVATE KEY-----").is_err());
+    }
+
+    #[test]
     fn exactly_one_mebibyte_is_allowed_and_one_byte_more_is_not() {
         let answer = example();
         let mut elf = tiny_elf();
@@ -194,8 +217,7 @@ mod tests {
         };
         let ours = "[firstlight]\nschema = 1\n[firstlight.admin]\nname = \"ops\"\nssh-key-pair = \"bake\"\n";
         let text = refused(ours, &tiny_elf());
-        assert!(text.contains("a.toml:1:1: global: is required to bake"), "{text}");
-        assert!(text.contains("a.toml:5:1: firstlight.admin.ssh-key-pair: cannot be"), "{text}");
+        assert!(text.contains("a.toml:1:1: global: is required to bake") && !text.contains("pair"), "{text}");
         assert!(refused(ours, b"#!/bin/sh\n").contains("no whole 64-bit ELF file"));
         let mut damaged = tiny_elf();
         damaged.push(0);

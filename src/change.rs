@@ -6,6 +6,7 @@ mod cluster;
 mod file;
 mod host_key;
 mod kernel;
+mod key_pair;
 mod packages;
 pub mod pve;
 mod pve_firewall;
@@ -30,6 +31,7 @@ pub use cluster::{
 pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
+pub use key_pair::{MARK as KEY_PAIR_MARK, made as made_keys, public as key_pair};
 pub use packages::{Stays, needed as packages_needed};
 pub use pve::{PveChange, PveObject, undo as undo_pve};
 pub use pve_firewall::{
@@ -65,6 +67,8 @@ pub enum Change {
     HostKey(HostKeyChange),
     /// A user of PVE, a permission, a second factor.
     Pve(PveChange),
+    /// A key pair of the admin, made on the node.
+    KeyPair(KeyPairChange),
 }
 
 /// A regular file with exactly this content, mode and owner. Parents must exist by then.
@@ -159,6 +163,19 @@ pub struct HostKeyChange {
     pub bits: u32,
 }
 
+/// An ed25519 pair, made once: the public key goes into a file, the private one is handed over (row A3).
+#[derive(Clone)]
+pub struct KeyPairChange {
+    /// Login name.
+    pub name: String,
+    /// `ops@pve1`.
+    pub comment: String,
+    /// The user's `authorized_keys`; its directory must exist by then.
+    pub path: PathBuf,
+    /// Where the private key goes.
+    pub handover: Handover,
+}
+
 /// UFW as wanted (rows E2 to E4).
 #[derive(Clone)]
 pub struct UfwChange {
@@ -230,6 +247,7 @@ impl Change {
             Self::PveFirewall(switch) => pve_firewall::switch_need(node, *switch),
             Self::HostKey(change) => host_key::need(node, change),
             Self::Pve(change) => pve::need(node, change),
+            Self::KeyPair(change) => key_pair::need(node, change),
         }
     }
 
@@ -247,6 +265,7 @@ impl Change {
             Self::Ufw(_) => ufw::scopes(),
             Self::UfwOff => ufw::off_scopes(),
             Self::HostKey(change) => host_key::scopes(change),
+            Self::KeyPair(change) => key_pair::scopes(change),
         })
     }
 
@@ -263,6 +282,7 @@ impl Change {
             Self::Kernel(change) => kernel::inverse(node, change),
             Self::HostKey(_) => host_key::inverse(node),
             Self::Pve(change) => Ok(Inverse::Pve(pve::inverse(node, change)?)),
+            Self::KeyPair(change) => Ok(Inverse::KeyPair(key_pair::title(change))),
         }
     }
 
@@ -282,6 +302,7 @@ impl Change {
             Self::PveFirewall(switch) => pve_firewall::switch(node, *switch),
             Self::HostKey(change) => host_key::make(node, change),
             Self::Pve(change) => pve::make(node, change),
+            Self::KeyPair(change) => key_pair::make(node, change),
         }
     }
 
@@ -317,6 +338,9 @@ impl Change {
                     Some(false) => "no",
                 };
                 text.word(&change.name).word(asked(change.enabled)).word(asked(change.active))
+            }
+            Self::KeyPair(change) => {
+                text.path(&change.path).word(&change.comment).flag(change.handover == Handover::File)
             }
             Self::Reload(change) => text.word(&change.name),
             Self::UfwOff => &mut text,
@@ -356,6 +380,7 @@ impl Change {
             Self::PveFirewall(_) => "pve-firewall",
             Self::HostKey(_) => "host-key",
             Self::Pve(_) => "pve",
+            Self::KeyPair(_) => "key-pair",
         }
     }
 }

@@ -60,7 +60,7 @@ pub enum Check {
         name: String,
         /// The file.
         path: PathBuf,
-        /// `SHA256:…`.
+        /// `SHA256:…`; empty for the pair that was made on the node.
         fingerprint: String,
     },
     /// UFW is active with these defaults.
@@ -114,6 +114,22 @@ pub enum Check {
     },
     /// PVE's files say that it is there.
     Pve(PveObject),
+    /// apt reads a repository of Proxmox, or does not (`apt-get indextargets`).
+    AptSource {
+        /// `pve`, `ceph-squid`; `ceph-` for any Ceph.
+        name: String,
+        /// `enterprise`, `no-subscription`; empty for any.
+        channel: &'static str,
+        /// Of which suite it is read; empty: of none.
+        suite: String,
+    },
+    /// `apt-config dump` has exactly these values.
+    AptConfig {
+        /// A setting or a list; names that mean the same with a blank between.
+        names: &'static str,
+        /// In order, `; ` between; a switch as `true` or `false`, whatever the word for it.
+        values: String,
+    },
     /// A file whose presence and mode are the state itself.
     FileMode {
         /// The path.
@@ -190,6 +206,8 @@ impl Proposal {
 /// Order across areas: what can lock somebody out comes last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    /// Where packages come from.
+    Sources,
     /// Packages, in one call.
     Packages,
     /// Users, keys, sudo.

@@ -1,6 +1,7 @@
 //! What the node is, read once before anything is planned. Plain data: tests build it by hand.
 
 pub mod accounts;
+pub mod apt;
 pub mod cluster_firewall;
 mod fingerprint;
 mod gather;
@@ -24,6 +25,8 @@ pub struct Facts {
     pub host_name: String,
     /// `VERSION_ID` of os-release: `13`.
     pub debian_version: String,
+    /// `VERSION_CODENAME` of os-release: `trixie`.
+    pub debian_codename: String,
     /// Version of pve-manager, if this is a PVE node.
     pub pve_version: Option<String>,
     /// Whether what is told of `/etc/pve` is true, and whether it can be written.
@@ -52,6 +55,10 @@ pub struct Facts {
     pub ssh_peers: Vec<IpAddr>,
     /// Whether the node forwards IPv4 or IPv6: it has routed or NATed guests.
     pub forwards: bool,
+    /// Files that apt reads its sources from.
+    pub apt_sources: Vec<apt::SourceFile>,
+    /// Whether the node has a subscription key of PVE.
+    pub subscription_key: bool,
     /// Installed packages, sorted, with version.
     pub packages: Vec<(String, String)>,
     /// Users that can log in: name, uid, home, shell, whether a password is set, and their groups.

@@ -19,6 +19,8 @@ pub const RUN_PATH: &str = "/run/firstlight/handover.txt";
 const SHOWN_PATH: &str = "/var/lib/firstlight/shown-once";
 
 const MARK: &str = "## ";
+/// In front of a name: a private key.
+pub const SSH_KEY: &str = "SSH key of ";
 
 /// Adds a section, in the place of one with the same heading; durable.
 pub fn add(node: &dyn Node, to: Handover, heading: &str, body: &str) -> Result<()> {
@@ -28,8 +30,8 @@ pub fn add(node: &dyn Node, to: Handover, heading: &str, body: &str) -> Result<(
     };
     if to == Handover::Console {
         make_directories(node, Path::new(RUN_DIR))?;
-        // A TOTP secret can be shown again at any time.
-        if !heading.starts_with("TOTP") {
+        // A TOTP secret can be shown again at any time, and a key can be made again.
+        if !heading.starts_with("TOTP") && !heading.starts_with(SSH_KEY) {
             prepare(node)?;
             note(node, heading, true)?;
         }
@@ -57,9 +59,11 @@ pub fn seen(node: &dyn Node, user: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a heading names this user: `recovery keys of USER`, `TOTP of USER, second device`, `PVE API token USER!NAME`.
+/// Whether a heading names this user: `recovery keys of USER`, `TOTP of USER, second device`, `PVE API token USER!NAME`,
+/// `SSH key of NAME` for a user of Linux.
 pub fn is_of(heading: &str, user: &str) -> bool {
-    heading.split([' ', ',', '!']).any(|word| word == user)
+    let of_linux = heading.strip_prefix(SSH_KEY).is_some_and(|name| user.strip_suffix("@pam") == Some(name));
+    of_linux || heading.split([' ', ',', '!']).any(|word| word == user)
 }
 
 /// Headings of what was shown on a console and nobody has acknowledged, in this boot or an earlier one.

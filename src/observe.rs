@@ -1,6 +1,7 @@
 //! Evaluates [`Check`]s: what is true now, from effective state and never from our own files alone.
 
 mod accounts;
+mod apt;
 mod firewall;
 mod rules;
 mod sshd;
@@ -67,6 +68,8 @@ impl<'a> Observer<'a> {
                 let held = object.holds(&Access::read(self.node)?);
                 Ok(Verdict::of(held, || format!("PVE does not have it: {}", object.title())))
             }
+            Check::AptSource { name, channel, suite } => self.apt_source(name, channel, suite),
+            Check::AptConfig { names, values } => self.apt_config(names, values),
             Check::FileMode { path, mode } => self.file_mode(path, *mode),
         }
     }

@@ -79,7 +79,7 @@ fn closing(input: &mut Input<'_>) -> Closing {
 }
 
 fn inverse(input: &mut Input<'_>) -> Inverse {
-    match input.below(7) {
+    match input.below(8) {
         0 => Inverse::Packages(input.texts()),
         1 => Inverse::Account { name: input.text(), created: input.flag() },
         2 => Inverse::Unit { name: input.text(), active: input.flag() },
@@ -89,6 +89,7 @@ fn inverse(input: &mut Input<'_>) -> Inverse {
             active: input.flag(),
             settings: vec![(input.text().replace('=', ""), input.text())],
         },
+        6 => Inverse::KeyPair(input.text()),
         _ => Inverse::Paths,
     }
 }

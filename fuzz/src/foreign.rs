@@ -4,6 +4,7 @@ use crate::memory::Memory;
 use firstlight::answer::{self, Answer};
 use firstlight::control::Check;
 use firstlight::facts;
+use firstlight::facts::apt;
 use firstlight::observe::{Observer, Verdict};
 use firstlight::plan;
 use firstlight::profile::Network;
@@ -29,7 +30,7 @@ const FACTS: &[Source] = &[
         "/var/lib/dpkg/status",
         "Package: sudo\nStatus: install ok installed\nVersion: 1.9.16p2-3\n\nPackage: ufw\nStatus: deinstall ok config-files\nVersion: 0.36.2-9\n\nPackage: openssh-server\nStatus: install ok installed\nVersion: 1:10.0p1-7+deb13u4\n",
     ),
-    ("/etc/os-release", "NAME=\"Debian\"\nVERSION_ID=\"13\"\n"),
+    ("/etc/os-release", "NAME=\"Debian\"\nVERSION_ID=\"13\"\nVERSION_CODENAME=trixie\n"),
     ("/etc/hostname", "pve1.example.com\n"),
     (
         "/usr/sbin/sshd -T",
@@ -90,6 +91,15 @@ const FACTS: &[Source] = &[
         "{\"users\":{\"ops@pam\":{\"totp\":[{\"id\":\"a\",\"description\":\"firstlight\",\"created\":1,\"entry\":{\"totp\":\"otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ&digits=6\",\"last-count\":5}},{\"id\":\"b\",\"enable\":0,\"entry\":\"otpauth://totp/y?secret=A\"}],\"recovery\":{\"entries\":[null]}}}}",
     ),
     ("/etc/pve/domains.cfg", "pam: pam\n\tcomment Linux\n\ttfa type=oath,step=30\n\npve: pve\n"),
+    (
+        "/etc/apt/sources.list",
+        "#deb http://download.proxmox.com/debian/pve trixie pve-no-subscription\ndeb [ signed-by=/k.gpg ] https://enterprise.proxmox.com/debian/ceph-squid trixie enterprise # c\n",
+    ),
+    (
+        "/etc/apt/sources.list.d/pve-enterprise.sources",
+        "Types: deb\nURIs:\n https://enterprise.proxmox.com/debian/pve\nSuites: trixie\nComponents: pve-enterprise\nEnabled: yes\n",
+    ),
+    ("/etc/subscription", ""),
 ];
 
 const IPTABLES: &str = "*filter\n:INPUT DROP [0:0]\n-A INPUT -j ufw-before-input\n-A ufw-before-input -j ufw-user-input\n-A ufw-user-input -s 10.0.20.0/24 -p tcp -m multiport --dports 22,8006 -j ACCEPT\n-A ufw-user-input -p udp -m udp --dport 5405:5412 -j ACCEPT\n-A ufw-user-input -p tcp -m tcp --dport 23 -j REJECT --reject-with tcp-reset\nCOMMIT\n";
@@ -115,6 +125,14 @@ const OBSERVED: &[Source] = &[
     (
         "/home/ops/.ssh/authorized_keys",
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJy2gwjEY6GhQ00A3cdaFfH1RkTRhrMCKph17za7ZyqT x\n",
+    ),
+    (
+        "/usr/bin/apt-get --no-release-info",
+        "https://enterprise.proxmox.com/debian/ceph-squid/ deb trixie enterprise\nhttp://download.proxmox.com/debian/pve/ deb trixie pve-no-subscription\n",
+    ),
+    (
+        "/usr/bin/apt-config dump",
+        "Unattended-Upgrade::Origins-Pattern \"\";\nUnattended-Upgrade::Origins-Pattern:: \"origin=Proxmox\";\n",
     ),
 ];
 
@@ -198,6 +216,12 @@ pub fn facts(data: &[u8]) {
             assert!(totp::is_right(&key, 0, &totp::code(&key, 0, 1)));
         }
     }
+    for file in &found.apt_sources {
+        let mut sources = Vec::new();
+        file.read(0, &mut sources);
+        // What an entry is switched by is text of the file.
+        assert!(sources.iter().all(|source| file.text.get(source.at.0..source.at.1).is_some()));
+    }
     let number = data.get(1).map_or(0, |byte| usize::from(*byte));
     ANSWERS.with(|answers| {
         let Some(answer) = answers.get(number % answers.len().max(1)) else { return };
@@ -253,5 +277,8 @@ fn checks() -> Vec<Check> {
         Check::Kernel { name: "net.ipv4.ip_forward".into(), value: "1".into() },
         Check::Unit { name: "ufw.service".into(), enabled: Some(true), active: Some(false) },
         Check::FileMode { path: PathBuf::from("/etc/passwd"), mode: 0o644 },
+        Check::AptSource { name: "ceph-".into(), channel: apt::ENTERPRISE, suite: String::new() },
+        Check::AptSource { name: "pve".into(), channel: "", suite: "trixie".into() },
+        Check::AptConfig { names: "Unattended-Upgrade::Origins-Pattern", values: "origin=Proxmox".into() },
     ]
 }

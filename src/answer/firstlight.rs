@@ -129,6 +129,17 @@ pub(super) fn with_secrets(sealed: &str, secrets: &[(String, String)]) -> String
     sealed.replacen(KEY, &(line + "]\n"), 1)
 }
 
+/// The same with a key of a pair, which is not asked for any more.
+pub(super) fn with_key(sealed: &str, key: &str) -> String {
+    const PAIR: &str = "\nssh-key-pair = \"bake\"\n";
+    const KEYS: &str = "\nssh-keys = [";
+    let instead = if sealed.contains(KEYS) { "\n" } else { "\nssh-keys = []\n" };
+    let sealed = sealed.replacen(PAIR, instead, 1);
+    let mut line = String::new();
+    write::push_text(&mut line, key);
+    if sealed.contains(&line) { sealed } else { sealed.replacen(KEYS, &[KEYS, &line, ", "].concat(), 1) }
+}
+
 fn key_list(profile: &Profile) -> String {
     let mut line = "ssh-keys = [".to_owned();
     for (index, key) in profile.admin.ssh_keys.iter().enumerate() {

@@ -5,7 +5,7 @@ pub(super) mod pve;
 mod sudoers;
 
 use super::{Area, control, push, refusal};
-use crate::change::{AccountChange, Change, DirectoryChange, FileChange};
+use crate::change::{AccountChange, Change, DirectoryChange, FileChange, KeyPairChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::{Facts, User, authorized_blob};
 use crate::gate::VISUDO_PROGRAM;
@@ -36,7 +36,7 @@ impl Area for Admin {
         let mut proposal = Proposal::default();
         let known = facts.user(profile.admin.name.as_str());
         account(&mut proposal, profile, known);
-        keys(&mut proposal, profile, known);
+        keys(&mut proposal, profile, known, &facts.host_name);
         sudo(&mut proposal, profile, facts);
         pve::propose(&mut proposal, profile, facts);
         Ok(proposal)
@@ -55,7 +55,7 @@ fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
         ),
         Some(user) => {
             refuse_sudo_by_group(admin, user, &mut refuse);
-            if user.authorized_keys_linked && !admin.ssh_keys.is_empty() {
+            if user.authorized_keys_linked && writes_keys(admin) {
                 refuse(
                     "firstlight.admin.ssh-keys",
                     format!(
@@ -85,8 +85,10 @@ fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
         );
     }
     pve::refuse(profile, facts, &mut refuse);
-    if admin.ssh_key_pair != KeyPair::None {
-        refuse("firstlight.admin.ssh-key-pair", "must be \"none\": pairs are not in this version".to_owned());
+    if admin.ssh_key_pair == KeyPair::Bake {
+        let message =
+            "must be \"node\" or \"none\" here: with \"bake\" the pair is made by `firstlight bake`";
+        refuse("firstlight.admin.ssh-key-pair", message.to_owned());
     }
     if !facts.shells.is_empty() && !facts.shells.contains(&admin.shell) {
         refuse("firstlight.admin.shell", format!("must be one of /etc/shells; {} is not", admin.shell));
@@ -112,6 +114,11 @@ fn refuse_sudo_by_group(admin: &crate::profile::Admin, user: &User, refuse: &mut
             format!("allows less than {name} has: take it out first with `gpasswd -d {name} {SUDO_GROUP}`"),
         );
     }
+}
+
+/// Whether anything goes into the admin's `authorized_keys`.
+fn writes_keys(admin: &crate::profile::Admin) -> bool {
+    !admin.ssh_keys.is_empty() || admin.ssh_key_pair == KeyPair::Node
 }
 
 fn home(profile: &Profile, known: Option<&User>) -> PathBuf {
@@ -147,9 +154,9 @@ fn account(proposal: &mut Proposal, profile: &Profile, known: Option<&User>) {
 }
 
 /// The admin's own file on the local disk: it works while pmxcfs is down (row A4).
-fn keys(proposal: &mut Proposal, profile: &Profile, known: Option<&User>) {
+fn keys(proposal: &mut Proposal, profile: &Profile, known: Option<&User>, host_name: &str) {
     let admin = &profile.admin;
-    if admin.ssh_keys.is_empty() {
+    if !writes_keys(admin) {
         return;
     }
     let owner = admin.name.as_str().to_owned();
@@ -157,26 +164,34 @@ fn keys(proposal: &mut Proposal, profile: &Profile, known: Option<&User>) {
     let path = directory.join("authorized_keys");
     let directory = DirectoryChange { path: directory, mode: 0o700, owner: owner.clone() };
     push(proposal, (Phase::Accounts, Change::Directory(directory)), Vec::new());
+    let accepted = |key: &str| Check::AuthorizedKey {
+        name: owner.clone(),
+        path: path.clone(),
+        fingerprint: key.to_owned(),
+    };
     let controls = admin.ssh_keys.iter().map(|key| Control {
         id: format!("admin.key.{}", key.fingerprint).into(),
         requirement: "A3",
         wanted: format!("sshd accepts the key {} for {owner}", key.fingerprint),
-        check: Check::AuthorizedKey {
-            name: owner.clone(),
-            path: path.clone(),
-            fingerprint: key.fingerprint.clone(),
-        },
+        check: accepted(&key.fingerprint),
         changes: Vec::new(),
     });
     let controls = controls.collect();
     let file = FileChange {
-        path,
+        path: path.clone(),
         content: authorized_keys(profile, known).into_bytes(),
         mode: 0o600,
-        owner,
+        owner: owner.clone(),
         public: false,
     };
     push(proposal, (Phase::Accounts, Change::File(file)), controls);
+    if admin.ssh_key_pair == KeyPair::Node {
+        let wanted = format!("sshd accepts the key that was made for {owner}");
+        let control = control("admin.key-pair", "A3", wanted, accepted(""));
+        let comment = [&owner, "@", host_name].concat();
+        let change = KeyPairChange { name: owner, comment, path, handover: profile.handover };
+        push(proposal, (Phase::Accounts, Change::KeyPair(change)), vec![control]);
+    }
 }
 
 /// What stands there stays, line by line; keys that are missing are added at the end.

@@ -8,7 +8,6 @@ use crate::facts::Facts;
 use crate::profile::{FirewallMode, Profile, Sudo};
 
 const FAIL2BAN_UNIT: &str = "fail2ban.service";
-const UPDATES_UNIT: &str = "unattended-upgrades.service";
 const FAIL2BAN_JAIL_PATH: &str = "/etc/fail2ban/jail.d/firstlight.conf";
 /// Debian 12's fail2ban looks for `/var/log/auth.log`, which no node without rsyslog has, and does not start
 /// (fail2ban#3292). Debian 13's own defaults read the journal.
@@ -43,10 +42,7 @@ impl Area for Packages {
             if facts.debian_version == DEBIAN_WITHOUT_JOURNAL_JAIL {
                 proposal.changes.push((Phase::Files, Change::File(journal_jail())));
             }
-            unit(&mut proposal, "packages.fail2ban-runs", FAIL2BAN_UNIT);
-        }
-        if profile.updates.enabled {
-            unit(&mut proposal, "packages.unattended-upgrades-runs", UPDATES_UNIT);
+            unit(&mut proposal, "packages.fail2ban-runs", "H2", FAIL2BAN_UNIT);
         }
         Ok(proposal)
     }
@@ -102,9 +98,9 @@ fn journal_jail() -> FileChange {
 }
 
 /// Services are held back during the apt call, so that they start with their configuration in place.
-fn unit(proposal: &mut Proposal, id: &'static str, name: &str) {
+pub(super) fn unit(proposal: &mut Proposal, id: &'static str, requirement: &'static str, name: &str) {
     let check = Check::Unit { name: name.to_owned(), enabled: Some(true), active: Some(true) };
-    let mut control = control(id, "H2", format!("{name} runs, now and after a reboot"), check);
+    let mut control = control(id, requirement, format!("{name} runs, now and after a reboot"), check);
     control.changes.push(proposal.changes.len());
     let change = UnitChange { name: name.to_owned(), enabled: Some(true), active: Some(true) };
     proposal.changes.push((Phase::Services, Change::Unit(change)));

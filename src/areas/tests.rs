@@ -29,6 +29,9 @@ fn changes_come_in_the_order_of_their_phases_and_exposure_comes_last() {
             "pve",
             "file",
             "file",
+            "file",
+            "unit",
+            "unit",
             "unit",
             "unit",
             "unit",
@@ -82,17 +85,13 @@ fn what_is_not_built_is_named_in_one_sentence() {
     let sentences = |profile: &Profile| propose_all(profile, &Facts::example()).ok().unwrap().notes;
     assert_eq!(
         sentences(&profile),
-        [
-            "not in this version, left alone: fail2ban configuration, kernel, services, apparmor, repositories, updates, audit"
-        ]
+        ["not in this version, left alone: fail2ban configuration, kernel, services, apparmor, audit"]
     );
     profile.kernel.enabled = false;
     profile.audit.enabled = false;
     assert_eq!(
         sentences(&profile),
-        [
-            "not in this version, left alone: fail2ban configuration, services, apparmor, repositories, updates"
-        ]
+        ["not in this version, left alone: fail2ban configuration, services, apparmor"]
     );
 }
 
@@ -186,7 +185,7 @@ mod packages {
                 _ => None,
             })
             .collect();
-        assert_eq!(units, ["fail2ban.service", "unattended-upgrades.service"]);
+        assert_eq!(units, ["fail2ban.service"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The way back of each kind of effect, as far as it is more than paths.
 
-use super::{Stays, host_key, kernel, packages, pve, pve_firewall, ufw, unit};
+use super::{Stays, host_key, kernel, key_pair, packages, pve, pve_firewall, ufw, unit};
 use crate::error::Result;
 use crate::node::Node;
 use crate::transaction::record::Inverse;
@@ -21,6 +21,7 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
         Inverse::Kernel { name, value } => kernel::undo(node, name, value),
         Inverse::Reach(_) => crate::reach::clear(node),
         Inverse::Pve(inverse) => pve::undo(node, inverse),
+        Inverse::KeyPair(title) => key_pair::undo(node, title),
     }?;
     Ok(Vec::new())
 }
@@ -35,6 +36,7 @@ pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
         | Inverse::Pve(_) => Ok(()),
         // Here too: the early stage of recovery may have been all of its way back.
         Inverse::Reach(_) => crate::reach::clear(node),
+        Inverse::KeyPair(title) => key_pair::undo(node, title),
         Inverse::Unit { name, active } => unit::settle(node, name, *active),
         Inverse::Reload(name) => unit::settle_reload(node, name),
         Inverse::Ufw { active, .. } => ufw::settle(node, *active),

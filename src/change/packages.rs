@@ -26,6 +26,8 @@ const PATIENCE_SECONDS: u64 = 600;
 /// PVE runs its own `apt-get update` at first start and may hold the lock.
 const LOCK_OPTION: &str = "DPkg::Lock::Timeout=600";
 const SIMULATE_SECONDS: u64 = 300;
+/// What apt says about sources that contradict each other: no waiting helps.
+const UNREADABLE: &str = "The list of sources could not be read";
 const INSTALL_SECONDS: u64 = 3600;
 
 /// `/etc` as a whole, since maintainer scripts write where they like, what ucf remembers, and the policy file.
@@ -68,9 +70,12 @@ pub fn need(node: &dyn Node, change: &PackagesChange) -> Result<Option<Need>> {
 /// refuses what cannot be taken back. The names that would be new are what the way back purges; the lists do not
 /// change any more before they are installed.
 pub fn inverse(node: &dyn Node, change: &PackagesChange, warnings: &mut Vec<String>) -> Result<Inverse> {
-    let mut waited = 0;
+    let since = node.boottime();
     loop {
         let complaint = if change.directory.is_none() { update(node)? } else { None };
+        if let Some(said) = complaint.as_ref().filter(|said| said.contains(UNREADABLE)) {
+            return Err(Error::new("reading the package sources", said));
+        }
         let wanted = wanted(node, change)?;
         let simulated = node.run(&apt(&["-s"], &wanted).limit(SIMULATE_SECONDS))?;
         if simulated.success() {
@@ -84,31 +89,25 @@ pub fn inverse(node: &dyn Node, change: &PackagesChange, warnings: &mut Vec<Stri
                 }
                 return Ok(Inverse::Packages(new));
             }
-            pause(node, &mut waited, "fetching the packages", &fetched, None)?;
+            pause(node, since, "fetching the packages", &fetched, None)?;
         } else {
-            pause(node, &mut waited, "looking for the packages", &simulated, complaint)?;
+            pause(node, since, "looking for the packages", &simulated, complaint)?;
         }
     }
 }
 
-/// Waits a little longer each time; gives up when patience is over.
-fn pause(
-    node: &dyn Node,
-    waited: &mut u64,
-    doing: &str,
-    output: &Output,
-    complaint: Option<String>,
-) -> Result<()> {
-    if *waited >= PATIENCE_SECONDS || node.interrupted() {
+/// Waits a little longer each time; gives up when patience is over, the time of the calls included: without a network each
+/// of them takes its own.
+fn pause(node: &dyn Node, since: u64, doing: &str, output: &Output, complaint: Option<String>) -> Result<()> {
+    let waited = node.boottime().saturating_sub(since) / 1000;
+    if waited >= PATIENCE_SECONDS || node.interrupted() {
         let mut error = Error::new(doing, output.complaint());
         if let Some(complaint) = complaint {
             error = error.hint(format!("apt-get update said: {complaint}"));
         }
         return Err(error);
     }
-    let seconds = 10 + *waited / 4;
-    node.sleep(Duration::from_secs(seconds));
-    *waited += seconds;
+    node.sleep(Duration::from_secs(10 + waited / 4));
     Ok(())
 }
 
@@ -236,3 +235,6 @@ fn release_services(node: &dyn Node) -> Result<()> {
 fn aside_path() -> PathBuf {
     PathBuf::from(format!("{POLICY_PATH}.firstlight-aside"))
 }
+
+#[cfg(test)]
+mod tests;

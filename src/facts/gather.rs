@@ -4,7 +4,7 @@ mod accounts;
 mod network;
 mod ssh;
 
-use super::{Facts, cluster_firewall, packages, pmxcfs, pve, ufw};
+use super::{Facts, apt, cluster_firewall, packages, pmxcfs, pve, ufw};
 use crate::error::Result;
 use crate::node::{Invocation, Node, exists, read_text};
 use std::path::Path;
@@ -22,7 +22,11 @@ const SSH_PACKAGE: &str = "openssh-server";
 /// Reads the node once. An error only when a path that is there cannot be looked at.
 pub fn gather(node: &dyn Node) -> Result<Facts> {
     let mut facts = Facts { host_name: own_host_name(node), ..Facts::default() };
-    facts.debian_version = os_release(&text(node, OS_RELEASE_PATH), "VERSION_ID");
+    let os = text(node, OS_RELEASE_PATH);
+    facts.debian_version = os_release(&os, "VERSION_ID");
+    facts.debian_codename = os_release(&os, "VERSION_CODENAME");
+    facts.apt_sources = apt::files(node);
+    facts.subscription_key = apt::has_subscription_key(node);
     facts.packages = installed_packages(&text(node, packages::STATUS_PATH));
     facts.pve_version = facts.package_version(PVE_PACKAGE).map(str::to_owned);
     facts.pmxcfs = match pmxcfs::state(node)? {

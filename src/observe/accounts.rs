@@ -1,6 +1,7 @@
 //! Accounts, keys and sudo.
 
 use super::{Observer, Verdict};
+use crate::change::KEY_PAIR_MARK;
 use crate::error::Result;
 use crate::facts::accounts::{Entry, GROUP_PATH, PASSWD_PATH, entry, memberships};
 use crate::facts::{authorized_blob, fingerprint};
@@ -60,9 +61,15 @@ impl Observer<'_> {
             }
         }
         let text = self.text(&path.display().to_string())?;
-        let stands =
-            text.lines().filter_map(authorized_blob).filter_map(fingerprint).any(|key| key == wanted);
-        Ok(Verdict::of(stands, || format!("{} does not hold the key {wanted}", path.display())))
+        let is_it = |line: &str| {
+            let key = authorized_blob(line).and_then(fingerprint);
+            key.is_some_and(
+                |key| if wanted.is_empty() { line.ends_with(KEY_PAIR_MARK) } else { key == wanted },
+            )
+        };
+        let stands = text.lines().any(is_it);
+        let which = if wanted.is_empty() { KEY_PAIR_MARK } else { wanted };
+        Ok(Verdict::of(stands, || format!("{} does not hold the key {}", path.display(), which.trim())))
     }
 }
 

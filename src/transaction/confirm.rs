@@ -10,6 +10,7 @@ use super::run;
 use super::state::{self, LOCK_PATH, TransactionId};
 use super::story::{Phase, Story};
 use super::{Failure, Outcome};
+use crate::change::made_keys;
 use crate::error::{Error, Result};
 use crate::node::{Invocation, Node, boot_id, run_checked};
 use std::net::IpAddr;
@@ -53,11 +54,13 @@ pub fn commit_or_wait(node: &dyn Node, journal: &Journal<'_>, limits: &Limits) -
         return Ok(None);
     };
     let minutes = u64::from(confirmation.minutes);
+    let mut keys = confirmation.keys.clone();
+    made_keys(node, &confirmation.admin, &mut keys);
     let waiting = Waiting {
         boot: boot_id(node),
         until: node.boottime().saturating_add(minutes * MINUTE),
         admin: confirmation.admin.clone(),
-        keys: confirmation.keys.clone(),
+        keys,
         not_from: confirmation.not_from.iter().map(IpAddr::to_string).collect(),
         factors: api::steps(node, &confirmation.admin),
         cursor: match cursor(node) {

@@ -180,6 +180,7 @@ impl View<'_> {
                 say(format!("{} stays: it is the cluster's now", inverse.title))
             }
             Inverse::Pve(inverse) => say(format!("{} is as before", inverse.title)),
+            Inverse::KeyPair(title) => say(format!("{title} is taken back")),
             Inverse::Paths | Inverse::Reach(_) => {}
         }
         Ok(stays)

@@ -162,8 +162,10 @@ impl Run<'_> {
         self.gates(false)?;
         let total = self.plan.steps.len();
         let plan = self.plan;
+        let packages = plan.steps.iter().rposition(|step| matches!(step.change, Change::Packages(_)));
         for (number, step) in plan.steps.iter().enumerate() {
-            if !matches!(step.change, Change::Packages(_)) {
+            // Tools may come with the packages; where these come from is changed before them.
+            if packages.is_none_or(|last| number > last) {
                 self.gates(true)?;
             }
             self.not_interrupted()?;

@@ -8,6 +8,7 @@ mod explore;
 mod factors;
 mod faults;
 mod home;
+mod pair;
 mod peers;
 mod reach;
 mod room;

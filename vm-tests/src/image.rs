@@ -7,6 +7,7 @@ mod tree;
 mod warm;
 
 pub use recipe::{ENDPOINT_PATH, Release};
+pub use repository::publish;
 
 use std::fs;
 use std::path::{Path, PathBuf};

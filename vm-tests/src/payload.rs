@@ -69,10 +69,13 @@ fn baked(workspace: &Workspace, binary: &Path, key: &str, name: &str) -> Result<
 fn with_token(text: &str) -> Result<String> {
     let text = with_value(text, "sudo", &format!("\"password\"\napi-token = \"{TOKEN}\""))
         .context("the example has no sudo")?;
-    Ok(format!(
-        "{text}\n[firstlight.totp]\nsecond-device = true\nenforced-realms = [\"pam\"]\n\n\
-         [firstlight.fail2ban]\nenabled = false\n\n[firstlight.updates]\nenabled = false\n"
-    ))
+    let text = format!("{text}\n[firstlight.totp]\nsecond-device = true\nenforced-realms = [\"pam\"]\n");
+    Ok(text + &without(&["fail2ban", "updates", "repositories"]))
+}
+
+/// Tables that switch these areas off. The sources of Proxmox are on the Internet, which a guest does not have.
+pub fn without(areas: &[&str]) -> String {
+    areas.iter().map(|area| format!("\n[firstlight.{area}]\nenabled = false\n")).collect()
 }
 
 /// Splits an answer into the installer's part and the first-boot executable.

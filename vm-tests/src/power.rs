@@ -3,14 +3,14 @@
 //! QEMU logs what the guest writes to its disk. From the log every state is made that the disk can have been in when
 //! the power went; it is mounted here, recovered in a chroot by the guest's own binary, and compared.
 
-mod disk;
+pub mod disk;
 pub mod fault;
 mod journal;
 mod judge;
-mod lab;
+pub mod lab;
 mod log;
 mod points;
-mod record;
+pub mod record;
 
 use anyhow::{Result, bail, ensure};
 

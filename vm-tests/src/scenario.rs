@@ -18,6 +18,7 @@ mod kills;
 mod older;
 mod power;
 mod reach;
+mod repositories;
 mod rollback;
 mod second_factor;
 mod secrets;
@@ -26,6 +27,7 @@ mod totp_faults;
 mod totp_screens;
 pub mod totp_users;
 mod undo;
+mod updates;
 
 use anyhow::Result;
 
@@ -252,6 +254,21 @@ pub const ALL: &[Scenario] = &[
         "6: QEMU killed at the other ten of 20 moments of a run: wholly old or wholly new (J1 J3)",
         kills::even,
     ),
+    long(
+        "repositories",
+        "sources of PVE as lines and stanzas, without and with a key: what apt reads, without a network, with a 401, and back (H1 H2 J3)",
+        repositories::sources,
+    ),
+    long(
+        "key-pair",
+        "a key pair made on the node and handed over in a file logs in; nothing of it is left anywhere else (A3)",
+        repositories::key_pair,
+    ),
+    long(
+        "updates-origins",
+        "natively: unattended-upgrades --dry-run installs Debian's security updates, Proxmox's on request, no others (H3)",
+        updates::origins,
+    ).own(),
     short(
         "reach",
         "a commit is proved by new connections, and nothing of them is left (D1 E3)",

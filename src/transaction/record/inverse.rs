@@ -49,6 +49,8 @@ pub enum Inverse {
     Reach(PathBuf),
     /// Take out of PVE what was not there before.
     Pve(PveInverse),
+    /// Take a private key out of the hand-over, where it has this heading.
+    KeyPair(String),
 }
 
 /// What was there of something in PVE before a step made it.
@@ -83,7 +85,7 @@ impl Inverse {
 
     /// Whether restoring the paths is all there is to do, after a boot.
     pub fn is_paths_alone(&self) -> bool {
-        matches!(self, Self::Paths | Self::Reach(_))
+        matches!(self, Self::Paths | Self::Reach(_) | Self::KeyPair(_))
     }
 
     /// Adds what [`parse`](Self::parse) needs.
@@ -100,6 +102,7 @@ impl Inverse {
             Self::Pve(_) => "pve",
             Self::PveFirewall(_) => "pve-firewall",
             Self::Reach(_) => "reach",
+            Self::KeyPair(_) => "key-pair",
         };
         line.text("inverse", word);
         match self {
@@ -114,6 +117,7 @@ impl Inverse {
                 line.text("kind", &pve.kind).text("title", &pve.title).text("user", &pve.user);
                 line.text("name", &pve.name).text("path", &pve.path).texts("was", &pve.was)
             }
+            Self::KeyPair(title) => line.text("title", title),
             Self::PveFirewall(settings) => line.pairs("setting", settings),
             Self::Reach(keys) => line.path("keys", keys),
         };
@@ -138,6 +142,7 @@ impl Inverse {
                 path: fields.text("path"),
                 was: fields.texts("was"),
             }),
+            "key-pair" => Self::KeyPair(fields.text("title")),
             "pve-firewall" => Self::PveFirewall(fields.pairs("setting")),
             "reach" => Self::Reach(fields.text("keys").into()),
             _ => return None,

@@ -22,20 +22,20 @@ use serde_json::json;
 use std::cell::Cell;
 use std::path::Path;
 
-fn answer(more: &str) -> Answer {
+pub fn answer(more: &str) -> Answer {
     let text = include_str!("../../../answer-files/ufw.toml")
         .replace("schema = 1\n", &format!("schema = 1\n{more}\n"));
     answer::read("ufw.toml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn apply(node: &Memory, answer: &Answer) -> Outcome {
+pub fn apply(node: &Memory, answer: &Answer) -> Outcome {
     let plan = world::planned(node, answer);
     install::install(node, Path::new(world::EXECUTABLE)).unwrap();
     provision::apply(node, &plan, answer, "command", &Limits::DEFAULT, &mut Silent).unwrap()
 }
 
 /// Paths of all files that hold this.
-fn holding(node: &Memory, secret: &str) -> Vec<String> {
+pub fn holding(node: &Memory, secret: &str) -> Vec<String> {
     let tree = node.tree();
     let found = tree.visit(&|_| true).into_iter().filter(|(_, ino)| {
         let data = &tree.inodes[*ino].as_ref().unwrap().data;

@@ -2,6 +2,7 @@
 //! its changes one by one, so that a crash finds it not begun, anywhere in the middle, or done.
 
 mod accounts;
+mod apt;
 mod boot;
 mod firewall;
 mod packages;
@@ -21,6 +22,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 pub use boot::{COVERED, early_ground, late_ground, power_up};
+pub use wires::{PRIVATE, PUBLIC};
 
 /// The program as it lies before it is installed.
 pub const EXECUTABLE: &str = "/var/lib/proxmox-first-boot/proxmox-first-boot";
@@ -30,11 +32,13 @@ pub fn answer() -> Answer {
     answer::read("ufw.toml", include_bytes!("../../../answer-files/ufw.toml")).unwrap()
 }
 
-/// The same node with PVE's own firewall, and with a rule of this node alone.
+/// The same node with PVE's own firewall, a rule of this node alone, and a key pair of the admin that is made there.
 pub fn pve_answer() -> Answer {
     let rule = "[[firstlight.firewall.rule]]\nfrom = \"backup\"\nprotocol = \"tcp\"\nports = \"9101\"\n\
         action = \"accept\"\nscope = \"node\"\n";
     let text = with_everybody(include_str!("../../../answer-files/pve.toml")) + rule;
+    let text = text.replace("\nsudo = \"password\"\n", "\nsudo = \"password\"\nssh-key-pair = \"node\"\n");
+    assert!(text.contains("ssh-key-pair"));
     answer::read("pve.toml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
@@ -66,7 +70,9 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         return refused(127, format!("{program}: not found"));
     }
     match program {
+        "/usr/bin/apt-get" if words.contains(&"indextargets") => apt::targets(shell),
         "/usr/bin/apt-get" => packages::apt(shell, &words),
+        "/usr/bin/apt-config" => apt::dump(shell),
         "/usr/bin/dpkg" => packages::dpkg(shell, &words),
         "/usr/bin/dpkg-query" => packages::query(shell, &words),
         "/usr/sbin/useradd" | "/usr/sbin/usermod" | "/usr/sbin/userdel" => accounts::change(shell, &words),
@@ -82,7 +88,7 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/sbin/sysctl" => kernel(shell, &words),
         "/usr/sbin/sshd" => ssh::sshd(shell, &words),
         "/usr/bin/ssh" => ok("curve25519-sha256\nsntrup761x25519-sha512\nmlkem768x25519-sha256\n"),
-        "/usr/bin/ssh-keygen" => wires::keygen(shell),
+        "/usr/bin/ssh-keygen" => wires::keygen(shell, &words),
         // What PVE's tools say without pmxcfs, and without a quorum (pve-observed 3.8).
         "/usr/sbin/pveum" | "/usr/bin/pvesh" if !shell.has("/etc/pve/local") => {
             refused(111, "ipcc_send_rec[1] failed: Connection refused")
@@ -125,9 +131,11 @@ fn furnish(shell: &mut Shell<'_>) {
     }
     accounts::furnish(shell);
     packages::furnish(shell);
+    apt::furnish(shell);
     ssh::furnish(shell);
     firewall::furnish(shell);
     for program in [
+        "apt-config",
         "apt-get",
         "dpkg",
         "dpkg-query",
@@ -156,7 +164,7 @@ fn furnish(shell: &mut Shell<'_>) {
         shell.put_as(&path, "ELF", (0o755, 0), false);
     }
     shell.put("/etc/hostname", "pve1\n");
-    shell.put("/etc/os-release", "VERSION_ID=\"13\"\n");
+    shell.put("/etc/os-release", "VERSION_ID=\"13\"\nVERSION_CODENAME=trixie\n");
     shell.put("/etc/shells", "/bin/sh\n/bin/bash\n");
     shell.put("/etc/hosts", "127.0.0.1 localhost\n10.0.20.11 pve1.example.com pve1\n");
     shell.put("/etc/fstab", "/dev/pve/root / ext4 errors=remount-ro 0 1\n");

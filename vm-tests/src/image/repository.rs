@@ -35,11 +35,29 @@ pub fn fill(tree: &Path, recipe: &Recipe) -> Result<()> {
     let lists = tree::below(tree, "/var/lib/apt/lists");
     fs::remove_dir_all(&lists).context("removing package lists from the image")?;
     fs::create_dir(&lists).context("removing package lists from the image")?;
-    let release = release(recipe.release.codename(), &packages);
-    for (name, text) in [("Packages", &packages), ("Release", &release)] {
+    let codename = recipe.release.codename();
+    let head = format!("Origin: Debian\nLabel: Debian\nSuite: {codename}\nCodename: {codename}\n");
+    write(&repository, &packages, &head, &tree::below(tree, KEYRING_PATH))
+}
+
+/// Indexes packages that lie in a directory, and signs the index; the key goes to `keyring`. `head` are the first fields of
+/// the Release file.
+pub fn publish(repository: &Path, packages: &[&str], head: &str, keyring: &Path) -> Result<()> {
+    let mut index = String::new();
+    for name in packages {
+        let path = repository.join(name);
+        let content = fs::read(&path).with_context(|| format!("reading {name}"))?;
+        index.push_str(&stanza(&output(command("dpkg-deb", ["--field"]).arg(&path))?, name, &content));
+    }
+    write(repository, &index, head, keyring)
+}
+
+fn write(repository: &Path, packages: &str, head: &str, keyring: &Path) -> Result<()> {
+    let release = release(head, packages);
+    for (name, text) in [("Packages", packages), ("Release", &release)] {
         fs::write(repository.join(name), text).with_context(|| format!("writing the repository's {name}"))?;
     }
-    sign(&repository, &tree::below(tree, KEYRING_PATH))
+    sign(repository, keyring)
 }
 
 fn move_and_index(archives: &Path, repository: &Path) -> Result<String> {
@@ -74,11 +92,10 @@ fn stanza(fields: &str, name: &str, content: &[u8]) -> String {
     )
 }
 
-fn release(codename: &str, packages: &str) -> String {
+fn release(head: &str, packages: &str) -> String {
     // No date: the guest's clock may be behind the host's, and nothing here expires.
     format!(
-        "Origin: Debian\nLabel: Debian\nSuite: {codename}\nCodename: {codename}\nArchitectures: amd64\n\
-         Components: main\nDescription: packages of the virtual machine tests\nSHA256:\n {} {} Packages\n",
+        "{head}Architectures: amd64\nComponents: main\nDescription: packages of the virtual machine tests\nSHA256:\n {} {} Packages\n",
         sha256(packages.as_bytes()),
         packages.len()
     )
@@ -126,6 +143,6 @@ mod tests {
 
     #[test]
     fn the_release_names_the_index() {
-        assert!(release("trixie", "abc").contains(" 3 Packages\n"));
+        assert!(release("Origin: Debian\n", "abc").contains(" 3 Packages\n"));
     }
 }

@@ -42,7 +42,9 @@ esac
 END
 chmod 755 "$root/run/systemctl"
 mount --bind "$root/run/systemctl" "$root/usr/bin/systemctl"
-for unit in ssh apparmor cron; do : > "$root/run/units/$unit.service"; done
+for unit in ssh.service apparmor.service cron.service apt-daily.timer apt-daily-upgrade.timer; do
+    : > "$root/run/units/$unit"
+done
 ip link set lo up
 ip link add vmbr0 type bridge
 ip address add 10.0.20.10/24 dev vmbr0

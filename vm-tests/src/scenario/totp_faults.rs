@@ -9,7 +9,7 @@ use super::secrets::nowhere_else;
 use crate::agent::Output;
 use crate::bench::{BINARY_PATH, Bench};
 use crate::node::Node;
-use crate::payload::{ADMIN, ADMIN_PASSWORD, ADMIN_PASSWORD_HASH, Payload};
+use crate::payload::{ADMIN, ADMIN_PASSWORD, ADMIN_PASSWORD_HASH, Payload, without};
 use crate::search::FREE;
 use crate::workspace::Workspace;
 
@@ -31,9 +31,9 @@ pub fn answer(payload: &Payload, handover: &str) -> String {
     format!(
         "[firstlight]\nschema = 1\nhandover = \"{handover}\"\n\n[firstlight.admin]\nname = \"{ADMIN}\"\nsudo = \"none\"\n\
          ssh-keys = [\"{}\"]\npassword-hash = \"{ADMIN_PASSWORD_HASH}\"\n\n\
-         [firstlight.ssh]\nenabled = false\n\n[firstlight.firewall]\nenabled = false\n\n\
-         [firstlight.fail2ban]\nenabled = false\n\n[firstlight.updates]\nenabled = false\n",
-        payload.admin_key.public
+         {}",
+        payload.admin_key.public,
+        without(&["ssh", "firewall", "fail2ban", "updates", "repositories"])
     )
 }
 

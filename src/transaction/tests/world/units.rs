@@ -8,7 +8,7 @@ const LIBRARY: &str = "/lib/systemd/system";
 const SYSTEM: &str = "/etc/systemd/system";
 
 pub fn furnish(shell: &mut Shell<'_>) {
-    for unit in ["ssh.service", "pve-firewall.service"] {
+    for unit in ["ssh.service", "pve-firewall.service", "apt-daily.timer", "apt-daily-upgrade.timer"] {
         package_unit(shell, unit, "");
         enable(shell, unit);
     }

@@ -80,7 +80,22 @@ fn ports(shell: &Shell<'_>) -> Output {
     }
 }
 
-pub fn keygen(shell: &mut Shell<'_>) -> Output {
+/// The private key of a pair that is made for the admin.
+pub const PRIVATE: &str =
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n-----END OPENSSH PRIVATE KEY-----\n";
+/// And its public key, without the comment.
+pub const PUBLIC: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICSRnhZczuItvkC4OIHjiTlZfkL7tay9kjZQKYGK4cdm";
+
+pub fn keygen(shell: &mut Shell<'_>, words: &[&str]) -> Output {
+    if let Some(at) = words.iter().position(|word| *word == "-C").filter(|_| words.contains(&"100")) {
+        let file = words.last().unwrap();
+        if shell.has(file) {
+            return refused(1, format!("{file} already exists.\nOverwrite (y/n)? "));
+        }
+        shell.put_as(file, PRIVATE, (0o600, 0), false);
+        shell.put(&format!("{file}.pub"), &format!("{PUBLIC} {}\n", words[at + 1]));
+        return ended(shell);
+    }
     shell.put_as(KEY, "secret\n", (0o600, 0), false);
     shell.put(&format!("{KEY}.pub"), "ssh-ed25519 PROBE firstlight-probe\n");
     ended(shell)
