@@ -1,10 +1,14 @@
 //! The areas, one subject each: from Profile and Facts to what is wanted. They never write, run or print.
 
 mod admin;
+mod apparmor;
 #[cfg(test)]
 pub(crate) mod example;
+mod fail2ban;
 pub mod firewall;
+mod kernel;
 mod packages;
+mod services;
 mod ssh;
 mod totp;
 
@@ -26,8 +30,17 @@ pub trait Area {
 }
 
 /// Every area that this version builds; the one place to register one.
-pub const AREAS: &[&dyn Area] =
-    &[&packages::Packages, &admin::Admin, &totp::Totp, &ssh::Ssh, &firewall::Firewall];
+pub const AREAS: &[&dyn Area] = &[
+    &packages::Packages,
+    &admin::Admin,
+    &totp::Totp,
+    &ssh::Ssh,
+    &fail2ban::Fail2ban,
+    &kernel::Kernel,
+    &services::Services,
+    &apparmor::AppArmor,
+    &firewall::Firewall,
+];
 
 /// What all enabled areas want together: changes in the order of their phases, within a phase in the order of
 /// the areas. The places in controls are those of the merged list. All refusals of all areas at once.
@@ -105,10 +118,6 @@ fn left_alone(profile: &Profile, facts: &Facts) -> Option<String> {
     let no_pve = facts.pve_version.is_none();
     let areas = [
         (no_pve && profile.admin.enabled && !profile.admin.api_token.is_empty(), "the API token"),
-        (profile.fail2ban.enabled, "fail2ban configuration"),
-        (profile.kernel.enabled, "kernel"),
-        (profile.services.enabled, "services"),
-        (profile.apparmor.enabled, "apparmor"),
         (profile.repositories.enabled, "repositories"),
         (profile.updates.enabled, "updates"),
         (profile.audit.enabled, "audit"),

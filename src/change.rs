@@ -1,6 +1,7 @@
 //! One reversible effect on the node, as data: what an area asks for, what a plan shows, what a transaction does.
 
 mod account;
+mod apparmor;
 mod back;
 mod cluster;
 mod file;
@@ -29,7 +30,9 @@ pub use cluster::{
 };
 pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
-pub use kernel::value as kernel_value;
+#[cfg(test)]
+pub use kernel::path as kernel_path;
+pub use kernel::{Settings, amiss, values as kernel_values};
 pub use packages::{Stays, needed as packages_needed};
 pub use pve::{PveChange, PveObject, undo as undo_pve};
 pub use pve_firewall::{PROGRAM as PVE_FIREWALL_PROGRAM, lint as pve_firewall_lint};
@@ -51,7 +54,7 @@ pub enum Change {
     Reload(ReloadChange),
     /// UFW's defaults and rules, and UFW switched on.
     Ufw(UfwChange),
-    /// A kernel setting at run time.
+    /// Kernel settings at run time.
     Kernel(KernelChange),
     /// UFW switched off, with nothing of it left in the kernel.
     UfwOff,
@@ -63,6 +66,8 @@ pub enum Change {
     HostKey(HostKeyChange),
     /// A user of PVE, a permission, a second factor.
     Pve(PveChange),
+    /// The profiles of this file in AppArmor's directory, enforced.
+    AppArmor(String),
 }
 
 /// A regular file with exactly this content, mode and owner. Parents must exist by then.
@@ -139,13 +144,11 @@ pub struct ReloadChange {
     pub after: Vec<PathBuf>,
 }
 
-/// One kernel setting at run time; nothing is done where the kernel does not have it.
+/// Kernel settings at run time; nothing is done about one that the kernel does not have.
 #[derive(Clone)]
 pub struct KernelChange {
-    /// `net.bridge.bridge-nf-call-iptables`.
-    pub name: String,
-    /// As `/proc/sys` shows it.
-    pub value: String,
+    /// Names and values: `net.bridge.bridge-nf-call-iptables`, with `*` for every interface, and as `/proc/sys` shows it.
+    pub settings: Vec<(String, String)>,
 }
 
 /// An RSA host key, made anew when it has fewer bits (row A6); a key that is not there is not made.
@@ -225,6 +228,7 @@ impl Change {
             Self::PveFirewall(switch) => pve_firewall::switch_need(node, *switch),
             Self::HostKey(change) => host_key::need(node, change),
             Self::Pve(change) => pve::need(node, change),
+            Self::AppArmor(file) => apparmor::need(node, file),
         }
     }
 
@@ -242,6 +246,7 @@ impl Change {
             Self::Ufw(_) => ufw::scopes(),
             Self::UfwOff => ufw::off_scopes(),
             Self::HostKey(change) => host_key::scopes(change),
+            Self::AppArmor(file) => apparmor::scopes(node, file)?,
         })
     }
 
@@ -258,6 +263,7 @@ impl Change {
             Self::Kernel(change) => kernel::inverse(node, change),
             Self::HostKey(_) => host_key::inverse(node),
             Self::Pve(change) => Ok(Inverse::Pve(pve::inverse(node, change)?)),
+            Self::AppArmor(file) => apparmor::inverse(node, file),
         }
     }
 
@@ -271,12 +277,13 @@ impl Change {
             Self::Unit(change) => unit::set(node, change),
             Self::Reload(change) => unit::reload(node, change),
             Self::Ufw(change) => ufw::make(node, change),
-            Self::Kernel(change) => kernel::set(node, &change.name, &change.value),
+            Self::Kernel(change) => kernel::make(node, change),
             Self::UfwOff => ufw::switch_off(node),
             Self::PveFile(change) => pve_firewall::write(node, change),
             Self::PveFirewall(switch) => pve_firewall::switch(node, *switch),
             Self::HostKey(change) => host_key::make(node, change),
             Self::Pve(change) => pve::make(node, change),
+            Self::AppArmor(file) => apparmor::make(node, file),
         }
     }
 
@@ -317,10 +324,13 @@ impl Change {
                 vec![change.name.clone(), format!("{:?} {:?}", change.enabled, change.active)]
             }
             Self::Reload(change) => vec![change.name.clone()],
+            Self::AppArmor(file) => vec![file.clone()],
             Self::UfwOff => Vec::new(),
             Self::PveFile(change) => vec![change.path.display().to_string(), change.content.clone()],
             Self::PveFirewall(switch) => vec![if *switch == Switch::Off { "off" } else { "on" }.to_owned()],
-            Self::Kernel(change) => vec![change.name.clone(), change.value.clone()],
+            Self::Kernel(change) => {
+                change.settings.iter().map(|(name, value)| format!("{name}={value}")).collect()
+            }
             Self::HostKey(change) => vec![change.path.display().to_string(), change.bits.to_string()],
             Self::Pve(change) => {
                 let mut words = change.object.words();
@@ -357,6 +367,7 @@ impl Change {
             Self::PveFirewall(_) => "pve-firewall",
             Self::HostKey(_) => "host-key",
             Self::Pve(_) => "pve",
+            Self::AppArmor(_) => "apparmor",
         }
     }
 }

@@ -89,13 +89,34 @@ pub enum Check {
     NoForeignTables,
     /// PVE's firewall does not filter.
     PveFirewallOff,
-    /// `/proc/sys` shows this value; a setting that the kernel does not have holds.
+    /// The kernel has this value in effect; a setting that it does not have holds, as far as no boot shall set it.
     Kernel {
-        /// Dotted name.
+        /// Dotted name; with `*` in the place of an interface all of them.
         name: String,
         /// As `/proc/sys` shows it.
         value: String,
+        /// Whether it is also what the files that a boot reads set.
+        boot: bool,
     },
+    /// The server of fail2ban says so about a jail.
+    Fail2banJail {
+        /// `sshd` or ours.
+        jail: &'static str,
+        /// Words of `get JAIL …`, and what is the answer, or is in it.
+        answers: Vec<(&'static str, String)>,
+    },
+    /// Failed logins are logged, and kept.
+    LoginsLogged,
+    /// The kernel enforces the AppArmor profile of this name.
+    AppArmorEnforces(String),
+    /// The kernel has AppArmor on.
+    AppArmorOn,
+    /// AppArmor has denied nothing since the boot.
+    NoDenials,
+    /// Postfix listens on loopback alone, now and when it is started again.
+    MailOnLoopback,
+    /// Beyond loopback nothing listens but on these ports.
+    Listeners(Vec<Ports>),
     /// The unit is (not) active and (not) enabled.
     Unit {
         /// Full name.
@@ -123,6 +144,18 @@ pub enum Check {
     },
 }
 
+/// Ports of one protocol, from the first to the last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Ports {
+    /// Else TCP.
+    pub udp: bool,
+    /// The first.
+    pub first: u16,
+    /// The last.
+    pub last: u16,
+}
+
 /// A tool's own check of new contents before they go live.
 pub struct Gate {
     /// Stable: `ssh.configuration`.
@@ -147,6 +180,13 @@ pub enum GateAsk {
         /// Files as they will be.
         staged: Vec<(PathBuf, Vec<u8>)>,
     },
+    /// `fail2ban-client -t` on the whole of its configuration with `staged` in place.
+    Fail2ban {
+        /// Files as they will be.
+        staged: Vec<(PathBuf, Vec<u8>)>,
+    },
+    /// `apparmor_parser -Q` takes these files.
+    AppArmor(Vec<PathBuf>),
     /// `pve-firewall compile` has nothing to say about the files as they are.
     PveFirewall,
     /// `ufw --dry-run` accepts every rule.

@@ -2,18 +2,12 @@
 
 use super::{Area, control, refusal};
 use crate::areas::firewall::mode;
-use crate::change::{Change, FileChange, PackagesChange, UnitChange};
+use crate::change::{Change, PackagesChange, UnitChange};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::{FirewallMode, Profile, Sudo};
 
-const FAIL2BAN_UNIT: &str = "fail2ban.service";
 const UPDATES_UNIT: &str = "unattended-upgrades.service";
-const FAIL2BAN_JAIL_PATH: &str = "/etc/fail2ban/jail.d/firstlight.conf";
-/// Debian 12's fail2ban looks for `/var/log/auth.log`, which no node without rsyslog has, and does not start
-/// (fail2ban#3292). Debian 13's own defaults read the journal.
-const FAIL2BAN_JAIL: &str = "# Written by firstlight.\n[sshd]\nbackend = systemd\n";
-const DEBIAN_WITHOUT_JOURNAL_JAIL: &str = "12";
 
 pub(super) struct Packages;
 
@@ -39,12 +33,6 @@ impl Area for Packages {
             allow_upgrades: profile.packages.allow_upgrades,
         };
         proposal.changes.push((Phase::Packages, Change::Packages(change)));
-        if profile.fail2ban.enabled {
-            if facts.debian_version == DEBIAN_WITHOUT_JOURNAL_JAIL {
-                proposal.changes.push((Phase::Files, Change::File(journal_jail())));
-            }
-            unit(&mut proposal, "packages.fail2ban-runs", FAIL2BAN_UNIT);
-        }
         if profile.updates.enabled {
             unit(&mut proposal, "packages.unattended-upgrades-runs", UPDATES_UNIT);
         }
@@ -59,8 +47,8 @@ fn names(profile: &Profile, facts: &Facts) -> Vec<&'static str> {
         names.push("sudo");
     }
     if profile.fail2ban.enabled {
-        // Debian 12's fail2ban only recommends what it reads the journal with.
-        names.extend(["fail2ban", "python3-systemd"]);
+        // Debian 12's fail2ban only recommends what it reads the journal with, and both only what they ban with.
+        names.extend(["fail2ban", "nftables", "python3-systemd"]);
     }
     if profile.updates.enabled {
         names.extend(["unattended-upgrades", "apt-listchanges"]);
@@ -88,16 +76,6 @@ fn installed(name: &str) -> Control {
         wanted: format!("{name} is installed"),
         check: Check::PackageInstalled(name.to_owned()),
         changes: vec![0],
-    }
-}
-
-fn journal_jail() -> FileChange {
-    FileChange {
-        path: FAIL2BAN_JAIL_PATH.into(),
-        content: FAIL2BAN_JAIL.into(),
-        mode: 0o644,
-        owner: "root".to_owned(),
-        public: true,
     }
 }
 

@@ -29,6 +29,13 @@ fn changes_come_in_the_order_of_their_phases_and_exposure_comes_last() {
             "pve",
             "file",
             "file",
+            "file",
+            "file",
+            "file",
+            "unit",
+            "reload",
+            "unit",
+            "kernel",
             "unit",
             "unit",
             "unit",
@@ -83,16 +90,14 @@ fn what_is_not_built_is_named_in_one_sentence() {
     assert_eq!(
         sentences(&profile),
         [
-            "not in this version, left alone: fail2ban configuration, kernel, services, apparmor, repositories, updates, audit"
+            "not in this version, left alone: repositories, updates, audit"
         ]
     );
     profile.kernel.enabled = false;
     profile.audit.enabled = false;
     assert_eq!(
         sentences(&profile),
-        [
-            "not in this version, left alone: fail2ban configuration, services, apparmor, repositories, updates"
-        ]
+        ["not in this version, left alone: repositories, updates"]
     );
 }
 
@@ -156,37 +161,28 @@ mod packages {
         let mut profile = Profile::example();
         assert_eq!(
             names(&profile),
-            ["apt-listchanges", "fail2ban", "python3-systemd", "sudo", "ufw", "unattended-upgrades"]
+            ["apt-listchanges", "fail2ban", "nftables", "python3-systemd", "sudo", "ufw", "unattended-upgrades"]
         );
         profile.admin.sudo = Sudo::None;
         profile.updates.enabled = false;
         profile.firewall.mode = Some(FirewallMode::Pve);
-        assert_eq!(names(&profile), ["fail2ban", "python3-systemd"]);
+        assert_eq!(names(&profile), ["fail2ban", "nftables", "python3-systemd"]);
         profile.fail2ban.enabled = false;
         assert!(names(&profile).is_empty());
     }
 
     #[test]
-    fn h2_services_start_after_the_packages_and_on_debian_12_fail2ban_reads_the_journal() {
-        let facts = Facts { debian_version: "12".into(), ..Facts::example() };
-        let proposal = packages::Packages.propose(&Profile::example(), &facts).ok().unwrap();
-        let file = proposal.changes.iter().find_map(|(phase, change)| match change {
-            Change::File(file) => Some((*phase == Phase::Files, file)),
-            _ => None,
-        });
-        let (in_phase, file) = file.unwrap();
-        assert!(in_phase);
-        assert_eq!(file.path.to_str(), Some("/etc/fail2ban/jail.d/firstlight.conf"));
-        assert_eq!(file.content, b"# Written by firstlight.\n[sshd]\nbackend = systemd\n");
-        let units: Vec<&str> = proposal
-            .changes
-            .iter()
-            .filter_map(|(phase, change)| match change {
-                Change::Unit(unit) if *phase == Phase::Services => Some(unit.name.as_str()),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(units, ["fail2ban.service", "unattended-upgrades.service"]);
+    fn h2_services_start_after_the_packages() {
+        let proposal = propose_all(&Profile::example(), &Facts::example()).ok().unwrap();
+        let place = |name: &str| {
+            let is = |change: &Change| matches!(change, Change::Unit(unit) if unit.name == name);
+            proposal.changes.iter().position(|(_, change)| is(change)).unwrap()
+        };
+        let call = proposal.changes.iter().position(|(phase, _)| *phase == Phase::Packages).unwrap();
+        let last_file = proposal.changes.iter().rposition(|(phase, _)| *phase == Phase::Files).unwrap();
+        for name in ["fail2ban.service", "unattended-upgrades.service"] {
+            assert!(call < last_file && last_file < place(name), "{name}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The way back of each kind of effect, as far as it is more than paths.
 
-use super::{Stays, host_key, kernel, packages, pve, pve_firewall, ufw, unit};
+use super::{Stays, apparmor, host_key, kernel, packages, pve, pve_firewall, ufw, unit};
 use crate::error::Result;
 use crate::node::Node;
 use crate::transaction::record::Inverse;
@@ -18,9 +18,10 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
         Inverse::Packages(names) => return packages::undo(node, names),
         Inverse::Unit { name, active } => unit::undo(node, name, *active),
         Inverse::Ufw { active, settings } => ufw::undo(node, *active, settings),
-        Inverse::Kernel { name, value } => kernel::undo(node, name, value),
+        Inverse::Kernel(settings) => kernel::undo(node, settings),
         Inverse::Reach(_) => crate::reach::clear(node),
         Inverse::Pve(inverse) => pve::undo(node, inverse),
+        Inverse::AppArmor { file, loaded } => apparmor::undo(node, file, *loaded),
     }?;
     Ok(Vec::new())
 }
@@ -31,7 +32,7 @@ pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
         Inverse::Paths
         | Inverse::Account { .. }
         | Inverse::Packages(_)
-        | Inverse::Kernel { .. }
+        | Inverse::Kernel(_)
         | Inverse::Pve(_) => Ok(()),
         // Here too: the early stage of recovery may have been all of its way back.
         Inverse::Reach(_) => crate::reach::clear(node),
@@ -39,6 +40,7 @@ pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
         Inverse::Reload(name) => unit::settle_reload(node, name),
         Inverse::Ufw { active, .. } => ufw::settle(node, *active),
         Inverse::HostKey => host_key::publish(node),
+        Inverse::AppArmor { file, loaded } => apparmor::settle(node, file, *loaded),
         Inverse::PveFirewall(settings) => pve_firewall::settle(node, settings),
     }
 }

@@ -1,13 +1,16 @@
-//! One kernel setting at run time, by `sysctl`; what a boot sets is a matter of files.
+//! Kernel settings at run time, by `sysctl`; what a boot sets is a matter of files.
 
 use super::{KernelChange, Need};
 use crate::error::Result;
-use crate::node::{Invocation, Node, read_text, run_checked};
+use crate::node::{Invocation, Node, exists, read_text, run_checked};
 use crate::plan::View;
 use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 
 const SYSCTL: &str = "/usr/sbin/sysctl";
+
+/// Names and values.
+pub type Settings = Vec<(String, String)>;
 
 /// Where the kernel shows a setting: `net.ipv4.ip_forward` is `/proc/sys/net/ipv4/ip_forward`. A name with slashes is
 /// the path itself, as sysctl(8) has it: dots belong to the names of interfaces then.
@@ -21,29 +24,106 @@ pub fn value(node: &dyn Node, name: &str) -> Result<Option<String>> {
     Ok(read_text(node, &path(name))?.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")))
 }
 
-/// What is missing for the setting to be as wanted. A setting that the kernel does not have needs nothing.
-pub fn need(node: &dyn Node, change: &KernelChange) -> Result<Option<Need>> {
-    Ok(value(node, &change.name)?.filter(|value| *value != change.value).map(|value| Need {
-        title: format!("kernel {}: {} instead of {value}", change.name, change.value),
-        view: View::Lines(Vec::new()),
-    }))
-}
-
-/// The value before, for the way back.
-pub fn inverse(node: &dyn Node, change: &KernelChange) -> Result<Inverse> {
-    let value = value(node, &change.name)?.unwrap_or_default();
-    Ok(Inverse::Kernel { name: change.name.clone(), value })
-}
-
-/// Sets it.
-pub fn set(node: &dyn Node, name: &str, value: &str) -> Result<()> {
-    run_checked(node, &Invocation::new(SYSCTL, &["-q", "-w", &format!("{name}={value}")])).map(drop)
-}
-
-/// Sets it back, where the kernel still has it.
-pub fn undo(node: &dyn Node, name: &str, before: &str) -> Result<()> {
-    match value(node, name)? {
-        Some(value) if value != before => set(node, name, before),
-        _ => Ok(()),
+/// What a name stands for, with the values of now: itself, or with `*` the setting of every interface, those of `all`
+/// and `default` first. What the kernel does not have is left out.
+pub fn values(node: &dyn Node, name: &str) -> Result<Settings> {
+    let mut names = vec![name.to_owned()];
+    if let Some((before, after)) = name.split_once('*') {
+        let (directory, after) = (before.replace('.', "/"), after.replace('.', "/"));
+        let found = if exists(node, &path(&directory))? { node.list(&path(&directory))? } else { Vec::new() };
+        names =
+            found.iter().map(|interface| format!("{directory}{}{after}", interface.to_string_lossy())).collect();
+        names.sort_by_key(|name| !name.contains("/all/") && !name.contains("/default/"));
     }
+    let mut values = Vec::new();
+    for name in names {
+        values.extend(value(node, &name)?.map(|value| (name, value)));
+    }
+    Ok(values)
+}
+
+/// The first of `values` that is in effect, and not as wanted. For an interface the kernel joins its value
+/// with that of `all`: the higher one counts, but for source routes, which both must let in, and for redirects of IPv6,
+/// where `all` counts for nothing (`include/linux/inetdevice.h`, `net/ipv6/ndisc.c`). For redirects of IPv4 it is the
+/// lower one while the interface forwards: as that may end at any time, both must be as wanted here.
+pub fn amiss(values: &[(String, String)], wanted: &str) -> Option<(String, String)> {
+    let all = values.iter().find(|(name, _)| values.len() > 1 && name.contains("/all/"));
+    for own in values {
+        let counts = match all {
+            Some(all) if all.0 == own.0 => continue,
+            Some(all) if all_counts(&own.0, &all.1, &own.1) => all,
+            _ => own,
+        };
+        if counts.1 != wanted {
+            return Some(counts.clone());
+        }
+    }
+    None
+}
+
+/// Whether the value of `all` is in effect, and not the interface's own.
+fn all_counts(name: &str, all: &str, own: &str) -> bool {
+    let number = |text: &str| text.parse::<i64>().unwrap_or_default();
+    let lower_counts = name.ends_with("/accept_source_route");
+    if name.starts_with("net/ipv6/") && !lower_counts {
+        return false;
+    }
+    if lower_counts { number(all) < number(own) } else { number(all) > number(own) }
+}
+
+/// What has to be written, with the values of before.
+fn due(node: &dyn Node, change: &KernelChange) -> Result<Vec<(String, String, String)>> {
+    let mut due = Vec::new();
+    for (name, wanted) in &change.settings {
+        let values = values(node, name)?;
+        if amiss(&values, wanted).is_some() {
+            let others = values.into_iter().filter(|(_, value)| value != wanted);
+            due.extend(others.map(|(name, value)| (name, value, wanted.clone())));
+        }
+    }
+    Ok(due)
+}
+
+/// What is missing for the settings to be as wanted. A setting that the kernel does not have needs nothing.
+pub fn need(node: &dyn Node, change: &KernelChange) -> Result<Option<Need>> {
+    let due = due(node, change)?;
+    let mut lines: Vec<String> =
+        due.iter().map(|(name, value, wanted)| format!("{name}: {wanted} instead of {value}")).collect();
+    Ok(match lines.len() {
+        0 => None,
+        1 => Some(Need { title: format!("kernel {}", lines.remove(0)), view: View::Lines(lines) }),
+        count => Some(Need { title: format!("kernel: {count} settings"), view: View::Lines(lines) }),
+    })
+}
+
+/// The values before, for the way back.
+pub fn inverse(node: &dyn Node, change: &KernelChange) -> Result<Inverse> {
+    Ok(Inverse::Kernel(due(node, change)?.into_iter().map(|(name, value, _)| (name, value)).collect()))
+}
+
+/// Sets them.
+pub fn make(node: &dyn Node, change: &KernelChange) -> Result<()> {
+    let due = due(node, change)?;
+    set(node, due.iter().map(|(name, _, wanted)| (name.as_str(), wanted.as_str())))
+}
+
+fn set<'a>(node: &dyn Node, settings: impl Iterator<Item = (&'a str, &'a str)>) -> Result<()> {
+    let mut words = vec!["-q".to_owned(), "-w".to_owned()];
+    words.extend(settings.map(|(name, value)| format!("{name}={value}")));
+    if words.len() == 2 {
+        return Ok(());
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    run_checked(node, &Invocation::new(SYSCTL, &words)).map(drop)
+}
+
+/// Sets them back, where the kernel still has them.
+pub fn undo(node: &dyn Node, before: &[(String, String)]) -> Result<()> {
+    let mut changed = Vec::new();
+    for (name, value) in before {
+        if self::value(node, name)?.is_some_and(|now| now != *value) {
+            changed.push((name.as_str(), value.as_str()));
+        }
+    }
+    set(node, changed.into_iter())
 }

@@ -137,7 +137,7 @@ pub fn settle(node: &dyn Node, settings: &[(String, String)]) -> Result<()> {
     if exists(node, Path::new(PROGRAM))? {
         settled(node, None)?;
     }
-    settings.iter().try_for_each(|(name, value)| kernel::undo(node, name, value))
+    kernel::undo(node, settings)
 }
 
 fn ask(node: &dyn Node, word: &str) -> Result<Output> {

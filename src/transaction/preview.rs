@@ -167,13 +167,16 @@ impl View<'_> {
                     say("the kernel settings that UFW made are as before".to_owned());
                 }
             }
-            Inverse::Kernel { name, value } => say(format!("the kernel's {name} is {value}")),
+            Inverse::Kernel(settings) => {
+                settings.iter().for_each(|(name, value)| say(format!("the kernel's {name} is {value}")));
+            }
             Inverse::PveFirewall(_) => say("PVE's firewall filters by its earlier files".to_owned()),
             Inverse::HostKey => say("PVE publishes the host key of before".to_owned()),
             Inverse::Pve(inverse) if other_cluster => {
                 say(format!("{} stays: it is the cluster's now", inverse.title))
             }
             Inverse::Pve(inverse) => say(format!("{} is as before", inverse.title)),
+            Inverse::AppArmor { file, .. } => say(format!("AppArmor reads {file} as before")),
             Inverse::Paths | Inverse::Reach(_) => {}
         }
         Ok(stays)

@@ -25,7 +25,7 @@ pub fn now(node: &dyn Node) -> Result<Vec<(String, String)>> {
 
 /// Sets them back, where the kernel still has them.
 pub fn set_back(node: &dyn Node, settings: &[(String, String)]) -> Result<()> {
-    settings.iter().try_for_each(|(name, value)| kernel::undo(node, name, value))
+    kernel::undo(node, settings)
 }
 
 /// `NAME = VALUE`, a `-` in front of names whose failure does not matter; comments begin with `#` or `;`.

@@ -27,13 +27,8 @@ pub enum Inverse {
     },
     /// Reload the unit again once the files are back.
     Reload(String),
-    /// Bring a kernel setting back.
-    Kernel {
-        /// Dotted name.
-        name: String,
-        /// What it was.
-        value: String,
-    },
+    /// Bring these kernel settings back: names and values before.
+    Kernel(Vec<(String, String)>),
     /// Publish the SSH host keys again once the files are back.
     HostKey,
     /// Bring UFW's run-time state back.
@@ -49,6 +44,13 @@ pub enum Inverse {
     Reach(PathBuf),
     /// Take out of PVE what was not there before.
     Pve(PveInverse),
+    /// Have the kernel read a file of AppArmor's profiles again, or forget them.
+    AppArmor {
+        /// In AppArmor's directory.
+        file: String,
+        /// Whether it had them before.
+        loaded: bool,
+    },
 }
 
 /// What was there of something in PVE before a step made it.
@@ -97,16 +99,15 @@ impl Inverse {
                 fields.push(("inverse", "reload".to_owned()));
                 fields.push(("name", name.clone()));
             }
-            Self::Kernel { name, value } => {
+            Self::Kernel(settings) => {
                 fields.push(("inverse", "kernel".to_owned()));
-                fields.push(("name", name.clone()));
-                fields.push(("value", value.clone()));
+                push_pairs(fields, settings);
             }
             Self::HostKey => fields.push(("inverse", "host-key".to_owned())),
             Self::Ufw { active, settings } => {
                 fields.push(("inverse", "ufw".to_owned()));
                 fields.push(("active", flag(*active)));
-                fields.extend(settings.iter().map(|(name, value)| ("setting", format!("{name}={value}"))));
+                push_pairs(fields, settings);
             }
             Self::Pve(pve) => {
                 fields.push(("inverse", "pve".to_owned()));
@@ -117,7 +118,12 @@ impl Inverse {
             }
             Self::PveFirewall(settings) => {
                 fields.push(("inverse", "pve-firewall".to_owned()));
-                fields.extend(settings.iter().map(|(name, value)| ("setting", format!("{name}={value}"))));
+                push_pairs(fields, settings);
+            }
+            Self::AppArmor { file, loaded } => {
+                fields.push(("inverse", "apparmor".to_owned()));
+                fields.push(("name", file.clone()));
+                fields.push(("active", flag(*loaded)));
             }
             Self::Reach(keys) => {
                 fields.push(("inverse", "reach".to_owned()));
@@ -134,7 +140,11 @@ impl Inverse {
             "account" => Self::Account { name: fields.text("name")?, created: fields.flag("created")? },
             "unit" => Self::Unit { name: fields.text("name")?, active: fields.flag("active")? },
             "reload" => Self::Reload(fields.text("name")?),
-            "kernel" => Self::Kernel { name: fields.text("name")?, value: fields.text("value")? },
+            "kernel" => Self::Kernel(match fields.text("name") {
+                // As it stood before there were several.
+                Some(name) => vec![(name, fields.text("value")?)],
+                None => pairs(&fields.all("setting"))?,
+            }),
             "host-key" => Self::HostKey,
             "ufw" => Self::Ufw { active: fields.flag("active")?, settings: pairs(&fields.all("setting"))? },
             "pve" => Self::Pve(PveInverse {
@@ -146,10 +156,15 @@ impl Inverse {
                 was: fields.all("was"),
             }),
             "pve-firewall" => Self::PveFirewall(pairs(&fields.all("setting"))?),
+            "apparmor" => Self::AppArmor { file: fields.text("name")?, loaded: fields.flag("active")? },
             "reach" => Self::Reach(fields.text("keys")?.into()),
             _ => return None,
         })
     }
+}
+
+fn push_pairs(fields: &mut Vec<(&'static str, String)>, settings: &[(String, String)]) {
+    fields.extend(settings.iter().map(|(name, value)| ("setting", format!("{name}={value}"))));
 }
 
 /// `NAME=VALUE` each.

@@ -15,7 +15,8 @@ fn examples() -> Vec<Event> {
             settings: vec![("net/ipv4/x".into(), "1\t2".into()), ("y".into(), String::new())],
         },
         Inverse::PveFirewall(vec![("net.x".into(), "1 2".into()), ("net.y".into(), "0".into())]),
-        Inverse::Kernel { name: "net.x".into(), value: "1 2".into() },
+        Inverse::AppArmor { file: "usr.bin.lxc-start".into(), loaded: true },
+        Inverse::Kernel(vec![("net.x".into(), "1 2".into()), ("net/ipv4/conf/vmbr0.1/x".into(), "=".into())]),
     ];
     let mut events: Vec<Event> = inverses
         .into_iter()

@@ -154,7 +154,7 @@ fn e1_a_kernel_setting_gets_its_value_back() {
         crate::node::Output { status: 0, stdout: String::new(), stderr: String::new() }
     });
     let name = "net.bridge.bridge-nf-call-iptables".to_owned();
-    let change = Change::Kernel(KernelChange { name, value: "0".into() });
+    let change = Change::Kernel(KernelChange { settings: vec![(name, "0".into())] });
     run(&node, vec![(Phase::Exposure, change.clone())]);
     assert_eq!(node.files.text(path), "0\n");
     assert_eq!(back(&node, false), [""; 0]);

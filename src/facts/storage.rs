@@ -1,0 +1,55 @@
+//! PVE's storages, as far as NFS goes (`/etc/pve/storage.cfg`).
+
+/// Where PVE keeps them: `TYPE: NAME` at the left edge, the properties below it behind a tab.
+pub const PATH: &str = "/etc/pve/storage.cfg";
+
+/// The first NFS storage whose mount options do not say version 4: without any, the server decides.
+pub fn nfs_v3(text: &str) -> Option<String> {
+    let (mut name, mut found): (&str, Vec<&str>) = ("", Vec::new());
+    for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
+        let indented = line.starts_with([' ', '\t']);
+        match line.trim().split_once(char::is_whitespace) {
+            Some(("options", options)) if indented => {
+                if options.split(',').any(says_version_4) {
+                    found.retain(|known| *known != name);
+                }
+            }
+            _ if indented => {}
+            Some(("nfs:", id)) => {
+                name = id.trim();
+                found.push(name);
+            }
+            _ => name = "",
+        }
+    }
+    found.first().map(|name| (*name).to_owned())
+}
+
+/// nfs(5): `vers=` and `nfsvers=` are the same.
+fn says_version_4(option: &str) -> bool {
+    let (key, value) = option.trim().split_once('=').unwrap_or_default();
+    matches!(key, "vers" | "nfsvers") && value.starts_with('4')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // As PVE writes it (its own documentation of the NFS plugin has the same layout).
+    const STORAGES: &str = "dir: local\n\tpath /var/lib/vz\n\tcontent iso,vztmpl,backup\n\n\
+        nfs: new\n\texport /new\n\tpath /mnt/pve/new\n\tserver 10.0.20.9\n\toptions soft,vers=4.2\n\n\
+        nfs: iso\n\texport /space/iso\n\tpath /mnt/pve/iso\n\tserver 10.0.20.9\n\tcontent iso\n\tOPTIONS\n";
+
+    #[test]
+    fn g2_an_nfs_storage_may_speak_version_3_unless_its_options_say_4() {
+        let with = |options: &str| nfs_v3(&STORAGES.replace("\tOPTIONS\n", options));
+        for options in ["", "\toptions vers=3\n", "\toptions nfsvers=3,soft\n", "\toptions soft\n"] {
+            assert_eq!(with(options).as_deref(), Some("iso"), "{options}");
+        }
+        for options in ["\toptions vers=4\n", "\toptions soft,nfsvers=4.1\n"] {
+            assert_eq!(with(options), None, "{options}");
+        }
+        assert_eq!(nfs_v3("dir: nfs\n\tpath /x\n#nfs: no\n"), None);
+        assert_eq!(nfs_v3("nfs: a\n\tserver x\ncifs: b\n\toptions vers=4\n").as_deref(), Some("a"));
+    }
+}
