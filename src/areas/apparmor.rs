@@ -65,7 +65,8 @@ fn chosen<'a>(profile: &Profile, facts: &'a Facts) -> Result<Vec<&'a Defined>, V
     let all = &facts.apparmor.profiles;
     let grants = |defined: &Defined| apparmor::has_flag(&defined.flags, GRANTS);
     let Some(names) = &profile.apparmor.profiles else {
-        let container = |defined: &&Defined| CONTAINER_FILES.contains(&defined.file.as_str()) && !grants(defined);
+        let container =
+            |defined: &&Defined| CONTAINER_FILES.contains(&defined.file.as_str()) && !grants(defined);
         return Ok(all.iter().filter(container).collect());
     };
     let is = |defined: &Defined, name: &str| defined.name == name || defined.file == name;

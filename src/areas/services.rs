@@ -113,7 +113,9 @@ fn allowed(profile: &Profile, facts: &Facts, rpcbind: bool) -> Vec<Ports> {
         }
     }
     let listed = profile.services.listeners_allowed.iter();
-    allowed.extend(listed.filter_map(|text| text.split_once('/')).filter_map(|(kind, port)| ports_of(kind, port)));
+    allowed.extend(
+        listed.filter_map(|text| text.split_once('/')).filter_map(|(kind, port)| ports_of(kind, port)),
+    );
     allowed
 }
 

@@ -87,18 +87,10 @@ fn what_is_not_built_is_named_in_one_sentence() {
     let mut profile = Profile::example();
     profile.totp.enabled = false;
     let sentences = |profile: &Profile| propose_all(profile, &Facts::example()).ok().unwrap().notes;
-    assert_eq!(
-        sentences(&profile),
-        [
-            "not in this version, left alone: repositories, updates, audit"
-        ]
-    );
+    assert_eq!(sentences(&profile), ["not in this version, left alone: repositories, updates, audit"]);
     profile.kernel.enabled = false;
     profile.audit.enabled = false;
-    assert_eq!(
-        sentences(&profile),
-        ["not in this version, left alone: repositories, updates"]
-    );
+    assert_eq!(sentences(&profile), ["not in this version, left alone: repositories, updates"]);
 }
 
 #[test]
@@ -161,7 +153,15 @@ mod packages {
         let mut profile = Profile::example();
         assert_eq!(
             names(&profile),
-            ["apt-listchanges", "fail2ban", "nftables", "python3-systemd", "sudo", "ufw", "unattended-upgrades"]
+            [
+                "apt-listchanges",
+                "fail2ban",
+                "nftables",
+                "python3-systemd",
+                "sudo",
+                "ufw",
+                "unattended-upgrades"
+            ]
         );
         profile.admin.sudo = Sudo::None;
         profile.updates.enabled = false;

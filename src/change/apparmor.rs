@@ -58,7 +58,9 @@ pub fn need(node: &dyn Node, file: &str) -> Result<Option<Need>> {
             lines.push(format!("- {}", link.display()));
         }
     }
-    lines.extend(rewrites(node, file)?.iter().map(|(path, _)| format!("{}: no complain flag", path.display())));
+    lines.extend(
+        rewrites(node, file)?.iter().map(|(path, _)| format!("{}: no complain flag", path.display())),
+    );
     if lines.is_empty() && modes(node, file)?.iter().all(|mode| mode == ENFORCE) {
         return Ok(None);
     }
@@ -112,5 +114,6 @@ pub fn settle(node: &dyn Node, file: &str, loaded_before: bool) -> Result<()> {
 /// What was compiled earlier may be from before the change: it is not taken.
 fn parser(node: &dyn Node, option: &str, file: &str) -> Result<()> {
     let path = format!("{DIRECTORY}/{file}");
-    run_checked(node, &Invocation::new(APPARMOR_PROGRAM, &[option, "-T", &path]).limit(LOAD_SECONDS)).map(drop)
+    run_checked(node, &Invocation::new(APPARMOR_PROGRAM, &[option, "-T", &path]).limit(LOAD_SECONDS))
+        .map(drop)
 }

@@ -31,8 +31,10 @@ pub fn values(node: &dyn Node, name: &str) -> Result<Settings> {
     if let Some((before, after)) = name.split_once('*') {
         let (directory, after) = (before.replace('.', "/"), after.replace('.', "/"));
         let found = if exists(node, &path(&directory))? { node.list(&path(&directory))? } else { Vec::new() };
-        names =
-            found.iter().map(|interface| format!("{directory}{}{after}", interface.to_string_lossy())).collect();
+        names = found
+            .iter()
+            .map(|interface| format!("{directory}{}{after}", interface.to_string_lossy()))
+            .collect();
         names.sort_by_key(|name| !name.contains("/all/") && !name.contains("/default/"));
     }
     let mut values = Vec::new();

@@ -40,7 +40,9 @@ pub struct State {
 
 /// Reads every file of profiles.
 pub fn gather(node: &dyn Node) -> Result<State> {
-    let mut state = State { loaded: read_text(node, Path::new(LOADED_PATH))?, profiles: Vec::new() };
+    // In a container nobody may read it.
+    let loaded = read_text(node, Path::new(LOADED_PATH)).ok().flatten();
+    let mut state = State { loaded, profiles: Vec::new() };
     for (directory, reader) in [(DIRECTORY, ""), (LXC_DIRECTORY, LXC_FILE)] {
         for path in files(node, Path::new(directory))? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -73,7 +75,8 @@ fn files(node: &dyn Node, directory: &Path) -> Result<Vec<PathBuf>> {
 pub fn profiles(text: &str, file: &str) -> Vec<Profile> {
     let mut found = Vec::new();
     for line in text.lines().filter(|line| line.trim_end().ends_with('{')) {
-        let header = line.strip_prefix("profile ").or_else(|| Some(line).filter(|it| it.starts_with(['/', '"', '@'])));
+        let header =
+            line.strip_prefix("profile ").or_else(|| Some(line).filter(|it| it.starts_with(['/', '"', '@'])));
         let Some(header) = header.map(str::trim_start) else { continue };
         let name = match header.strip_prefix('"') {
             Some(quoted) => quoted.split('"').next(),

@@ -57,12 +57,14 @@ mod tests {
 
     #[test]
     fn g3_the_parameter_is_set_in_its_place_whatever_its_form() {
-        let before = "# inet_interfaces = all\nmyhostname = pve1\ninet_interfaces = all\nmynetworks = 127.0.0.0/8\n";
+        let before =
+            "# inet_interfaces = all\nmyhostname = pve1\ninet_interfaces = all\nmynetworks = 127.0.0.0/8\n";
         let after = before.replace("\ninet_interfaces = all\n", "\ninet_interfaces = loopback-only\n");
         assert_eq!(on_loopback(before), after);
         assert_eq!(on_loopback("x = 1"), "x = 1\ninet_interfaces = loopback-only\n");
         // Lines that go on, comments between them, and a second one that would win.
-        let split = "inet_interfaces=\n  127.0.0.1,\n# mine\n\t10.0.20.5\ny = 2\n inet\ninet_interfaces = all\n";
+        let split =
+            "inet_interfaces=\n  127.0.0.1,\n# mine\n\t10.0.20.5\ny = 2\n inet\ninet_interfaces = all\n";
         assert_eq!(on_loopback(split), "inet_interfaces = loopback-only\n# mine\ny = 2\n inet\n");
         for right in ["inet_interfaces=loopback-only\n", "a = b\ninet_interfaces =\tloopback-only\n# end\n"] {
             assert_eq!(on_loopback(right), right);

@@ -67,12 +67,15 @@ impl Observer<'_> {
     pub(super) fn logins_logged(&mut self) -> Result<Verdict> {
         let configuration = self.cat_config("systemd/journald.conf")?;
         let value = |key: &str| {
-            let value = |line: &str| line.trim().strip_prefix(key)?.trim_start().strip_prefix('=').map(str::to_owned);
+            let value =
+                |line: &str| line.trim().strip_prefix(key)?.trim_start().strip_prefix('=').map(str::to_owned);
             configuration.lines().filter_map(value).next_back().unwrap_or_default().trim().to_owned()
         };
         let (level, storage) = (value("MaxLevelStore"), value("Storage"));
         if !KEPT.contains(&level.as_str()) || storage == "none" {
-            return Ok(Verdict::Fails(format!("journald keeps too little: MaxLevelStore={level} Storage={storage}")));
+            return Ok(Verdict::Fails(format!(
+                "journald keeps too little: MaxLevelStore={level} Storage={storage}"
+            )));
         }
         self.sshd("", "loglevel", &LOGGED.map(str::to_owned))
     }

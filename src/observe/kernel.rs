@@ -48,9 +48,13 @@ fn at_boot(listing: &str, name: &str, wanted: &str) -> Option<String> {
     let mut file = "";
     for line in listing.lines().map(str::trim) {
         file = line.strip_prefix("# ").filter(|path| path.starts_with('/')).unwrap_or(file);
-        let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with(['#', ';'])) else { continue };
+        let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with(['#', ';'])) else {
+            continue;
+        };
         let key = slashes(key.trim().trim_start_matches('-'));
-        if key == pattern || pattern.split_once('*').is_some_and(|(before, after)| is_between(&key, before, after)) {
+        if key == pattern
+            || pattern.split_once('*').is_some_and(|(before, after)| is_between(&key, before, after))
+        {
             let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
             values.retain(|(known, _)| *known != key);
             files.retain(|(known, _)| *known != key);
@@ -61,7 +65,9 @@ fn at_boot(listing: &str, name: &str, wanted: &str) -> Option<String> {
     let every = values.iter().find(|(key, _)| key.contains('*')).map(|(_, value)| value.clone());
     for general in ["all", "default"] {
         let key = pattern.replace('*', general);
-        if let Some(value) = &every && !values.iter().any(|(known, _)| *known == key) {
+        if let Some(value) = &every
+            && !values.iter().any(|(known, _)| *known == key)
+        {
             values.push((key, value.clone()));
         }
     }

@@ -17,7 +17,8 @@ impl Observer<'_> {
         if !postfix::is_loopback(value.trim()) {
             return Ok(Verdict::Fails(format!("{} is {}", postfix::PARAMETER, value.trim())));
         }
-        let open = sockets(self.node).into_iter().find(|socket| is_open(socket) && socket.local.1 == MAIL_PORT);
+        let open =
+            sockets(self.node).into_iter().find(|socket| is_open(socket) && socket.local.1 == MAIL_PORT);
         Ok(open.map_or(Verdict::Holds, |socket| {
             Verdict::Fails(format!("port {MAIL_PORT} is open on {}", socket.local.0.to_canonical()))
         }))

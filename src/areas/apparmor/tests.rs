@@ -56,9 +56,13 @@ fn g5_by_itself_it_takes_the_profiles_of_containers_that_exist_and_none_that_onl
         ]
     );
     assert_eq!(gates, 0, "nothing is to be compiled");
-    let complaining = facts(&ENFORCED.replace("lxc-container-default (enforce)", "lxc-container-default (complain)"));
+    let complaining =
+        facts(&ENFORCED.replace("lxc-container-default (enforce)", "lxc-container-default (complain)"));
     assert_eq!(summary(&Profile::example(), &complaining).2, 1);
-    let nothing = Facts { apparmor: apparmor::State { loaded: Some(String::new()), ..Default::default() }, ..Facts::example() };
+    let nothing = Facts {
+        apparmor: apparmor::State { loaded: Some(String::new()), ..Default::default() },
+        ..Facts::example()
+    };
     assert_eq!(summary(&Profile::example(), &nothing).1, ["apparmor.on", "apparmor.denials"]);
 }
 
@@ -71,7 +75,10 @@ fn g5_where_the_kernel_has_it_off_that_is_the_finding() {
 #[test]
 fn g5_names_of_the_answer_are_profiles_or_files_and_others_are_refused() {
     let (files, ids, gates) = summary(&named(&["chronyd", "usr.bin.lxc-start"]), &facts(ENFORCED));
-    assert_eq!((files.len(), ids[1].as_str(), ids[2].as_str(), gates), (2, "apparmor.chronyd", "apparmor.usr/bin/lxc-start", 1));
+    assert_eq!(
+        (files.len(), ids[1].as_str(), ids[2].as_str(), gates),
+        (2, "apparmor.chronyd", "apparmor.usr/bin/lxc-start", 1)
+    );
     let refused = messages(AppArmor.propose(&named(&["pvedaemon", "lxc-usernsexec"]), &facts(ENFORCED)));
     assert_eq!(
         refused,

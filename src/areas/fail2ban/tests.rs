@@ -107,7 +107,8 @@ fn f2_f3_numbers_of_the_answer_and_the_port_that_ssh_really_has() {
 fn f4_loopback_peers_and_the_answers_networks_are_spared_and_nobody_else() {
     let mut profile = Profile::example();
     profile.fail2ban.never_ban = vec![network("10.0.20.0/24"), network("10.0.20.9/32"), network("fd00::/64")];
-    let facts = Facts { member_addresses: vec![address("10.0.20.9"), address("10.0.30.9")], ..Facts::example() };
+    let facts =
+        Facts { member_addresses: vec![address("10.0.20.9"), address("10.0.30.9")], ..Facts::example() };
     let proposal = propose(&profile, &facts);
     let spared = "127.0.0.0/8 ::1 10.0.20.9 10.0.30.9 10.0.20.0/24 fd00::/64";
     assert_eq!(file(&proposal, JAIL_PATH).unwrap().matches(&format!("\nignoreip = {spared}\n")).count(), 2);
@@ -144,12 +145,14 @@ fn found(lines: &str, filter: &str) -> Vec<String> {
 }
 
 // The record of pvedaemon: pve-contract 5.1; the last address is what PVE hands over for one of IPv4.
-const FAILED: &str = "pvedaemon[1234]: authentication failure; rhost=203.0.113.6 user=x@pve msg=no such user ('x@pve')
+const FAILED: &str =
+    "pvedaemon[1234]: authentication failure; rhost=203.0.113.6 user=x@pve msg=no such user ('x@pve')
 pvedaemon[1234]: authentication failure; rhost=2001:db8::5 user=root@pam msg=failed 2nd factor
 pvedaemon[1234]: authentication failure; rhost=::ffff:203.0.113.5 user=root@pam msg=Authentication failure
 ";
 /// What somebody without an account can have written, and what others write.
-const NEAR_MISSES: &str = "pvedaemon[1234]: <root@pam> successful auth for user 'authentication failure; rhost=1.2.3.4 user=x'
+const NEAR_MISSES: &str =
+    "pvedaemon[1234]: <root@pam> successful auth for user 'authentication failure; rhost=1.2.3.4 user=x'
 pvedaemon[1234]: starting x pvedaemon[1]: authentication failure; rhost=1.2.3.4 user=
 pvedaemon[1234]: x\\npve1 pvedaemon[1]: authentication failure; rhost=1.2.3.4 user=
 pvedaemon[1234]: authentication failure; rhost=evil.example.com user=root@pam msg=x

@@ -40,7 +40,12 @@ fn g2_rpcbind_is_off_with_its_socket_unless_a_storage_may_need_it() {
 fn g3_mail_is_taken_on_loopback_where_postfix_is_and_unless_the_answer_keeps_it() {
     let mut facts = Facts { postfix: "inet_interfaces = all\nx = 1\n".to_owned(), ..Facts::example() };
     let kinds = |proposal: &Proposal| {
-        proposal.changes.iter().map(|(_, change)| change.kind()).filter(|kind| *kind != "unit").collect::<Vec<_>>()
+        proposal
+            .changes
+            .iter()
+            .map(|(_, change)| change.kind())
+            .filter(|kind| *kind != "unit")
+            .collect::<Vec<_>>()
     };
     assert!(kinds(&propose(&Profile::example(), &facts)).is_empty(), "not installed");
     facts.packages.push(("postfix".to_owned(), "3.10".to_owned()));
@@ -59,7 +64,8 @@ fn g3_mail_is_taken_on_loopback_where_postfix_is_and_unless_the_answer_keeps_it(
 fn g4_what_may_listen_is_pves_own_and_what_the_answer_opens() {
     let allowed = |profile: &Profile, facts: &Facts| {
         let proposal = propose(profile, facts);
-        let control = proposal.controls.into_iter().find(|control| control.id == "services.listeners").unwrap();
+        let control =
+            proposal.controls.into_iter().find(|control| control.id == "services.listeners").unwrap();
         assert_eq!((control.requirement, control.changes.len()), ("G4", 0));
         let Check::Listeners(allowed) = control.check else { panic!("wrong check") };
         allowed
@@ -72,7 +78,9 @@ fn g4_what_may_listen_is_pves_own_and_what_the_answer_opens() {
     for port in [22, 8006, 3128, 5901, 60_050] {
         assert!(has(&silent, false, port), "{port}");
     }
-    for (udp, port) in [(false, 111), (true, 111), (true, 5405), (false, 9100), (false, 25), (true, 22), (false, 445)] {
+    for (udp, port) in
+        [(false, 111), (true, 111), (true, 5405), (false, 9100), (false, 25), (true, 22), (false, 445)]
+    {
         assert!(!has(&silent, udp, port), "{udp} {port}");
     }
     profile.services.listeners_allowed = vec!["tcp/9100".to_owned(), "udp/51820".to_owned()];

@@ -4,7 +4,8 @@ use super::*;
 use crate::control::Check;
 use crate::node::scripted::Scripted;
 
-const LOADED: &str = "/usr/bin/lxc-start (enforce)\nlxc-container-default (complain)\nlxc-usernsexec (unconfined)\n";
+const LOADED: &str =
+    "/usr/bin/lxc-start (enforce)\nlxc-container-default (complain)\nlxc-usernsexec (unconfined)\n";
 
 fn node() -> Scripted {
     let node = Scripted::new();
@@ -24,7 +25,10 @@ fn seen(node: &Scripted, check: &Check) -> Option<String> {
 fn g5_i3_a_profile_that_complains_or_is_not_loaded_is_red() {
     let enforces = |name: &str| seen(&node(), &Check::AppArmorEnforces(name.to_owned()));
     assert_eq!(enforces("/usr/bin/lxc-start"), None);
-    assert_eq!(enforces("lxc-container-default").unwrap(), "the profile lxc-container-default is in mode complain");
+    assert_eq!(
+        enforces("lxc-container-default").unwrap(),
+        "the profile lxc-container-default is in mode complain"
+    );
     assert_eq!(enforces("lxc-container").unwrap(), "the profile lxc-container is in mode not loaded");
     assert_eq!(enforces("lxc-usernsexec").unwrap(), "the profile lxc-usernsexec is in mode unconfined");
 }

@@ -21,7 +21,8 @@ const SSHD: [&str; 10] = [
 ];
 
 fn printed(answers: &[&str]) -> String {
-    let head = "Fail2Ban v1.1.0 reads log file that contains password failure report\nand bans.\n\n".to_owned();
+    let head =
+        "Fail2Ban v1.1.0 reads log file that contains password failure report\nand bans.\n\n".to_owned();
     let answers: Vec<String> = answers.iter().map(|answer| format!("{PROMPT}{answer}\n")).collect();
     head + &answers.concat() + PROMPT
 }
@@ -86,7 +87,11 @@ fn f1_f3_f4_i3_another_file_that_wins_is_red() {
             "The following regular expression are defined:\n`- [0]: ^never$",
             "fail2ban says about the failregex of sshd: [0]: ^never$",
         ),
-        (4, "No regular expression is defined", "fail2ban says about the failregex of sshd: No regular expression is defined"),
+        (
+            4,
+            "No regular expression is defined",
+            "fail2ban says about the failregex of sshd: No regular expression is defined",
+        ),
         (
             5,
             "The jail sshd has the following actions:\nsendmail",
@@ -100,10 +105,15 @@ fn f1_f3_f4_i3_another_file_that_wins_is_red() {
             "These IP addresses/networks are ignored:\n|- 127.0.0.0/8\n|- ::1\n`- 0.0.0.0/0",
             "fail2ban says about the ignoreip of sshd: 127.0.0.0/8 ::1 0.0.0.0/0",
         ),
-        (9, "No IP address/network is ignored", "fail2ban says about the ignoreip of sshd: No IP address/network is ignored"),
+        (
+            9,
+            "No IP address/network is ignored",
+            "fail2ban says about the ignoreip of sshd: No IP address/network is ignored",
+        ),
     ] {
         assert_eq!(seen(&[(place, answer)], &WANTED).as_deref(), Some(message));
-        let others: Vec<_> = WANTED.into_iter().filter(|(question, _)| *question != QUESTIONS[place]).collect();
+        let others: Vec<_> =
+            WANTED.into_iter().filter(|(question, _)| *question != QUESTIONS[place]).collect();
         assert_eq!(seen(&[(place, answer)], &others), None, "the others stay green");
     }
 }
@@ -111,7 +121,8 @@ fn f1_f3_f4_i3_another_file_that_wins_is_red() {
 #[test]
 fn f2_f3_i3_a_jail_that_does_not_run_and_a_server_that_does_not_are_red() {
     let node = Scripted::new();
-    let answers: Vec<&str> = SSHD.into_iter().chain(["Sorry but the jail 'firstlight-pve' does not exist"; 10]).collect();
+    let answers: Vec<&str> =
+        SSHD.into_iter().chain(["Sorry but the jail 'firstlight-pve' does not exist"; 10]).collect();
     node.says("/usr/bin/fail2ban-client -i", &printed(&answers));
     let said = jail(&node, "firstlight-pve", &[("maxretry", "3")]).unwrap();
     assert!(said.ends_with(": Sorry but the jail 'firstlight-pve' does not exist"), "{said}");
@@ -135,7 +146,8 @@ fn f1_i3_failed_logins_that_nobody_keeps_are_red() {
     let stock = "# /etc/systemd/journald.conf\n[Journal]\n#MaxLevelStore=debug\n#Storage=auto\n";
     assert_eq!(logged(stock, "INFO"), None);
     assert_eq!(logged(&format!("{stock}MaxLevelStore=warning\nMaxLevelStore = info\n"), "VERBOSE"), None);
-    let level = logged(&format!("{stock}# /etc/systemd/journald.conf.d/x.conf\nMaxLevelStore=warning\n"), "INFO");
+    let level =
+        logged(&format!("{stock}# /etc/systemd/journald.conf.d/x.conf\nMaxLevelStore=warning\n"), "INFO");
     assert_eq!(level.unwrap(), "journald keeps too little: MaxLevelStore=warning Storage=");
     assert!(logged(&format!("{stock}Storage=none\n"), "INFO").is_some());
     assert_eq!(logged(stock, "ERROR").unwrap(), "sshd uses loglevel ERROR");

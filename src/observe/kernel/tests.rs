@@ -47,9 +47,12 @@ const SEND: &str = "net.ipv4.conf.*.send_redirects";
 #[test]
 fn g1_a_node_where_all_is_as_wanted_is_green() {
     let node = node();
-    for (name, value) in
-        [("kernel.kptr_restrict", "2"), (RP_FILTER, "1"), (SEND, "0"), ("net.ipv6.conf.*.accept_redirects", "0")]
-    {
+    for (name, value) in [
+        ("kernel.kptr_restrict", "2"),
+        (RP_FILTER, "1"),
+        (SEND, "0"),
+        ("net.ipv6.conf.*.accept_redirects", "0"),
+    ] {
         assert_eq!(seen(&node, name, value), None, "{name}");
     }
     // A kernel without IPv6 has nothing to be set.
@@ -70,7 +73,8 @@ fn g1_i3_one_interface_is_red_where_the_kernel_lets_it_decide() {
     let red = |family: &str, name: &str, leaf: &str, value: &str, wanted: &str| {
         let node = node();
         interface(&node, family, name, leaf, value);
-        let text = OURS.replace("kernel.kptr", &format!("net.{family}.conf.*.{leaf} = {wanted}\nkernel.kptr"));
+        let text =
+            OURS.replace("kernel.kptr", &format!("net.{family}.conf.*.{leaf} = {wanted}\nkernel.kptr"));
         node.says("/usr/bin/systemd-analyze cat-config sysctl.d", &text);
         seen(&node, &format!("net.{family}.conf.*.{leaf}"), wanted)
     };
@@ -95,7 +99,10 @@ fn g1_i3_one_interface_is_red_where_the_kernel_lets_it_decide() {
 fn g1_i3_a_file_that_wins_at_the_next_boot_is_red_and_named() {
     let node = node();
     let also = |more: &str| {
-        node.says("/usr/bin/systemd-analyze cat-config sysctl.d", &format!("{OURS}\n# /etc/sysctl.d/zzz.conf\n{more}\n"));
+        node.says(
+            "/usr/bin/systemd-analyze cat-config sysctl.d",
+            &format!("{OURS}\n# /etc/sysctl.d/zzz.conf\n{more}\n"),
+        );
     };
     also("-kernel/kptr_restrict=0 ");
     assert_eq!(
@@ -160,7 +167,8 @@ fn g1_j3_every_interface_is_set_in_one_call_and_gets_its_own_value_back() {
         Output { status: 0, stdout: String::new(), stderr: String::new() }
     });
     let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let settings = vec![setting(RP_FILTER, "1"), setting("kernel.kptr_restrict", "1"), setting("no.such", "1")];
+    let settings =
+        vec![setting(RP_FILTER, "1"), setting("kernel.kptr_restrict", "1"), setting("no.such", "1")];
     let change = Change::Kernel(KernelChange { settings });
     let need = change.need(&node).unwrap().unwrap();
     assert_eq!(need.title, "kernel: 4 settings");
@@ -170,14 +178,20 @@ fn g1_j3_every_interface_is_set_in_one_call_and_gets_its_own_value_back() {
     assert_eq!(seen(&node, RP_FILTER, "1"), None);
     let calls = node.ran();
     let set: Vec<&String> = calls.iter().filter(|line| line.contains("sysctl -q")).collect();
-    assert_eq!(set, ["/usr/sbin/sysctl -q -w net/ipv4/conf/all/rp_filter=1 net/ipv4/conf/vmbr0/rp_filter=1 \
-        net/ipv4/conf/vmbr0.10/rp_filter=1 kernel.kptr_restrict=1"]);
+    assert_eq!(
+        set,
+        ["/usr/sbin/sysctl -q -w net/ipv4/conf/all/rp_filter=1 net/ipv4/conf/vmbr0/rp_filter=1 \
+        net/ipv4/conf/vmbr0.10/rp_filter=1 kernel.kptr_restrict=1"]
+    );
     // An interface that has gone since has nothing to get back.
     node.files.remove("/proc/sys/net/ipv4/conf/vmbr0");
     let Inverse::Kernel(_) = &inverse else { panic!("another inverse") };
     crate::change::undo(&node, &inverse).unwrap();
     let value = |name: &str| node.files.text(&format!("/proc/sys/net/ipv4/conf/{name}/rp_filter"));
-    assert_eq!((value("all").as_str(), value("vmbr0.10").as_str(), value("lo").as_str()), ("2\n", "2\n", "1\n"));
+    assert_eq!(
+        (value("all").as_str(), value("vmbr0.10").as_str(), value("lo").as_str()),
+        ("2\n", "2\n", "1\n")
+    );
     assert_eq!(node.files.text("/proc/sys/kernel/kptr_restrict"), "2\n");
     assert!(node.lookup(std::path::Path::new("/proc/sys/net/ipv4/conf/vmbr0")).unwrap().is_none());
 }

@@ -4,7 +4,8 @@ use super::*;
 use crate::control::Check;
 use crate::node::scripted::Scripted;
 
-const HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+const HEAD: &str =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 
 fn table(sockets: &[(&str, &str)]) -> String {
     let line = |(local, state): &(&str, &str)| {
@@ -19,7 +20,12 @@ fn node() -> Scripted {
     let node = Scripted::new();
     node.files.put(
         "/proc/net/tcp",
-        table(&[("0100007F:0019", "0A"), ("00000000:0016", "0A"), ("0100007F:0055", "0A"), ("0514000A:9C40", "01")]),
+        table(&[
+            ("0100007F:0019", "0A"),
+            ("00000000:0016", "0A"),
+            ("0100007F:0055", "0A"),
+            ("0514000A:9C40", "01"),
+        ]),
     );
     node.files.put(
         "/proc/net/tcp6",
@@ -29,7 +35,10 @@ fn node() -> Scripted {
             ("0000000000000000FFFF00000100007F:1234", "0A"),
         ]),
     );
-    node.files.put("/proc/net/udp", table(&[("0100007F:0143", "07"), ("00000000:8001", "07"), ("0514000A:0035", "01")]));
+    node.files.put(
+        "/proc/net/udp",
+        table(&[("0100007F:0143", "07"), ("00000000:8001", "07"), ("0514000A:0035", "01")]),
+    );
     node.files.put(CLIENT_PORTS_PATH, "32768\t60999\n");
     node.says("/usr/sbin/postconf -h inet_interfaces", "loopback-only\n");
     node
@@ -56,8 +65,14 @@ fn g3_g4_a_node_where_only_what_is_known_listens_is_green() {
 #[test]
 fn g4_i3_what_else_listens_is_red_by_protocol_and_port() {
     let node = node();
-    node.files.put("/proc/net/udp6", table(&[("00000000000000000000000000000000:006F", "07"), ("000080FE00000000:157D", "07")]));
-    node.files.put("/proc/net/tcp", table(&[("00000000:006F", "0A"), ("0514000A:238C", "0A"), ("00000000:0016", "0A")]));
+    node.files.put(
+        "/proc/net/udp6",
+        table(&[("00000000000000000000000000000000:006F", "07"), ("000080FE00000000:157D", "07")]),
+    );
+    node.files.put(
+        "/proc/net/tcp",
+        table(&[("00000000:006F", "0A"), ("0514000A:238C", "0A"), ("00000000:0016", "0A")]),
+    );
     assert_eq!(
         seen(&node, &listeners()).unwrap(),
         "tcp/111, tcp/9100, udp/111 listens, too (`ss -lntup` says who that is)"

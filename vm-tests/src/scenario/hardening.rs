@@ -53,7 +53,8 @@ pub fn kernel(bench: &mut Bench) -> Result<()> {
     node.pve().wait_until_up()?;
     expect_settings(node, "after a boot")?;
     node.ok("ip link add later0 type dummy && udevadm settle")?;
-    let later = node.ok("sysctl -n net.ipv4.conf.later0.send_redirects net.ipv4.conf.later0.accept_redirects")?;
+    let later =
+        node.ok("sysctl -n net.ipv4.conf.later0.send_redirects net.ipv4.conf.later0.accept_redirects")?;
     ensure!(later == "0\n0\n", "a device that came later has {later}");
     node.ok("ip link delete later0")?;
     let back = node.run_within(&format!("{BINARY_PATH} rollback"), RUN)?;

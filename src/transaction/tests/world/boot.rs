@@ -41,6 +41,7 @@ fn kernel(shell: &mut Shell<'_>, boot: &str) {
 
 /// Services of what is enabled are started, once the files are there.
 fn services(shell: &mut Shell<'_>) {
+    hardening::settings(shell);
     for unit in units::enabled_units(shell) {
         units::start(shell, &unit);
     }

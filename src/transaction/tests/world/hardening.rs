@@ -21,7 +21,7 @@ pub fn furnish(shell: &mut Shell<'_>) {
     shell.put(MAIN_CF, "myhostname = pve1\ninet_interfaces = all\n");
 }
 
-/// The kernel's defaults, then what systemd sets; and what AppArmor's own service loads.
+/// The kernel's defaults, and what AppArmor's own service loads.
 pub fn boot(shell: &mut Shell<'_>) {
     for (name, value) in [
         ("dev.tty.ldisc_autoload", "0"),
@@ -45,9 +45,18 @@ pub fn boot(shell: &mut Shell<'_>) {
         for name in ["accept_redirects", "accept_source_route"] {
             set(shell, &format!("net.ipv6.conf.{interface}.{name}"), "0");
         }
-        set(shell, &format!("net.ipv4.conf.{interface}.accept_redirects"), if interface == "all" { "1" } else { "0" });
+        set(
+            shell,
+            &format!("net.ipv4.conf.{interface}.accept_redirects"),
+            if interface == "all" { "1" } else { "0" },
+        );
         set(shell, &format!("net.ipv4.conf.{interface}.send_redirects"), "1");
     }
+    load(shell);
+}
+
+/// What systemd sets once the early stage of recovery is over, which is ordered before it.
+pub fn settings(shell: &mut Shell<'_>) {
     for file in files(shell) {
         for line in shell.text(&file).lines() {
             let Some((name, value)) = line.split_once(" = ") else { continue };
@@ -57,7 +66,6 @@ pub fn boot(shell: &mut Shell<'_>) {
             }
         }
     }
-    load(shell);
 }
 
 fn set(shell: &mut Shell<'_>, name: &str, value: &str) {
