@@ -178,6 +178,16 @@ fn push(proposal: &mut Proposal, change: (Phase, Change), controls: Vec<Control>
     }));
 }
 
+/// Where SSH is after the run, with commas between.
+fn ssh_ports(profile: &Profile, facts: &Facts) -> String {
+    let effective = facts.sshd_values("port").join(",");
+    if profile.ssh.enabled || effective.is_empty() {
+        profile.ssh.port.number().to_string()
+    } else {
+        effective
+    }
+}
+
 /// Something that PVE shall have, and the control that looks for it.
 fn push_pve(
     proposal: &mut Proposal,

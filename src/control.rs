@@ -102,8 +102,8 @@ pub enum Check {
     Fail2banJail {
         /// `sshd` or ours.
         jail: &'static str,
-        /// Words of `get JAIL …`, and what is the answer, or is in it.
-        answers: Vec<(&'static str, String)>,
+        /// A line for each: words of `get JAIL …`, a tab, and what is the answer, or is in it.
+        answers: String,
     },
     /// Failed logins are logged, and kept.
     LoginsLogged,
@@ -115,8 +115,8 @@ pub enum Check {
     NoDenials,
     /// Postfix listens on loopback alone, now and when it is started again.
     MailOnLoopback,
-    /// Beyond loopback nothing listens but on these ports.
-    Listeners(Vec<Ports>),
+    /// Beyond loopback nothing listens but on these: `tcp/22 tcp/5900:5999 udp/68`.
+    Listeners(String),
     /// The unit is (not) active and (not) enabled.
     Unit {
         /// Full name.
@@ -142,18 +142,6 @@ pub enum Check {
         /// Permission bits.
         mode: u32,
     },
-}
-
-/// Ports of one protocol, from the first to the last.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Ports {
-    /// Else TCP.
-    pub udp: bool,
-    /// The first.
-    pub first: u16,
-    /// The last.
-    pub last: u16,
 }
 
 /// A tool's own check of new contents before they go live.

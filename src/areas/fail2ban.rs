@@ -100,12 +100,7 @@ impl Area for Fail2ban {
 }
 
 fn jails(profile: &Profile, facts: &Facts) -> Vec<Jail> {
-    let effective = facts.sshd_values("port").join(",");
-    let ports = if profile.ssh.enabled || effective.is_empty() {
-        profile.ssh.port.number().to_string()
-    } else {
-        effective
-    };
+    let ports = super::ssh_ports(profile, facts);
     let tries = profile.fail2ban.max_retry;
     let mut jails = vec![Jail {
         id: "sshd",
@@ -147,7 +142,7 @@ fn never_banned(profile: &Profile, facts: &Facts) -> String {
 }
 
 fn text(profile: &Profile, jails: &[Jail], never: &str) -> String {
-    let (find, ban) = (seconds(profile.fail2ban.find_minutes), seconds(profile.fail2ban.ban_minutes));
+    let (find, ban) = (profile.fail2ban.find_minutes * 60, profile.fail2ban.ban_minutes * 60);
     let mut text = HEADER.to_owned();
     for Jail { name, filter, journal, ports, tries, .. } in jails {
         // A name in a log is somebody else's word: no address is looked up for it.
@@ -161,51 +156,25 @@ fn text(profile: &Profile, jails: &[Jail], never: &str) -> String {
     text
 }
 
-fn seconds(minutes: u32) -> String {
-    (minutes * 60).to_string()
-}
-
-type Answers = Vec<(&'static str, String)>;
-
 impl Jail {
     /// What of it is looked at: part of the control's id, row, sentence, and what the server must answer.
-    fn answers(&self, profile: &Profile, never: &str) -> [(&'static str, &'static str, String, Answers); 3] {
-        let settings = &profile.fail2ban;
-        let counts = format!(
-            "{} failures in {} minutes shut an address out for {} minutes",
-            self.tries, settings.find_minutes, settings.ban_minutes
+    fn answers(&self, profile: &Profile, never: &str) -> [(&'static str, &'static str, String, String); 3] {
+        let Self { journal, matches, ports, tries, .. } = self;
+        let (find, ban) = (profile.fail2ban.find_minutes, profile.fail2ban.ban_minutes);
+        let counts = format!("{tries} failures in {find} minutes shut an address out for {ban} minutes");
+        let numbers = format!(
+            "maxretry\t{tries}\nfindtime\t{}\nbantime\t{}\njournalmatch\t{journal}\nfailregex\t{matches}",
+            find * 60,
+            ban * 60
         );
-        let bans = format!("who is banned reaches nothing on {}", self.ports);
+        let action = format!(
+            "actions\tnftables\naction nftables port\t{ports}\n\
+             action nftables actionban\tnft add element inet f2b-table \naction nftables blocktype\treject"
+        );
         [
-            (
-                "",
-                self.requirement,
-                counts,
-                vec![
-                    ("maxretry", self.tries.to_string()),
-                    ("findtime", seconds(settings.find_minutes)),
-                    ("bantime", seconds(settings.ban_minutes)),
-                    ("journalmatch", self.journal.to_owned()),
-                    ("failregex", self.matches.to_owned()),
-                ],
-            ),
-            (
-                "-bans",
-                "F3",
-                bans,
-                vec![
-                    ("actions", "nftables".to_owned()),
-                    ("action nftables port", self.ports.clone()),
-                    ("action nftables actionban", "nft add element inet f2b-table ".to_owned()),
-                    ("action nftables blocktype", "reject".to_owned()),
-                ],
-            ),
-            (
-                "-never-bans",
-                "F4",
-                format!("nobody but {never} is spared"),
-                vec![("ignoreip", never.to_owned())],
-            ),
+            ("", self.requirement, counts, numbers),
+            ("-bans", "F3", format!("who is banned reaches nothing on {ports}"), action),
+            ("-never-bans", "F4", format!("nobody but {never} is spared"), format!("ignoreip\t{never}")),
         ]
     }
 }

@@ -1,33 +1,22 @@
 //! Services of a PVE node (rows G2 to G4): rpcbind off, mail on loopback, nothing else that listens.
 
-use super::firewall::tables::{API_PORT, service};
+use super::firewall::tables::service;
 use super::{Area, control, push};
 use crate::change::{Change, FileChange, ReloadChange, UnitChange};
-use crate::control::{Check, Phase, Ports, Proposal, Refusal};
+use crate::control::{Check, Phase, Proposal, Refusal};
 use crate::facts::{Facts, postfix};
 use crate::profile::Profile;
 
 /// The socket first: it would start the service again.
 const RPCBIND_UNITS: [(&str, &str); 2] =
     [("services.rpcbind-socket", "rpcbind.socket"), ("services.rpcbind", "rpcbind.service")];
-const RPCBIND_PORT: u16 = 111;
+const RPCBIND_PORTS: &str = " tcp/111 udp/111";
 const POSTFIX_PACKAGE: &str = "postfix";
 const POSTFIX_UNIT: &str = "postfix.service";
 /// What PVE serves itself (pve-contract 6.1): web interface, SPICE, consoles, migration; and answers to a DHCP client.
-const OWN_PORTS: [Ports; 6] = [
-    tcp(API_PORT, API_PORT),
-    tcp(3128, 3128),
-    tcp(5900, 5999),
-    tcp(60_000, 60_050),
-    Ports { udp: true, first: 68, last: 68 },
-    Ports { udp: true, first: 546, last: 546 },
-];
+const OWN_PORTS: &str = "tcp/8006 tcp/3128 tcp/5900:5999 tcp/60000:60050 udp/68 udp/546";
 /// corosync, one port for each link (pve-contract 3.4).
-const CLUSTER_PORTS: Ports = Ports { udp: true, first: 5404, last: 5412 };
-
-const fn tcp(first: u16, last: u16) -> Ports {
-    Ports { udp: false, first, last }
-}
+const CLUSTER_PORTS: &str = " udp/5404:5412";
 
 pub(super) struct Services;
 
@@ -94,35 +83,25 @@ fn mail(proposal: &mut Proposal, facts: &Facts) {
     push(proposal, (Phase::Services, Change::Reload(change)), vec![control]);
 }
 
-fn allowed(profile: &Profile, facts: &Facts, rpcbind: bool) -> Vec<Ports> {
-    let mut allowed = OWN_PORTS.to_vec();
-    let ssh = facts.sshd_values("port").into_iter().filter_map(|port| port.parse().ok());
-    let wanted = profile.ssh.enabled.then(|| profile.ssh.port.number());
-    // One that is about to be left is not known any more.
-    let ports: Vec<u16> = wanted.map_or_else(|| ssh.collect(), |port| vec![port]);
-    allowed.extend(ports.into_iter().map(|port| tcp(port, port)));
-    if rpcbind {
-        allowed.extend([false, true].map(|udp| Ports { udp, first: RPCBIND_PORT, last: RPCBIND_PORT }));
-    }
-    if facts.cluster_member {
-        allowed.push(CLUSTER_PORTS);
-    }
-    for one in &profile.firewall.services {
-        for entry in service(*one).1 {
-            allowed.extend(entry.ports.split(',').filter_map(|range| ports_of(entry.protocol, range)));
+fn allowed(profile: &Profile, facts: &Facts, rpcbind: bool) -> String {
+    let mut allowed = OWN_PORTS.to_owned();
+    let mut add = |protocol: &str, ports: &str| {
+        for port in ports.split(',') {
+            allowed.push_str(&format!(" {protocol}/{port}"));
         }
+    };
+    // One that is about to be left is not known any more.
+    add("tcp", &super::ssh_ports(profile, facts));
+    for one in &profile.firewall.services {
+        service(*one).1.iter().for_each(|entry| add(entry.protocol, entry.ports));
     }
-    let listed = profile.services.listeners_allowed.iter();
-    allowed.extend(
-        listed.filter_map(|text| text.split_once('/')).filter_map(|(kind, port)| ports_of(kind, port)),
-    );
+    for listed in &profile.services.listeners_allowed {
+        allowed.push(' ');
+        allowed.push_str(listed);
+    }
+    allowed.push_str(if rpcbind { RPCBIND_PORTS } else { "" });
+    allowed.push_str(if facts.cluster_member { CLUSTER_PORTS } else { "" });
     allowed
-}
-
-/// `5405:5412`, or one port.
-fn ports_of(protocol: &str, range: &str) -> Option<Ports> {
-    let (first, last) = range.split_once(':').unwrap_or((range, range));
-    Some(Ports { udp: protocol == "udp", first: first.parse().ok()?, last: last.parse().ok()? })
 }
 
 #[cfg(test)]

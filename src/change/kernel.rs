@@ -24,8 +24,8 @@ pub fn value(node: &dyn Node, name: &str) -> Result<Option<String>> {
     Ok(read_text(node, &path(name))?.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")))
 }
 
-/// What a name stands for, with the values of now: itself, or with `*` the setting of every interface, those of `all`
-/// and `default` first. What the kernel does not have is left out.
+/// What a name stands for, with the values of now: itself, or with `*` the setting of every interface, `all` and
+/// `default` among them. What the kernel does not have is left out.
 pub fn values(node: &dyn Node, name: &str) -> Result<Settings> {
     let mut names = vec![name.to_owned()];
     if let Some((before, after)) = name.split_once('*') {
@@ -35,7 +35,6 @@ pub fn values(node: &dyn Node, name: &str) -> Result<Settings> {
             .iter()
             .map(|interface| format!("{directory}{}{after}", interface.to_string_lossy()))
             .collect();
-        names.sort_by_key(|name| !name.contains("/all/") && !name.contains("/default/"));
     }
     let mut values = Vec::new();
     for name in names {

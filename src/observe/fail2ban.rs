@@ -28,17 +28,17 @@ const KEPT: [&str; 5] = ["", "info", "debug", "6", "7"];
 const LOGGED: [&str; 5] = ["INFO", "VERBOSE", "DEBUG", "DEBUG2", "DEBUG3"];
 
 impl Observer<'_> {
-    pub(super) fn fail2ban_jail(&mut self, jail: &str, wanted: &[(&str, String)]) -> Result<Verdict> {
+    pub(super) fn fail2ban_jail(&mut self, jail: &str, wanted: &str) -> Result<Verdict> {
         let output = self.fail2ban()?;
         let answers: Vec<&str> = output.split(PROMPT).skip(1).collect();
-        for (question, wanted) in wanted {
+        for (question, wanted) in wanted.lines().filter_map(|line| line.split_once('\t')) {
             let place = (JAILS.iter().position(|name| *name == jail))
-                .zip(QUESTIONS.iter().position(|known| known == question))
+                .zip(QUESTIONS.iter().position(|known| *known == question))
                 .map(|(jail, question)| jail * QUESTIONS.len() + question);
             let answer = place.and_then(|place| answers.get(place)).copied().unwrap_or_default();
             let said = plain(answer);
-            let right = if PARTS.contains(question) {
-                said.contains(wanted.as_str())
+            let right = if PARTS.contains(&question) {
+                said.contains(wanted)
             } else {
                 sorted(&said) == sorted(wanted)
             };

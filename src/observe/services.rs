@@ -1,7 +1,6 @@
 //! What listens, from the kernel's own tables of sockets.
 
 use super::{Observer, Verdict};
-use crate::control::Ports;
 use crate::error::Result;
 use crate::facts::{Socket, postfix, sockets, udp_sockets};
 
@@ -24,29 +23,33 @@ impl Observer<'_> {
         }))
     }
 
-    pub(super) fn listeners(&mut self, allowed: &[Ports]) -> Result<Verdict> {
+    pub(super) fn listeners(&mut self, allowed: &str) -> Result<Verdict> {
         let range = self.text(CLIENT_PORTS_PATH)?;
-        let mut ends = range.split_ascii_whitespace().filter_map(|word| word.parse::<u16>().ok());
-        let clients = ends.next().zip(ends.next());
+        let clients = format!("udp/{}", range.trim().replace(['\t', ' '], ":"));
         let mut found = Vec::new();
-        for udp in [false, true] {
-            let table = if udp { udp_sockets(self.node) } else { sockets(self.node) };
+        for protocol in ["tcp", "udp"] {
+            let table = if protocol == "tcp" { sockets(self.node) } else { udp_sockets(self.node) };
             for port in table.iter().filter(|socket| is_open(socket)).map(|socket| socket.local.1) {
-                let is_client = udp && clients.is_some_and(|(first, last)| (first..=last).contains(&port));
-                let known = |ports: &Ports| ports.udp == udp && (ports.first..=ports.last).contains(&port);
-                if !is_client && !allowed.iter().any(known) {
-                    found.push((udp, port));
+                let mut known = allowed.split(' ').chain([clients.as_str()]);
+                let name = format!("{protocol}/{port}");
+                if !known.any(|ports| has(ports, protocol, port)) && !found.contains(&name) {
+                    found.push(name);
                 }
             }
         }
-        found.sort_unstable();
-        found.dedup();
-        let name = |(udp, port): (bool, u16)| format!("{}/{port}", if udp { "udp" } else { "tcp" });
-        let names: Vec<String> = found.into_iter().map(name).collect();
-        Ok(Verdict::of(names.is_empty(), || {
-            format!("{} listens, too (`ss -lntup` says who that is)", names.join(", "))
+        Ok(Verdict::of(found.is_empty(), || {
+            format!("{} listens, too (`ss -lntup` says who that is)", found.join(", "))
         }))
     }
+}
+
+/// `tcp/22`, `tcp/5900:5999`.
+fn has(ports: &str, protocol: &str, port: u16) -> bool {
+    let Some(range) = ports.strip_prefix(protocol).and_then(|ports| ports.strip_prefix('/')) else {
+        return false;
+    };
+    let (first, last) = range.split_once(':').unwrap_or((range, range));
+    first.parse().is_ok_and(|first: u16| first <= port) && last.parse().is_ok_and(|last: u16| port <= last)
 }
 
 fn is_open(socket: &Socket) -> bool {

@@ -46,7 +46,7 @@ fn seen(wrong: &[(usize, &str)], wanted: &[(&'static str, &str)]) -> Option<Stri
 }
 
 fn jail(node: &Scripted, jail: &'static str, wanted: &[(&'static str, &str)]) -> Option<String> {
-    let answers = wanted.iter().map(|(question, answer)| (*question, (*answer).to_owned())).collect();
+    let answers = wanted.iter().map(|(question, answer)| format!("{question}\t{answer}\n")).collect();
     match Observer::new(node).evaluate(&Check::Fail2banJail { jail, answers }).unwrap() {
         Verdict::Holds => None,
         Verdict::Fails(message) => Some(message),

@@ -52,8 +52,7 @@ fn seen(node: &Scripted, check: &Check) -> Option<String> {
 }
 
 fn listeners() -> Check {
-    let tcp = |port: u16| Ports { udp: false, first: port, last: port };
-    Check::Listeners(vec![tcp(22), tcp(8006), Ports { udp: true, first: 5404, last: 5412 }])
+    Check::Listeners("tcp/22 tcp/8000:8006 udp/5404:5412".to_owned())
 }
 
 #[test]
