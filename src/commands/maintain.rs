@@ -1,6 +1,6 @@
 //! `firstlight install`, `uninstall` and `recover`: what keeps a node able to put itself back.
 
-use super::{Ended, Stop, engine, failed, lock, recover_first, write_status};
+use super::{Ended, Stop, afterwards, engine, failed, lock, recover_first, write_status};
 use crate::cli::PROGRAM;
 use crate::install::BINARY_PATH;
 use crate::node::{Node, exists};
@@ -58,7 +58,7 @@ pub fn recover(node: &dyn Node, early: bool) -> Ended {
         Some(Outcome::Stuck(..)) if early => Ok(0),
         Some(outcome) => {
             if let Outcome::Reverted(..) = outcome {
-                engine::say_unconfirmed(node)?;
+                afterwards(engine::say_unconfirmed(node));
             }
             let report =
                 Report { occasion: Occasion::Recover, outcome: &outcome, warnings: &[], login: None };

@@ -217,7 +217,10 @@ impl Story {
                 self.standing = Standing::Waiting;
                 self.waiting = Some(waiting.clone());
             }
-            Event::Commit => self.close(Standing::Committed, at),
+            Event::Commit => {
+                self.close(Standing::Committed, at);
+                self.message.clear();
+            }
             Event::Revert { reason, .. } => self.revert(reason),
             Event::Closed { outcome, message } => {
                 self.close(Standing::Closed(*outcome), at);
@@ -249,6 +252,11 @@ impl Story {
         if let Some(step) = failed {
             step.outcome = StepOutcome::Failed;
             step.milliseconds = Some(at.saturating_sub(step.began));
+        }
+        if self.standing == Standing::Committed {
+            // Its record could not be made durable: what it ended goes on.
+            self.standing = if self.waiting.is_some() { Standing::Waiting } else { Standing::Open };
+            self.ended = None;
         }
         self.message.clear();
         self.add_message(what);

@@ -44,7 +44,7 @@ fn failed(what: &str) -> Event {
 }
 
 fn revert() -> Event {
-    Event::Revert { reason: "a step failed".into(), force: false }
+    Event::Revert { reason: "a step failed".into(), force: false, ufw_stays: false }
 }
 
 fn closed(outcome: Closing) -> Event {
@@ -115,6 +115,7 @@ fn evidence(transactions: Vec<Vec<Record>>, hook: Vec<Record>) -> Evidence {
         holder: None,
         pending: false,
         unverified: Vec::new(),
+        unacknowledged: Vec::new(),
         boot: BOOT.into(),
         up: 60_000,
         now: 0,

@@ -42,6 +42,8 @@ pub struct Story {
     pub revert: Option<String>,
     /// The way back takes along what somebody else changed since.
     pub force: bool,
+    /// The way back leaves UFW as it is.
+    pub ufw_stays: bool,
     /// Name of the cluster when it began; empty when standalone.
     pub cluster: String,
     /// The way back is over.
@@ -94,7 +96,8 @@ impl Story {
             Event::Armed(armed) => self.armed = Some(armed.clone()),
             Event::Waiting(waiting) => self.waiting = Some(waiting.clone()),
             Event::Commit => self.committed = true,
-            Event::Revert { reason, force } => {
+            Event::Revert { reason, force, ufw_stays } => {
+                self.ufw_stays |= ufw_stays;
                 self.revert.get_or_insert_with(|| reason.clone());
                 self.force |= force;
                 self.closed = None;
