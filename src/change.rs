@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 pub use account::database as account_database;
 pub use account::merge;
-pub use back::{settle, undo, undo_kept};
+pub use back::{settle, undo, undo_kept, undo_settings};
 pub use cluster::{
     PATIENCE_BACK_SECONDS, locked as cluster_locked, mounted as pmxcfs_mounted, sync as sync_pmxcfs,
 };
@@ -32,7 +32,7 @@ pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
 #[cfg(test)]
 pub use kernel::path as kernel_path;
-pub use kernel::{Settings, amiss, values as kernel_values};
+pub use kernel::{Settings, amiss, values as kernel_values, whose as whose_settings};
 pub use packages::{Stays, needed as packages_needed};
 pub use pve::{PveChange, PveObject, undo as undo_pve};
 pub use pve_firewall::{

@@ -14,16 +14,25 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
         | Inverse::Account { .. }
         | Inverse::Reload(_)
         | Inverse::HostKey
+        | Inverse::Kernel { .. }
         | Inverse::PveFirewall(_) => Ok(()),
         Inverse::Packages(names) => return packages::undo(node, names),
         Inverse::Unit { name, active } => unit::undo(node, name, *active),
         Inverse::Ufw { active, settings } => ufw::undo(node, *active, settings),
-        Inverse::Kernel(settings) => kernel::undo(node, settings),
         Inverse::Reach(_) => crate::reach::clear(node),
         Inverse::Pve(inverse) => pve::undo(node, inverse),
         Inverse::AppArmor { file, loaded } => apparmor::undo(node, file, *loaded),
     }?;
     Ok(Vec::new())
+}
+
+/// Sets kernel settings back; returns where the kernel shows those that somebody else has set since, which are left as
+/// they are, unless with `force`. Safe to repeat.
+pub fn undo_settings(node: &dyn Node, inverse: &Inverse, force: bool) -> Result<Vec<PathBuf>> {
+    let Inverse::Kernel { before, made } = inverse else { return Ok(Vec::new()) };
+    let (ours, theirs) = kernel::whose(node, before, made, force, &[])?;
+    kernel::undo(node, &ours)?;
+    Ok(theirs.iter().map(|(name, _)| kernel::path(name)).collect())
 }
 
 /// Once all paths are back: services read them again, and what ran before runs again. Safe to repeat.
@@ -32,7 +41,7 @@ pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
         Inverse::Paths
         | Inverse::Account { .. }
         | Inverse::Packages(_)
-        | Inverse::Kernel(_)
+        | Inverse::Kernel { .. }
         | Inverse::Pve(_) => Ok(()),
         // Here too: the early stage of recovery may have been all of its way back.
         Inverse::Reach(_) => crate::reach::clear(node),

@@ -99,7 +99,33 @@ pub fn need(node: &dyn Node, change: &KernelChange) -> Result<Option<Need>> {
 
 /// The values before, for the way back.
 pub fn inverse(node: &dyn Node, change: &KernelChange) -> Result<Inverse> {
-    Ok(Inverse::Kernel(due(node, change)?.into_iter().map(|(name, value, _)| (name, value)).collect()))
+    let (before, made) =
+        due(node, change)?.into_iter().map(|(name, value, wanted)| ((name, value), wanted)).unzip();
+    Ok(Inverse::Kernel { before, made })
+}
+
+/// Of the settings that are neither as they were before nor gone: those that are as the step `made` them, or all of them
+/// with `force`, and those that somebody else has set since. `then`: values that the kernel will have by then.
+pub fn whose(
+    node: &dyn Node,
+    before: &[(String, String)],
+    made: &[String],
+    force: bool,
+    then: &[(String, String)],
+) -> Result<(Settings, Settings)> {
+    let (mut ours, mut theirs) = (Settings::new(), Settings::new());
+    for (setting, made) in before.iter().zip(made) {
+        let known = then.iter().rfind(|(name, _)| *name == setting.0).map(|(_, value)| value.clone());
+        let now = match known {
+            None => value(node, &setting.0)?,
+            known => known,
+        };
+        if now.as_ref().is_some_and(|now| *now != setting.1) {
+            let to = if force || now.as_ref() == Some(made) { &mut ours } else { &mut theirs };
+            to.push(setting.clone());
+        }
+    }
+    Ok((ours, theirs))
 }
 
 /// Sets them.

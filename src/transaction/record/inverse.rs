@@ -27,8 +27,13 @@ pub enum Inverse {
     },
     /// Reload the unit again once the files are back.
     Reload(String),
-    /// Bring these kernel settings back: names and values before.
-    Kernel(Vec<(String, String)>),
+    /// Bring kernel settings back.
+    Kernel {
+        /// Names, and values before.
+        before: Vec<(String, String)>,
+        /// The value that the step gave each of them, in the same order.
+        made: Vec<String>,
+    },
     /// Publish the SSH host keys again once the files are back.
     HostKey,
     /// Bring UFW's run-time state back.
@@ -77,7 +82,7 @@ impl Inverse {
         match self {
             Self::Ufw { .. } => true,
             Self::Unit { name, .. } => matches!(name.as_str(), "ufw.service" | "pve-firewall.service"),
-            Self::Kernel(settings) => settings.iter().any(|(name, _)| name.starts_with("net.bridge.")),
+            Self::Kernel { before, .. } => before.iter().any(|(name, _)| name.starts_with("net.bridge.")),
             Self::Packages(names) => names.iter().any(|name| name == "ufw"),
             _ => false,
         }
@@ -96,7 +101,7 @@ impl Inverse {
             Self::Account { .. } => "account",
             Self::Unit { .. } => "unit",
             Self::Reload(_) => "reload",
-            Self::Kernel(_) => "kernel",
+            Self::Kernel { .. } => "kernel",
             Self::AppArmor { .. } => "apparmor",
             Self::HostKey => "host-key",
             Self::Ufw { .. } => "ufw",
@@ -111,13 +116,14 @@ impl Inverse {
             Self::Account { name, created } => line.text("name", name).flag("created", *created),
             Self::Unit { name, active } => line.text("name", name).flag("active", *active),
             Self::Reload(name) => line.text("name", name),
+            Self::Kernel { before, made } => line.pairs("setting", before).texts("made", made),
             Self::AppArmor { file, loaded } => line.text("name", file).flag("active", *loaded),
             Self::Ufw { active, settings } => line.flag("active", *active).pairs("setting", settings),
             Self::Pve(pve) => {
                 line.text("kind", &pve.kind).text("title", &pve.title).text("user", &pve.user);
                 line.text("name", &pve.name).text("path", &pve.path).texts("was", &pve.was)
             }
-            Self::PveFirewall(settings) | Self::Kernel(settings) => line.pairs("setting", settings),
+            Self::PveFirewall(settings) => line.pairs("setting", settings),
             Self::Reach(keys) => line.path("keys", keys),
         };
     }
@@ -130,7 +136,7 @@ impl Inverse {
             "account" => Self::Account { name: fields.text("name"), created: fields.flag("created") },
             "unit" => Self::Unit { name: fields.text("name"), active: fields.flag("active") },
             "reload" => Self::Reload(fields.text("name")),
-            "kernel" => Self::Kernel(fields.pairs("setting")),
+            "kernel" => Self::Kernel { before: fields.pairs("setting"), made: fields.texts("made") },
             "apparmor" => Self::AppArmor { file: fields.text("name"), loaded: fields.flag("active") },
             "host-key" => Self::HostKey,
             "ufw" => Self::Ufw { active: fields.flag("active"), settings: fields.pairs("setting") },

@@ -16,7 +16,10 @@ fn examples() -> Vec<Event> {
         },
         Inverse::PveFirewall(vec![("net.x".into(), "1 2".into()), ("net.y".into(), "0".into())]),
         Inverse::AppArmor { file: "usr.bin.lxc-start".into(), loaded: true },
-        Inverse::Kernel(vec![("net.x".into(), "1 2".into()), ("net/ipv4/conf/vmbr0.1/x".into(), "=".into())]),
+        Inverse::Kernel {
+            before: vec![("net.x".into(), "1 2".into()), ("net/ipv4/conf/vmbr0.1/x".into(), "=".into())],
+            made: vec!["2 3".into(), "0".into()],
+        },
         Inverse::HostKey,
         Inverse::Reach("/etc/ssh/keys of ops".into()),
         Inverse::Pve(PveInverse {
