@@ -32,7 +32,7 @@ pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
 #[cfg(test)]
 pub use kernel::path as kernel_path;
-pub use kernel::{Settings, amiss, values as kernel_values, whose as whose_settings};
+pub use kernel::{Settings, amiss, one_blank, values as kernel_values, whose as whose_settings};
 pub use packages::{Stays, needed as packages_needed};
 pub use pve::{PveChange, PveObject, undo as undo_pve};
 pub use pve_firewall::{
@@ -251,7 +251,7 @@ impl Change {
             Self::Ufw(_) => ufw::scopes(),
             Self::UfwOff => ufw::off_scopes(),
             Self::HostKey(change) => host_key::scopes(change),
-            Self::AppArmor(file) => apparmor::scopes(node, file)?,
+            Self::AppArmor(_) => apparmor::scopes(),
         })
     }
 

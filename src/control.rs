@@ -102,11 +102,11 @@ pub enum Check {
     Fail2banJail {
         /// `sshd` or ours.
         jail: &'static str,
-        /// A line for each: words of `get JAIL …`, a tab, and what is the answer, or is in it.
-        answers: String,
+        /// What is asked, as jail.conf(5) calls it, with blanks between.
+        keys: &'static str,
+        /// `KEY = VALUE`, a line each.
+        wanted: String,
     },
-    /// Failed logins are logged, and kept.
-    LoginsLogged,
     /// The kernel enforces the AppArmor profile of this name.
     AppArmorEnforces(String),
     /// The kernel has AppArmor on.
@@ -173,8 +173,6 @@ pub enum GateAsk {
         /// Files as they will be.
         staged: Vec<(PathBuf, Vec<u8>)>,
     },
-    /// `apparmor_parser -Q` takes these files.
-    AppArmor(Vec<PathBuf>),
     /// `pve-firewall compile` has nothing to say about the files as they are.
     PveFirewall,
     /// `ufw --dry-run` accepts every rule.

@@ -83,8 +83,10 @@ pub struct Facts {
     pub nfs_storage: String,
     /// Text of Postfix's `main.cf`; empty when there is none.
     pub postfix: String,
-    /// AppArmor's profiles, on the disk and in the kernel.
-    pub apparmor: apparmor::State,
+    /// AppArmor's profiles on the disk.
+    pub apparmor: Vec<apparmor::Defined>,
+    /// Those in the kernel, as [`apparmor::mode`] reads them; `None` while AppArmor is off.
+    pub apparmor_loaded: Option<String>,
     /// UFW's rules as it keeps them: `allow tcp 22 0.0.0.0/0 any 10.0.20.0/24 in comment=…`, IPv4 first.
     pub ufw_rules: Vec<String>,
     /// Whether UFW is told to leave IPv6 alone (`IPV6=no`).

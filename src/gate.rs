@@ -10,7 +10,7 @@ mod sudoers;
 use crate::control::{Gate, GateAsk};
 use crate::error::Result;
 use crate::node::{Invocation, Node};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 pub(crate) use include::{below, keyword, matches, matches_path, words};
@@ -26,8 +26,6 @@ pub const VISUDO_PROGRAM: &str = "/usr/sbin/visudo";
 pub const UFW_PROGRAM: &str = "/usr/sbin/ufw";
 /// The client of fail2ban.
 pub const FAIL2BAN_PROGRAM: &str = "/usr/bin/fail2ban-client";
-/// Reads AppArmor's profiles.
-pub const APPARMOR_PROGRAM: &str = "/usr/sbin/apparmor_parser";
 const FAIL2BAN_DIRECTORY: &str = "/etc/fail2ban";
 
 /// Knows whether the clock is synchronised.
@@ -53,7 +51,6 @@ pub fn run(node: &dyn Node, gate: &Gate, stage: &Path) -> Result<Verdict> {
         }
         GateAsk::Sudoers { staged } => sudoers::run(&stage::Stage::new(node, stage, staged)),
         GateAsk::Fail2ban { staged } => fail2ban(&stage::Stage::new(node, stage, staged)),
-        GateAsk::AppArmor(files) => apparmor(node, files),
         GateAsk::PveFirewall => Ok(match crate::change::pve_firewall_lint(node)? {
             None => Verdict::Passed,
             Some(complaint) => Verdict::Failed(complaint),
@@ -69,18 +66,6 @@ fn fail2ban(stage: &stage::Stage<'_>) -> Result<Verdict> {
     stage.shadow(directory)?;
     let output = stage.node.run(&Invocation::new(FAIL2BAN_PROGRAM, &["-c", &stage.text(directory), "-t"]))?;
     Ok(if output.success() { Verdict::Passed } else { Verdict::Failed(stage.real(&output.complaint())) })
-}
-
-/// Compiles, and gives nothing to the kernel.
-fn apparmor(node: &dyn Node, files: &[PathBuf]) -> Result<Verdict> {
-    for file in files {
-        let file = file.to_string_lossy();
-        let output = node.run(&Invocation::new(APPARMOR_PROGRAM, &["-Q", "-K", &file]).limit(600))?;
-        if !output.success() {
-            return Ok(Verdict::Failed(output.complaint()));
-        }
-    }
-    Ok(Verdict::Passed)
 }
 
 /// `ufw --dry-run` parses a rule, and writes to its standard output what it would load.

@@ -2,14 +2,12 @@
 //! Whatever filters beside it, iptables-legacy too, comes after that table.
 
 use super::firewall::tables::API_PORT;
-use super::{Area, control, push, refusal};
-use crate::change::{Change, FileChange, ReloadChange, UnitChange};
-use crate::control::{Check, Gate, GateAsk, Phase, Proposal, Refusal};
+use super::{Area, control, push_file, push_unit, refusal};
+use crate::change::{Change, ReloadChange};
+use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::{Facts, networks};
 use crate::gate::FAIL2BAN_PROGRAM;
 use crate::profile::Profile;
-use std::fmt::Write;
-use std::path::PathBuf;
 
 pub(super) const UNIT: &str = "fail2ban.service";
 /// The last file wins (jail.conf(5)); this one comes after Debian's `defaults-debian.conf`.
@@ -26,21 +24,31 @@ const FILTER: &str = "[Definition]\n\
 const MORE_TRIES_FOR_KEYS: u32 = 2;
 const PACKAGES: [&str; 3] = ["fail2ban", "nftables", "python3-systemd"];
 
-pub(super) struct Fail2ban;
+/// Name, part of the ids of its controls, row, filter; the kernel's own fields of the journal, so that nobody else can
+/// write what is counted; what is in its filter once it is read.
+const JAILS: [[&str; 6]; 2] = [
+    [
+        "sshd",
+        "sshd",
+        "F1",
+        // Debian 12's filter knows `sshd` alone; OpenSSH logs from `sshd-session` since 9.8.
+        "sshd[mode=aggressive, publickey=any, _daemon=\"sshd(?:-session)?\"]",
+        "_UID=0 _COMM=sshd + _UID=0 _COMM=sshd-session",
+        "[aA]uthentication (?:failure|error|failed) for",
+    ],
+    [
+        "firstlight-pve",
+        "pve",
+        "F2",
+        "firstlight-pve",
+        "_SYSTEMD_UNIT=pvedaemon.service",
+        "authentication failure; rhost=",
+    ],
+];
+/// What else the server must say about each.
+const ACTION: &str = "actionban = nft add element inet f2b-table \nblocktype = reject\nfailregex = ";
 
-/// One jail, and what its server must say about it.
-struct Jail {
-    id: &'static str,
-    requirement: &'static str,
-    name: &'static str,
-    filter: &'static str,
-    /// The kernel's own fields of the journal: nobody else can write what is counted.
-    journal: &'static str,
-    /// What is in its filter once it is read.
-    matches: &'static str,
-    ports: String,
-    tries: u32,
-}
+pub(super) struct Fail2ban;
 
 impl Area for Fail2ban {
     fn name(&self) -> &'static str {
@@ -52,80 +60,90 @@ impl Area for Fail2ban {
     }
 
     fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
-        if let Some(missing) = PACKAGES.iter().find(|name| !facts.has_package(name))
-            && !profile.packages.enabled
-        {
-            let message = format!("must be true: {missing} is not installed");
+        let missing = PACKAGES.iter().find(|name| !facts.has_package(name));
+        if let (Some(missing), false) = (missing, profile.packages.enabled) {
+            let message = ["must be true: ", missing, " is not installed"].concat();
             return Err(vec![refusal("firstlight.packages.enabled", message)]);
         }
-        let jails = jails(profile, facts);
-        let never = never_banned(profile, facts);
-        let mut staged = vec![(PathBuf::from(JAIL_PATH), text(profile, &jails, &never).into_bytes())];
+        let (mut proposal, mut controls) = (Proposal::default(), Vec::new());
+        let mut text = HEADER.to_owned();
+        let mut staged = Vec::new();
+        for jail in JAILS.iter().take(1 + usize::from(facts.pve_version.is_some())) {
+            text.push_str(&section(jail, profile, facts, &mut controls));
+        }
+        staged.push((JAIL_PATH, text));
         if facts.pve_version.is_some() {
-            staged.push((FILTER_PATH.into(), format!("{HEADER}{FILTER}").into_bytes()));
+            staged.push((FILTER_PATH, [HEADER, FILTER].concat()));
         }
-        let mut proposal = Proposal::default();
-        let mut after = Vec::new();
-        for (path, content) in staged.clone() {
-            after.push(path.clone());
-            let file = FileChange { path, content, mode: 0o644, owner: "root".to_owned(), public: true };
-            proposal.changes.push((Phase::Files, Change::File(file)));
+        let after = staged.iter().map(|(path, _)| path.into()).collect();
+        let ask = GateAsk::Fail2ban {
+            staged: staged.iter().map(|(path, text)| (path.into(), text.clone().into_bytes())).collect(),
+        };
+        proposal.gates.push(Gate { id: "fail2ban.configuration", tool: FAIL2BAN_PROGRAM, ask });
+        for (path, text) in staged {
+            push_file(&mut proposal, path, text, Vec::new());
         }
-        proposal.gates.push(Gate {
-            id: "fail2ban.configuration",
-            tool: FAIL2BAN_PROGRAM,
-            ask: GateAsk::Fail2ban { staged },
-        });
         // One that runs reads them again; one that has just been installed is started after that.
         let reload = ReloadChange { name: UNIT.to_owned(), after };
         proposal.changes.push((Phase::Services, Change::Reload(reload)));
-        let change = UnitChange { name: UNIT.to_owned(), enabled: Some(true), active: Some(true) };
-        let runs = Check::Unit { name: UNIT.to_owned(), enabled: Some(true), active: Some(true) };
-        let runs = control("fail2ban.runs", "F3", format!("{UNIT} runs, now and after a reboot"), runs);
-        push(&mut proposal, (Phase::Services, Change::Unit(change)), vec![runs]);
-        let all: Vec<usize> = (0..proposal.changes.len()).collect();
-        for jail in &jails {
-            for (part, requirement, wanted, answers) in jail.answers(profile, &never) {
-                let check = Check::Fail2banJail { jail: jail.name, answers };
-                let mut control = control("", requirement, wanted, check);
-                control.id = format!("fail2ban.{}{part}", jail.id).into();
-                control.changes.clone_from(&all);
-                proposal.controls.push(control);
-            }
+        push_unit(&mut proposal, ("fail2ban.runs", "F3"), UNIT, true);
+        for mut control in controls {
+            control.changes.extend(0..proposal.changes.len());
+            proposal.controls.push(control);
         }
-        let kept = "sshd logs failed logins, and journald keeps them".to_owned();
-        proposal.controls.push(control("fail2ban.journal", "F1", kept, Check::LoginsLogged));
         Ok(proposal)
     }
 }
 
-fn jails(profile: &Profile, facts: &Facts) -> Vec<Jail> {
-    let ports = super::ssh_ports(profile, facts);
-    let tries = profile.fail2ban.max_retry;
-    let mut jails = vec![Jail {
-        id: "sshd",
-        requirement: "F1",
-        name: "sshd",
-        // Debian 12's filter knows `sshd` alone; OpenSSH logs from `sshd-session` since 9.8.
-        filter: "sshd[mode=aggressive, publickey=any, _daemon=\"sshd(?:-session)?\"]",
-        journal: "_UID=0 _COMM=sshd + _UID=0 _COMM=sshd-session",
-        matches: "[aA]uthentication (?:failure|error|failed) for",
-        ports,
-        tries: tries + MORE_TRIES_FOR_KEYS,
-    }];
-    if facts.pve_version.is_some() {
-        jails.push(Jail {
-            id: "pve",
-            requirement: "F2",
-            name: "firstlight-pve",
-            filter: "firstlight-pve",
-            journal: "_SYSTEMD_UNIT=pvedaemon.service",
-            matches: "authentication failure; rhost=",
-            ports: API_PORT.to_string(),
-            tries,
-        });
+/// The jail's part of the file, and what of it is looked at.
+fn section(
+    jail: &[&'static str; 6],
+    profile: &Profile,
+    facts: &Facts,
+    controls: &mut Vec<Control>,
+) -> String {
+    let &[name, id, row, filter, journal, matches] = jail;
+    let (mut tries, mut ports) = (profile.fail2ban.max_retry, API_PORT.to_string());
+    if row == "F1" {
+        tries += MORE_TRIES_FOR_KEYS;
+        ports = super::ssh_ports(profile, facts);
     }
-    jails
+    let (find, ban) = (profile.fail2ban.find_minutes, profile.fail2ban.ban_minutes);
+    let never = never_banned(profile, facts);
+    let counts = format!("{tries} failures in {find} minutes shut an address out for {ban} minutes");
+    let numbers = format!("\nmaxretry = {tries}\nfindtime = {}\nbantime = {}\n", find * 60, ban * 60);
+    // A name in a log is somebody else's word: no address is looked up for it.
+    let text = [
+        "\n[",
+        name,
+        "]\nenabled = true\nfilter = ",
+        filter,
+        "\nbackend = systemd\njournalmatch = ",
+        journal,
+        "\nusedns = no\nbanaction = nftables\nport = ",
+        &ports,
+        &numbers,
+        "ignoreip = ",
+        &never,
+        "\n",
+    ]
+    .concat();
+    for (part, row, keys, sentence) in [
+        ("", row, "maxretry findtime bantime journalmatch failregex", counts),
+        (
+            "-bans",
+            "F3",
+            "banaction port actionban blocktype",
+            ["who is banned reaches nothing on ", &ports].concat(),
+        ),
+        ("-never-bans", "F4", "ignoreip", ["nobody but ", &never, " is spared"].concat()),
+    ] {
+        let wanted = [&text, ACTION, matches].concat();
+        let mut control = control("", row, sentence, Check::Fail2banJail { jail: name, keys, wanted });
+        control.id = ["fail2ban.", id, part].concat().into();
+        controls.push(control);
+    }
+    text
 }
 
 /// Loopback, the other nodes of the cluster, and whoever the answer names (row F4).
@@ -139,44 +157,6 @@ fn never_banned(profile: &Profile, facts: &Facts) -> String {
         }
     }
     list
-}
-
-fn text(profile: &Profile, jails: &[Jail], never: &str) -> String {
-    let (find, ban) = (profile.fail2ban.find_minutes * 60, profile.fail2ban.ban_minutes * 60);
-    let mut text = HEADER.to_owned();
-    for Jail { name, filter, journal, ports, tries, .. } in jails {
-        // A name in a log is somebody else's word: no address is looked up for it.
-        let _ = write!(
-            text,
-            "\n[{name}]\nenabled = true\nfilter = {filter}\nbackend = systemd\njournalmatch = {journal}\nusedns = no\n\
-             banaction = nftables\nport = {ports}\nmaxretry = {tries}\nfindtime = {find}\nbantime = {ban}\n\
-             ignoreip = {never}\n"
-        );
-    }
-    text
-}
-
-impl Jail {
-    /// What of it is looked at: part of the control's id, row, sentence, and what the server must answer.
-    fn answers(&self, profile: &Profile, never: &str) -> [(&'static str, &'static str, String, String); 3] {
-        let Self { journal, matches, ports, tries, .. } = self;
-        let (find, ban) = (profile.fail2ban.find_minutes, profile.fail2ban.ban_minutes);
-        let counts = format!("{tries} failures in {find} minutes shut an address out for {ban} minutes");
-        let numbers = format!(
-            "maxretry\t{tries}\nfindtime\t{}\nbantime\t{}\njournalmatch\t{journal}\nfailregex\t{matches}",
-            find * 60,
-            ban * 60
-        );
-        let action = format!(
-            "actions\tnftables\naction nftables port\t{ports}\n\
-             action nftables actionban\tnft add element inet f2b-table \naction nftables blocktype\treject"
-        );
-        [
-            ("", self.requirement, counts, numbers),
-            ("-bans", "F3", format!("who is banned reaches nothing on {ports}"), action),
-            ("-never-bans", "F4", format!("nobody but {never} is spared"), format!("ignoreip\t{never}")),
-        ]
-    }
 }
 
 #[cfg(test)]

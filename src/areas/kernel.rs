@@ -1,8 +1,8 @@
 //! Kernel settings (row G1): one file that sorts last, and the same values at run time. Nothing that a container needs
 //! is among them.
 
-use super::{Area, control, push};
-use crate::change::{Change, FileChange, KernelChange};
+use super::{Area, control, push, push_file};
+use crate::change::{Change, KernelChange, one_blank};
 use crate::control::{Check, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::Profile;
@@ -51,52 +51,45 @@ impl Area for Kernel {
     }
 
     fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
-        let settings = settings(profile, facts);
         let mut proposal = Proposal::default();
-        for setting in &settings {
-            if BREAKS_CONTAINERS.iter().any(|(name, value)| setting.0 == *name && setting.1 == *value) {
-                proposal.warnings.push(format!("containers do not run with {} = {}", setting.0, setting.1));
+        let (mut settings, mut controls, mut text) = (Vec::new(), Vec::new(), HEADER.to_owned());
+        let mut add = |name: &str, value: &str| {
+            // A pattern sets what no line names, so that `all` and `default`, which others name, have one (sysctl.d(5)).
+            for interface in ["all", "default", "*"] {
+                if name.contains('*') || interface == "*" {
+                    text.push_str(&[&name.replace('*', interface), " = ", value, "\n"].concat());
+                }
             }
-        }
-        let file = FileChange {
-            path: PATH.into(),
-            content: text(&settings).into_bytes(),
-            mode: 0o644,
-            owner: "root".to_owned(),
-            public: true,
-        };
-        proposal.changes.push((Phase::Files, Change::File(file)));
-        let controls = settings.iter().map(|(name, value)| {
-            let wanted = format!("{name} is {value}, now and after a boot");
-            let check = Check::Kernel { name: name.clone(), value: value.clone(), boot: true };
+            let check = Check::Kernel { name: name.to_owned(), value: value.to_owned(), boot: true };
+            let wanted = [name, " is ", value, ", now and after a boot"].concat();
             let mut control = control("", "G1", wanted, check);
             control.id = id(name).into();
             control.changes.push(0);
-            control
-        });
-        let controls = controls.collect();
+            controls.push(control);
+            settings.push((name.to_owned(), value.to_owned()));
+        };
+        let rp_filter = match profile.kernel.rp_filter.as_str() {
+            // pve-firewall sets it, too: nodes with several networks answer by another one than they were asked on.
+            "auto" if facts.pve_version.is_some() => "2",
+            "auto" => "1",
+            chosen => chosen,
+        };
+        let extra = &profile.kernel.extra;
+        for (name, value) in SETTINGS.iter().chain(&[(RP_FILTER, rp_filter)]) {
+            if !extra.iter().any(|(other, _)| is_about(name, other)) {
+                add(name, value);
+            }
+        }
+        for (name, value) in extra {
+            add(name, &one_blank(value));
+            if BREAKS_CONTAINERS.contains(&(name, value)) {
+                proposal.warnings.push(["containers do not run with ", name, " = ", value].concat());
+            }
+        }
+        push_file(&mut proposal, PATH, text, Vec::new());
         push(&mut proposal, (Phase::Services, Change::Kernel(KernelChange { settings })), controls);
         Ok(proposal)
     }
-}
-
-/// Ours, and those of the answer, which are instead of ours where they say something about the same.
-fn settings(profile: &Profile, facts: &Facts) -> Vec<(String, String)> {
-    let extra = &profile.kernel.extra;
-    let rp_filter = match profile.kernel.rp_filter.as_str() {
-        // pve-firewall sets it, too: nodes with several networks answer by another one than they were asked on.
-        "auto" if facts.pve_version.is_some() => "2",
-        "auto" => "1",
-        chosen => chosen,
-    };
-    let ours = SETTINGS.iter().copied().chain([(RP_FILTER, rp_filter)]);
-    let mut settings: Vec<(String, String)> = ours
-        .filter(|(name, _)| !extra.iter().any(|(other, _)| is_about(name, other)))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let one_blank = |value: &String| value.split_whitespace().collect::<Vec<_>>().join(" ");
-    settings.extend(extra.iter().map(|(name, value)| (name.clone(), one_blank(value))));
-    settings
 }
 
 /// Whether a setting of the answer is `ours`, or one of those that ours stands for.
@@ -108,24 +101,10 @@ fn is_about(ours: &str, other: &str) -> bool {
     }
 }
 
-/// A pattern sets what no line names, so that `all` and `default`, which others name, have a line (sysctl.d(5)).
-fn text(settings: &[(String, String)]) -> String {
-    let mut text = HEADER.to_owned();
-    for (name, value) in settings {
-        for interface in ["all", "default", "*"] {
-            if name.contains('*') || interface == "*" {
-                text.push_str(&format!("{} = {value}\n", name.replace('*', interface)));
-            }
-        }
-    }
-    text
-}
-
 /// `kernel.net.ipv4.conf.rp-filter`.
 fn id(name: &str) -> String {
-    let name = name.replace("*.", "").replace('_', "-").to_ascii_lowercase();
-    let name = name.trim_matches('/').replace('/', ".");
-    format!("kernel.{name}")
+    let name = name.replace("*.", "").replace('_', "-").replace('/', ".").to_ascii_lowercase();
+    ["kernel.", name.trim_start_matches('.')].concat()
 }
 
 #[cfg(test)]

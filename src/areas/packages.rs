@@ -1,8 +1,8 @@
 //! Packages (row H2): what the other areas need, in one apt call.
 
-use super::{Area, control, refusal};
+use super::{Area, push_unit, refusal};
 use crate::areas::firewall::mode;
-use crate::change::{Change, PackagesChange, UnitChange};
+use crate::change::{Change, PackagesChange};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::{FirewallMode, Profile, Sudo};
@@ -34,7 +34,8 @@ impl Area for Packages {
         };
         proposal.changes.push((Phase::Packages, Change::Packages(change)));
         if profile.updates.enabled {
-            unit(&mut proposal, "packages.unattended-upgrades-runs", UPDATES_UNIT);
+            // Services are held back during the apt call, so that they start with their configuration in place.
+            push_unit(&mut proposal, ("packages.unattended-upgrades-runs", "H2"), UPDATES_UNIT, true);
         }
         Ok(proposal)
     }
@@ -77,14 +78,4 @@ fn installed(name: &str) -> Control {
         check: Check::PackageInstalled(name.to_owned()),
         changes: vec![0],
     }
-}
-
-/// Services are held back during the apt call, so that they start with their configuration in place.
-fn unit(proposal: &mut Proposal, id: &'static str, name: &str) {
-    let check = Check::Unit { name: name.to_owned(), enabled: Some(true), active: Some(true) };
-    let mut control = control(id, "H2", format!("{name} runs, now and after a reboot"), check);
-    control.changes.push(proposal.changes.len());
-    let change = UnitChange { name: name.to_owned(), enabled: Some(true), active: Some(true) };
-    proposal.changes.push((Phase::Services, Change::Unit(change)));
-    proposal.controls.push(control);
 }

@@ -1,8 +1,8 @@
 //! Services of a PVE node (rows G2 to G4): rpcbind off, mail on loopback, nothing else that listens.
 
 use super::firewall::tables::service;
-use super::{Area, control, push};
-use crate::change::{Change, FileChange, ReloadChange, UnitChange};
+use super::{Area, control, push, push_file, push_unit};
+use crate::change::{Change, ReloadChange};
 use crate::control::{Check, Phase, Proposal, Refusal};
 use crate::facts::{Facts, postfix};
 use crate::profile::Profile;
@@ -13,8 +13,9 @@ const RPCBIND_UNITS: [(&str, &str); 2] =
 const RPCBIND_PORTS: &str = " tcp/111 udp/111";
 const POSTFIX_PACKAGE: &str = "postfix";
 const POSTFIX_UNIT: &str = "postfix.service";
-/// What PVE serves itself (pve-contract 6.1): web interface, SPICE, consoles, migration; and answers to a DHCP client.
-const OWN_PORTS: &str = "tcp/8006 tcp/3128 tcp/5900:5999 tcp/60000:60050 udp/68 udp/546";
+/// What PVE serves itself (pve-contract 6.1): web interface, SPICE, consoles, migration; answers to a DHCP client; and
+/// SSH, whose ports come behind it.
+const OWN_PORTS: &str = "tcp/8006,3128,5900:5999,60000:60050 udp/68,546 tcp/";
 /// corosync, one port for each link (pve-contract 3.4).
 const CLUSTER_PORTS: &str = " udp/5404:5412";
 
@@ -34,15 +35,10 @@ impl Area for Services {
         let runs = rpcbind(profile, facts);
         if let Some(wanted) = runs {
             for (id, unit) in RPCBIND_UNITS {
-                let (enabled, active) = (Some(wanted), Some(wanted));
-                let name = unit.to_owned();
-                let sentence = format!("{unit} {}", if wanted { "runs" } else { "does not run" });
-                let check = Check::Unit { name: name.clone(), enabled, active };
-                let change = Change::Unit(UnitChange { name, enabled, active });
-                push(&mut proposal, (Phase::Services, change), vec![control(id, "G2", sentence, check)]);
+                push_unit(&mut proposal, (id, "G2"), unit, wanted);
             }
         } else {
-            let text = format!("rpcbind stays: the storage {} may speak NFSv3", facts.nfs_storage);
+            let text = ["rpcbind stays: the storage ", &facts.nfs_storage, " may speak NFSv3"].concat();
             proposal.notes.push(text);
         }
         if profile.services.postfix == "loopback" && facts.has_package(POSTFIX_PACKAGE) {
@@ -66,16 +62,8 @@ fn rpcbind(profile: &Profile, facts: &Facts) -> Option<bool> {
 
 /// Postfix takes other interfaces by a new start only.
 fn mail(proposal: &mut Proposal, facts: &Facts) {
-    let content = postfix::on_loopback(&facts.postfix).into_bytes();
-    let file = FileChange {
-        path: postfix::PATH.into(),
-        content,
-        mode: 0o644,
-        owner: "root".to_owned(),
-        public: true,
-    };
     let place = proposal.changes.len();
-    proposal.changes.push((Phase::Files, Change::File(file)));
+    push_file(proposal, postfix::PATH, postfix::on_loopback(&facts.postfix), Vec::new());
     let change = ReloadChange { name: POSTFIX_UNIT.to_owned(), after: vec![postfix::PATH.into()] };
     let sentence = "mail is taken on loopback alone".to_owned();
     let mut control = control("services.postfix", "G3", sentence, Check::MailOnLoopback);
@@ -83,21 +71,16 @@ fn mail(proposal: &mut Proposal, facts: &Facts) {
     push(proposal, (Phase::Services, Change::Reload(change)), vec![control]);
 }
 
+/// One that is about to be left is not known any more.
 fn allowed(profile: &Profile, facts: &Facts, rpcbind: bool) -> String {
-    let mut allowed = OWN_PORTS.to_owned();
-    let mut add = |protocol: &str, ports: &str| {
-        for port in ports.split(',') {
-            allowed.push_str(&format!(" {protocol}/{port}"));
-        }
-    };
-    // One that is about to be left is not known any more.
-    add("tcp", &super::ssh_ports(profile, facts));
+    let mut allowed = OWN_PORTS.to_owned() + &super::ssh_ports(profile, facts);
     for one in &profile.firewall.services {
-        service(*one).1.iter().for_each(|entry| add(entry.protocol, entry.ports));
+        for entry in service(*one).1 {
+            allowed.push_str(&[" ", entry.protocol, "/", entry.ports].concat());
+        }
     }
     for listed in &profile.services.listeners_allowed {
-        allowed.push(' ');
-        allowed.push_str(listed);
+        allowed.push_str(&[" ", listed].concat());
     }
     allowed.push_str(if rpcbind { RPCBIND_PORTS } else { "" });
     allowed.push_str(if facts.cluster_member { CLUSTER_PORTS } else { "" });

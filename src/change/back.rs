@@ -30,9 +30,7 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
 /// they are, unless with `force`. Safe to repeat.
 pub fn undo_settings(node: &dyn Node, inverse: &Inverse, force: bool) -> Result<Vec<PathBuf>> {
     let Inverse::Kernel { before, made } = inverse else { return Ok(Vec::new()) };
-    let (ours, theirs) = kernel::whose(node, before, made, force, &[])?;
-    kernel::undo(node, &ours)?;
-    Ok(theirs.iter().map(|(name, _)| kernel::path(name)).collect())
+    kernel::undo(node, before, made, force)
 }
 
 /// Once all paths are back: services read them again, and what ran before runs again. Safe to repeat.

@@ -19,26 +19,33 @@ pub fn path(name: &str) -> PathBuf {
     Path::new("/proc/sys").join(name.trim_start_matches('/'))
 }
 
-/// The value now; `None` while the kernel does not have the setting.
-pub fn value(node: &dyn Node, name: &str) -> Result<Option<String>> {
-    Ok(read_text(node, &path(name))?.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")))
+/// One blank between the words of a value.
+pub fn one_blank(value: &str) -> String {
+    value.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Adds the setting with the value of now, if the kernel has it.
+fn add(node: &dyn Node, name: String, values: &mut Settings) -> Result<()> {
+    if let Some(text) = read_text(node, &path(&name))? {
+        values.push((name, one_blank(&text)));
+    }
+    Ok(())
 }
 
 /// What a name stands for, with the values of now: itself, or with `*` the setting of every interface, `all` and
 /// `default` among them. What the kernel does not have is left out.
 pub fn values(node: &dyn Node, name: &str) -> Result<Settings> {
-    let mut names = vec![name.to_owned()];
-    if let Some((before, after)) = name.split_once('*') {
-        let (directory, after) = (before.replace('.', "/"), after.replace('.', "/"));
-        let found = if exists(node, &path(&directory))? { node.list(&path(&directory))? } else { Vec::new() };
-        names = found
-            .iter()
-            .map(|interface| format!("{directory}{}{after}", interface.to_string_lossy()))
-            .collect();
-    }
-    let mut values = Vec::new();
-    for name in names {
-        values.extend(value(node, &name)?.map(|value| (name, value)));
+    let mut values = Settings::new();
+    let Some((before, after)) = name.split_once('*') else {
+        add(node, name.to_owned(), &mut values)?;
+        return Ok(values);
+    };
+    let (before, after) = (before.replace('.', "/"), after.replace('.', "/"));
+    let directory = path(&before);
+    if exists(node, &directory)? {
+        for interface in node.list(&directory)? {
+            add(node, [&before, &*interface.to_string_lossy(), &after].concat(), &mut values)?;
+        }
     }
     Ok(values)
 }
@@ -47,61 +54,80 @@ pub fn values(node: &dyn Node, name: &str) -> Result<Settings> {
 /// with that of `all`: the higher one counts, but for source routes, which both must let in, and for redirects of IPv6,
 /// where `all` counts for nothing (`include/linux/inetdevice.h`, `net/ipv6/ndisc.c`). For redirects of IPv4 it is the
 /// lower one while the interface forwards: as that may end at any time, both must be as wanted here.
-pub fn amiss(values: &[(String, String)], wanted: &str) -> Option<(String, String)> {
+pub fn amiss<'a>(values: &'a [(String, String)], wanted: &str) -> Option<&'a (String, String)> {
     let all = values.iter().find(|(name, _)| values.len() > 1 && name.contains("/all/"));
-    for own in values {
+    values.iter().find_map(|own| {
         let counts = match all {
-            Some(all) if all.0 == own.0 => continue,
+            Some(all) if all.0 == own.0 => return None,
             Some(all) if all_counts(&own.0, &all.1, &own.1) => all,
             _ => own,
         };
-        if counts.1 != wanted {
-            return Some(counts.clone());
-        }
-    }
-    None
+        (counts.1 != wanted).then_some(counts)
+    })
 }
 
 /// Whether the value of `all` is in effect, and not the interface's own.
 fn all_counts(name: &str, all: &str, own: &str) -> bool {
-    let number = |text: &str| text.parse::<i64>().unwrap_or_default();
-    let lower_counts = name.ends_with("/accept_source_route");
-    if name.starts_with("net/ipv6/") && !lower_counts {
-        return false;
+    let (all, own) = (all.parse().unwrap_or(0), own.parse().unwrap_or(0_i64));
+    if name.ends_with("/accept_source_route") {
+        all < own
+    } else {
+        all > own && !name.starts_with("net/ipv6/")
     }
-    if lower_counts { number(all) < number(own) } else { number(all) > number(own) }
 }
 
-/// What has to be written, with the values of before.
-fn due(node: &dyn Node, change: &KernelChange) -> Result<Vec<(String, String, String)>> {
-    let mut due = Vec::new();
+/// What has to be written: with the values of before, and each one's new value.
+fn due(node: &dyn Node, change: &KernelChange) -> Result<(Settings, Vec<String>)> {
+    let (mut before, mut made) = (Settings::new(), Vec::new());
     for (name, wanted) in &change.settings {
-        let values = values(node, name)?;
+        let mut values = values(node, name)?;
         if amiss(&values, wanted).is_some() {
-            let others = values.into_iter().filter(|(_, value)| value != wanted);
-            due.extend(others.map(|(name, value)| (name, value, wanted.clone())));
+            values.retain(|(_, value)| value != wanted);
+            made.resize(made.len() + values.len(), wanted.clone());
+            before.append(&mut values);
         }
     }
-    Ok(due)
+    Ok((before, made))
 }
 
 /// What is missing for the settings to be as wanted. A setting that the kernel does not have needs nothing.
 pub fn need(node: &dyn Node, change: &KernelChange) -> Result<Option<Need>> {
-    let due = due(node, change)?;
-    let mut lines: Vec<String> =
-        due.iter().map(|(name, value, wanted)| format!("{name}: {wanted} instead of {value}")).collect();
-    Ok(match lines.len() {
-        0 => None,
-        1 => Some(Need { title: format!("kernel {}", lines.remove(0)), view: View::Lines(lines) }),
-        count => Some(Need { title: format!("kernel: {count} settings"), view: View::Lines(lines) }),
-    })
+    let (before, made) = due(node, change)?;
+    let mut lines = Vec::new();
+    for ((name, value), made) in before.iter().zip(&made) {
+        lines.push([name, ": ", made, " instead of ", value].concat());
+    }
+    let title = match lines.as_slice() {
+        [] => return Ok(None),
+        [one] => ["kernel ", one].concat(),
+        several => format!("kernel: {} settings", several.len()),
+    };
+    Ok(Some(Need { title, view: View::Lines(lines) }))
 }
 
 /// The values before, for the way back.
 pub fn inverse(node: &dyn Node, change: &KernelChange) -> Result<Inverse> {
-    let (before, made) =
-        due(node, change)?.into_iter().map(|(name, value, wanted)| ((name, value), wanted)).unzip();
+    let (before, made) = due(node, change)?;
     Ok(Inverse::Kernel { before, made })
+}
+
+/// Sets them.
+pub fn make(node: &dyn Node, change: &KernelChange) -> Result<()> {
+    let (mut settings, made) = due(node, change)?;
+    for (setting, made) in settings.iter_mut().zip(made) {
+        setting.1 = made;
+    }
+    set(node, &settings)
+}
+
+fn set(node: &dyn Node, settings: &[(String, String)]) -> Result<()> {
+    if settings.is_empty() {
+        return Ok(());
+    }
+    let pairs: Vec<String> = settings.iter().map(|(name, value)| [name, "=", value].concat()).collect();
+    let mut words = vec!["-q", "-w"];
+    words.extend(pairs.iter().map(String::as_str));
+    run_checked(node, &Invocation::new(SYSCTL, &words)).map(drop)
 }
 
 /// Of the settings that are neither as they were before nor gone: those that are as the step `made` them, or all of them
@@ -114,43 +140,33 @@ pub fn whose(
     then: &[(String, String)],
 ) -> Result<(Settings, Settings)> {
     let (mut ours, mut theirs) = (Settings::new(), Settings::new());
-    for (setting, made) in before.iter().zip(made) {
-        let known = then.iter().rfind(|(name, _)| *name == setting.0).map(|(_, value)| value.clone());
-        let now = match known {
-            None => value(node, &setting.0)?,
-            known => known,
-        };
-        if now.as_ref().is_some_and(|now| *now != setting.1) {
-            let to = if force || now.as_ref() == Some(made) { &mut ours } else { &mut theirs };
-            to.push(setting.clone());
+    for (place, setting) in before.iter().enumerate() {
+        let mut now = Settings::new();
+        match then.iter().rfind(|(name, _)| *name == setting.0) {
+            Some(known) => now.push(known.clone()),
+            None => add(node, setting.0.clone(), &mut now)?,
         }
+        let Some((_, now)) = now.pop().filter(|now| now != setting) else { continue };
+        let ours_still = force || made.get(place) == Some(&now);
+        if ours_still { &mut ours } else { &mut theirs }.push(setting.clone());
     }
     Ok((ours, theirs))
 }
 
-/// Sets them.
-pub fn make(node: &dyn Node, change: &KernelChange) -> Result<()> {
-    let due = due(node, change)?;
-    set(node, due.iter().map(|(name, _, wanted)| (name.as_str(), wanted.as_str())))
+/// Sets them back, where the kernel still has them; returns where it shows those that somebody else has set since, which
+/// stay, unless with `force`.
+pub fn undo(
+    node: &dyn Node,
+    before: &[(String, String)],
+    made: &[String],
+    force: bool,
+) -> Result<Vec<PathBuf>> {
+    let (ours, theirs) = whose(node, before, made, force, &[])?;
+    set(node, &ours)?;
+    Ok(theirs.iter().map(|(name, _)| path(name)).collect())
 }
 
-fn set<'a>(node: &dyn Node, settings: impl Iterator<Item = (&'a str, &'a str)>) -> Result<()> {
-    let mut words = vec!["-q".to_owned(), "-w".to_owned()];
-    words.extend(settings.map(|(name, value)| format!("{name}={value}")));
-    if words.len() == 2 {
-        return Ok(());
-    }
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    run_checked(node, &Invocation::new(SYSCTL, &words)).map(drop)
-}
-
-/// Sets them back, where the kernel still has them.
-pub fn undo(node: &dyn Node, before: &[(String, String)]) -> Result<()> {
-    let mut changed = Vec::new();
-    for (name, value) in before {
-        if self::value(node, name)?.is_some_and(|now| now != *value) {
-            changed.push((name.as_str(), value.as_str()));
-        }
-    }
-    set(node, changed.into_iter())
+/// Sets back what a tool has changed by the way.
+pub fn put_back(node: &dyn Node, before: &[(String, String)]) -> Result<()> {
+    undo(node, before, &[], true).map(drop)
 }

@@ -4,88 +4,63 @@ use crate::error::Result;
 use crate::node::{Kind, Node, exists, read_text};
 use std::path::{Path, PathBuf};
 
-/// Files of profiles; those below `lxc` are read with `lxc-containers` (its `include <lxc>`).
+/// Files of profiles.
 pub const DIRECTORY: &str = "/etc/apparmor.d";
-/// Reads all that is in `lxc`.
+/// Reads all that is in `lxc` (its `include <lxc>`).
 pub const LXC_FILE: &str = "lxc-containers";
 const LXC_DIRECTORY: &str = "/etc/apparmor.d/lxc";
 /// What the kernel has, a line each: `NAME (enforce)`. Missing where AppArmor is off.
 pub const LOADED_PATH: &str = "/sys/kernel/security/apparmor/profiles";
-/// Links in these directories to a file of profiles keep it out, or make it complain.
-pub const RELAXING: [&str; 2] = ["disable", "force-complain"];
 /// The mode of a profile that confines.
 pub const ENFORCE: &str = "enforce";
-/// The flag that says the same inside of a file.
+/// The flag of a profile that only complains.
 const COMPLAIN: &str = "complain";
+/// The flag of one that grants, and confines nothing.
+const GRANTS: &str = "unconfined";
 
-/// A profile that a file defines.
-#[derive(Clone, Default)]
-pub struct Profile {
-    /// `lxc-container-default-cgns`, `/usr/bin/lxc-start`.
-    pub name: String,
-    /// The name of the file that the parser is given.
-    pub file: String,
-    /// `attach_disconnected,mediate_deleted`.
-    pub flags: String,
-}
+/// A profile that a file defines: the file that the parser is given, its name, its flags.
+pub type Defined = [String; 3];
 
-/// All of AppArmor.
-#[derive(Clone, Default)]
-pub struct State {
-    /// What the kernel has, as [`mode`] reads it; `None` while AppArmor is off.
-    pub loaded: Option<String>,
-    /// What the files define.
-    pub profiles: Vec<Profile>,
-}
-
-/// Reads every file of profiles.
-pub fn gather(node: &dyn Node) -> Result<State> {
-    // In a container nobody may read it.
-    let loaded = read_text(node, Path::new(LOADED_PATH)).ok().flatten();
-    let mut state = State { loaded, profiles: Vec::new() };
+/// Every file that is read with `file`, or with any, and that file.
+pub fn read_with(node: &dyn Node, file: &str) -> Result<Vec<(PathBuf, String)>> {
+    let mut found = Vec::new();
     for (directory, reader) in [(DIRECTORY, ""), (LXC_DIRECTORY, LXC_FILE)] {
-        for path in files(node, Path::new(directory))? {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let file = if reader.is_empty() { name } else { reader.to_owned() };
-            state.profiles.extend(profiles(&read_text(node, &path)?.unwrap_or_default(), &file));
+        let directory = Path::new(directory);
+        if !exists(node, directory)? {
+            continue;
+        }
+        for entry in node.scan(directory)? {
+            let name = entry.name.to_string_lossy();
+            let read_by = if reader.is_empty() { &*name } else { reader };
+            if entry.metadata.kind == Kind::File && (file.is_empty() || file == read_by) {
+                found.push((directory.join(&entry.name), read_by.to_owned()));
+            }
         }
     }
-    Ok(state)
+    Ok(found)
 }
 
-/// Every file that is read with this one: itself, and those of LXC with `lxc-containers`.
-pub fn read_with(node: &dyn Node, file: &str) -> Result<Vec<PathBuf>> {
-    let mut paths = vec![Path::new(DIRECTORY).join(file)];
-    if file == LXC_FILE {
-        paths.extend(files(node, Path::new(LXC_DIRECTORY))?);
-    }
-    Ok(paths)
-}
-
-fn files(node: &dyn Node, directory: &Path) -> Result<Vec<PathBuf>> {
-    if !exists(node, directory)? {
-        return Ok(Vec::new());
-    }
-    let entries = node.scan(directory)?;
-    let files = entries.into_iter().filter(|entry| entry.metadata.kind == Kind::File);
-    Ok(files.map(|entry| directory.join(entry.name)).collect())
-}
-
-/// The profiles of a file; those inside of another one are its own affair.
-pub fn profiles(text: &str, file: &str) -> Vec<Profile> {
+/// What the files define.
+pub fn gather(node: &dyn Node) -> Result<Vec<Defined>> {
     let mut found = Vec::new();
-    for line in text.lines().filter(|line| line.trim_end().ends_with('{')) {
-        let header =
-            line.strip_prefix("profile ").or_else(|| Some(line).filter(|it| it.starts_with(['/', '"', '@'])));
-        let Some(header) = header.map(str::trim_start) else { continue };
-        let name = match header.strip_prefix('"') {
-            Some(quoted) => quoted.split('"').next(),
-            None => header.split_ascii_whitespace().next(),
-        };
-        let flags = flags(line).map_or("", |(_, flags, _)| flags).to_owned();
-        found.push(Profile { name: name.unwrap_or_default().to_owned(), file: file.to_owned(), flags });
+    for (path, file) in read_with(node, "")? {
+        profiles(&read_text(node, &path)?.unwrap_or_default(), &file, &mut found);
     }
-    found
+    Ok(found)
+}
+
+/// Adds the profiles of a file; those inside of another one are its own affair.
+pub fn profiles(text: &str, file: &str, found: &mut Vec<Defined>) {
+    for line in text.lines().filter(|line| line.trim_end().ends_with('{')) {
+        let header = line.strip_prefix("profile ").unwrap_or(line).trim_start();
+        if header.len() == line.len() && !line.starts_with(['/', '"', '@']) {
+            continue;
+        }
+        let end = if header.starts_with('"') { '"' } else { ' ' };
+        let name = header.trim_start_matches('"').split(end).next().unwrap_or_default();
+        let (_, flags, _) = flags(line).unwrap_or_default();
+        found.push([file, name, flags].map(str::to_owned));
+    }
 }
 
 /// What stands before the flags of a header, the flags, and what comes after.
@@ -95,9 +70,13 @@ fn flags(header: &str) -> Option<(&str, &str, &str)> {
     Some((before, flags, after))
 }
 
-/// Whether one of the flags is this one.
-pub fn has_flag(flags: &str, flag: &str) -> bool {
+fn has_flag(flags: &str, flag: &str) -> bool {
     flags.split([',', ' ']).any(|word| word == flag)
+}
+
+/// Whether a profile grants user namespaces to a program, and confines nothing.
+pub fn grants(defined: &Defined) -> bool {
+    has_flag(&defined[2], GRANTS)
 }
 
 /// The text without the flag that lets a profile complain alone; the same text where none has it.
@@ -107,23 +86,20 @@ pub fn enforcing(text: &str) -> String {
         match flags(line).filter(|(_, flags, after)| has_flag(flags, COMPLAIN) && after.trim() == "{") {
             None => lines.push_str(line),
             Some((before, flags, after)) => {
-                let kept: Vec<&str> =
-                    flags.split([',', ' ']).filter(|word| !word.is_empty() && *word != COMPLAIN).collect();
-                lines.push_str(before);
-                if kept.is_empty() {
-                    lines.push_str(after.trim_start());
-                } else {
-                    lines.push_str(&format!("flags=({}){after}", kept.join(",")));
-                }
+                let mut kept: Vec<&str> = flags.split([',', ' ']).collect();
+                kept.retain(|word| !word.is_empty() && *word != COMPLAIN);
+                let line = [before, "flags=(", &kept.join(","), ")", after].concat();
+                lines.push_str(&line.replace("flags=() ", ""));
             }
         }
     }
     lines
 }
 
-/// The mode in which the kernel has the profile: `enforce`, `complain`; `None` while it has none of that name.
-pub fn mode<'a>(loaded: &'a str, name: &str) -> Option<&'a str> {
-    loaded.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" (")?.strip_suffix(')'))
+/// The mode in which the kernel has the profile: `enforce`, `complain`; empty while it has none of that name.
+pub fn mode<'a>(loaded: &'a str, name: &str) -> &'a str {
+    let mode = |line: &'a str| line.strip_prefix(name)?.strip_prefix(" (")?.strip_suffix(')');
+    loaded.lines().find_map(mode).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -140,8 +116,9 @@ mod tests {
     #[test]
     fn g5_profiles_are_known_by_their_headers() {
         let named = |text: &str| {
-            let found = profiles(text, "f").into_iter();
-            found.map(|profile| format!("{} {}", profile.name, profile.flags)).collect::<Vec<_>>()
+            let mut found = Vec::new();
+            profiles(text, "f", &mut found);
+            found.into_iter().map(|[_, name, flags]| format!("{name} {flags}")).collect::<Vec<_>>()
         };
         assert_eq!(named(LXC), ["lxc-container-default-cgns attach_disconnected,mediate_deleted"]);
         assert_eq!(named(START), ["/usr/bin/lxc-start attach_disconnected"]);
@@ -162,8 +139,8 @@ mod tests {
     #[test]
     fn g5_the_kernels_list_says_the_mode() {
         let loaded = "lxc-container-default-cgns (enforce)\nlxc-container-default (complain)\na//b (kill)\n";
-        assert_eq!(mode(loaded, "lxc-container-default"), Some("complain"));
-        assert_eq!(mode(loaded, "lxc-container-default-cgns"), Some("enforce"));
-        assert_eq!(mode(loaded, "lxc-container"), None);
+        assert_eq!(mode(loaded, "lxc-container-default"), "complain");
+        assert_eq!(mode(loaded, "lxc-container-default-cgns"), "enforce");
+        assert_eq!(mode(loaded, "lxc-container"), "");
     }
 }

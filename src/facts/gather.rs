@@ -46,9 +46,11 @@ pub fn gather(node: &dyn Node) -> Result<Facts> {
         facts.ufw_rules.extend(ufw::tuples(&text(node, path)));
     }
     facts.ufw_without_ipv6 = os_release(&text(node, ufw::DEFAULTS_PATH), "IPV6").eq_ignore_ascii_case("no");
-    facts.nfs_storage = storage::nfs_v3(&text(node, storage::PATH)).unwrap_or_default();
+    facts.nfs_storage = storage::nfs_v3(&text(node, storage::PATH)).to_owned();
     facts.postfix = text(node, postfix::PATH);
     facts.apparmor = apparmor::gather(node)?;
+    // In a container nobody may read it.
+    facts.apparmor_loaded = read_text(node, Path::new(apparmor::LOADED_PATH)).unwrap_or_default();
     facts.openssh = facts.package_version(SSH_PACKAGE).map(upstream_version).unwrap_or_default();
     ssh::gather(node, &mut facts);
     accounts::gather(node, &mut facts);

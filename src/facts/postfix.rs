@@ -9,46 +9,34 @@ pub const LOOPBACK: &str = "loopback-only";
 
 /// Whether a value of the parameter names nothing beyond loopback.
 pub fn is_loopback(value: &str) -> bool {
-    let mut words = value.split([',', ' ']).filter(|word| !word.is_empty()).peekable();
-    words.peek().is_some()
-        && words.all(|word| matches!(word, LOOPBACK | "localhost" | "127.0.0.1" | "[::1]" | "::1"))
+    let known = |word: &str| ["", LOOPBACK, "localhost", "127.0.0.1", "[::1]", "::1"].contains(&word);
+    !value.is_empty() && value.split([',', ' ']).all(known)
 }
 
-/// The text with the parameter set, as `postconf -e` does it: in its place, and else at the end. One that is right
-/// already is left as it stands.
+/// The text with the parameter set, at its end: what stood about it is taken out. One that is right already is left as
+/// it stands.
 pub fn on_loopback(text: &str) -> String {
-    let (mut lines, mut skipping, mut written) = (String::with_capacity(text.len() + 64), false, false);
-    for line in text.lines() {
+    let (mut kept, mut value, mut is_about) = (String::new(), "", false);
+    for line in text.split_inclusive('\n') {
         let plain = line.trim();
         let is_comment = plain.is_empty() || plain.starts_with('#');
         // A line that begins with a blank goes on with the one before, across comments.
         if !is_comment && !line.starts_with([' ', '\t']) {
-            let (name, value) = line.split_once('=').unwrap_or((line, ""));
-            skipping = name.trim() == PARAMETER;
-            if skipping && !written && value.trim() == LOOPBACK {
-                lines.push_str(line);
-                lines.push('\n');
-                written = true;
-                continue;
-            }
-            if skipping && !written {
-                lines.push_str(&setting());
-                written = true;
-            }
+            let (name, rest) = plain.split_once('=').unwrap_or((plain, ""));
+            is_about = name.trim_end() == PARAMETER;
+            value = if is_about { rest.trim_start() } else { value };
+        } else if !is_comment && is_about && !is_loopback(plain) {
+            value = plain;
         }
-        if is_comment || !skipping {
-            lines.push_str(line);
-            lines.push('\n');
+        if is_comment || !is_about {
+            kept.push_str(line);
         }
     }
-    if !written {
-        lines.push_str(&setting());
+    if is_loopback(value) {
+        return text.to_owned();
     }
-    lines
-}
-
-fn setting() -> String {
-    format!("{PARAMETER} = {LOOPBACK}\n")
+    let end = if kept.is_empty() || kept.ends_with('\n') { "" } else { "\n" };
+    [&kept, end, PARAMETER, " = ", LOOPBACK, "\n"].concat()
 }
 
 #[cfg(test)]
@@ -56,17 +44,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn g3_the_parameter_is_set_in_its_place_whatever_its_form() {
+    fn g3_the_parameter_is_set_once_whatever_its_form() {
         let before =
             "# inet_interfaces = all\nmyhostname = pve1\ninet_interfaces = all\nmynetworks = 127.0.0.0/8\n";
-        let after = before.replace("\ninet_interfaces = all\n", "\ninet_interfaces = loopback-only\n");
+        let after = before.replace("\ninet_interfaces = all\n", "\n") + "inet_interfaces = loopback-only\n";
         assert_eq!(on_loopback(before), after);
         assert_eq!(on_loopback("x = 1"), "x = 1\ninet_interfaces = loopback-only\n");
         // Lines that go on, comments between them, and a second one that would win.
         let split =
             "inet_interfaces=\n  127.0.0.1,\n# mine\n\t10.0.20.5\ny = 2\n inet\ninet_interfaces = all\n";
-        assert_eq!(on_loopback(split), "inet_interfaces = loopback-only\n# mine\ny = 2\n inet\n");
-        for right in ["inet_interfaces=loopback-only\n", "a = b\ninet_interfaces =\tloopback-only\n# end\n"] {
+        assert_eq!(on_loopback(split), "# mine\ny = 2\n inet\ninet_interfaces = loopback-only\n");
+        assert!(on_loopback("inet_interfaces = all,\n 127.0.0.1\n").starts_with("inet_interfaces = loop"));
+        for right in ["inet_interfaces=loopback-only\n", "a = b\ninet_interfaces =\tlocalhost\n# end\nc = d"]
+        {
             assert_eq!(on_loopback(right), right);
         }
     }

@@ -3,26 +3,22 @@
 /// Where PVE keeps them: `TYPE: NAME` at the left edge, the properties below it behind a tab.
 pub const PATH: &str = "/etc/pve/storage.cfg";
 
-/// The first NFS storage whose mount options do not say version 4: without any, the server decides.
-pub fn nfs_v3(text: &str) -> Option<String> {
-    let (mut name, mut found): (&str, Vec<&str>) = ("", Vec::new());
+/// The first NFS storage whose mount options do not say version 4: without any, the server decides. Empty for none.
+pub fn nfs_v3(text: &str) -> &str {
+    let mut name = "";
     for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
-        let indented = line.starts_with([' ', '\t']);
-        match line.trim().split_once(char::is_whitespace) {
-            Some(("options", options)) if indented => {
-                if options.split(',').any(says_version_4) {
-                    found.retain(|known| *known != name);
-                }
+        let (key, value) = line.trim().split_once(char::is_whitespace).unwrap_or_default();
+        if line.starts_with([' ', '\t']) {
+            if key == "options" && value.split(',').any(says_version_4) {
+                name = "";
             }
-            _ if indented => {}
-            Some(("nfs:", id)) => {
-                name = id.trim();
-                found.push(name);
-            }
-            _ => name = "",
+        } else if name.is_empty() {
+            name = if key == "nfs:" { value.trim() } else { "" };
+        } else {
+            break;
         }
     }
-    found.first().map(|name| (*name).to_owned())
+    name
 }
 
 /// nfs(5): `vers=` and `nfsvers=` are the same.
@@ -42,14 +38,14 @@ mod tests {
 
     #[test]
     fn g2_an_nfs_storage_may_speak_version_3_unless_its_options_say_4() {
-        let with = |options: &str| nfs_v3(&STORAGES.replace("\tOPTIONS\n", options));
+        let with = |options: &str| nfs_v3(&STORAGES.replace("\tOPTIONS\n", options)).to_owned();
         for options in ["", "\toptions vers=3\n", "\toptions nfsvers=3,soft\n", "\toptions soft\n"] {
-            assert_eq!(with(options).as_deref(), Some("iso"), "{options}");
+            assert_eq!(with(options), "iso", "{options}");
         }
         for options in ["\toptions vers=4\n", "\toptions soft,nfsvers=4.1\n"] {
-            assert_eq!(with(options), None, "{options}");
+            assert_eq!(with(options), "", "{options}");
         }
-        assert_eq!(nfs_v3("dir: nfs\n\tpath /x\n#nfs: no\n"), None);
-        assert_eq!(nfs_v3("nfs: a\n\tserver x\ncifs: b\n\toptions vers=4\n").as_deref(), Some("a"));
+        assert_eq!(nfs_v3("dir: nfs\n\tpath /x\n#nfs: no\n"), "");
+        assert_eq!(nfs_v3("nfs: a\n\tserver x\ncifs: b\n\toptions vers=4\n"), "a");
     }
 }

@@ -199,14 +199,3 @@ fn f3_what_fail2ban_does_not_take_fails_with_its_own_words() {
     assert!(missing.contains("no-such-filter"), "{missing}");
     assert!(matches!(verdict("[sshd\nenabled\n"), Verdict::Failed(_)));
 }
-
-#[test]
-fn g5_apparmors_parser_is_asked_without_the_kernel() {
-    let node = node();
-    let file = PathBuf::from("/etc/apparmor.d/usr.bin.lxc-start");
-    let gate = Gate { id: "apparmor.profiles", tool: APPARMOR_PROGRAM, ask: GateAsk::AppArmor(vec![file]) };
-    node.says("/usr/sbin/apparmor_parser -Q -K /etc/apparmor.d/usr.bin.lxc-start", "");
-    assert_eq!(run(&node, &gate, Path::new(STAGE)).unwrap(), Verdict::Passed);
-    node.refuses("/usr/sbin/apparmor_parser -Q -K /etc/apparmor.d/usr.bin.lxc-start", 1, "syntax error");
-    assert_eq!(run(&node, &gate, Path::new(STAGE)).unwrap(), Verdict::Failed("syntax error".to_owned()));
-}

@@ -20,8 +20,11 @@ impl Observer<'_> {
 
     pub(super) fn apparmor_enforces(&self, name: &str) -> Result<Verdict> {
         let loaded = self.text(LOADED_PATH)?;
-        let mode = mode(&loaded, name).unwrap_or("not loaded");
-        Ok(Verdict::of(mode == ENFORCE, || format!("the profile {name} is in mode {mode}")))
+        let mode = match mode(&loaded, name) {
+            "" => "not loaded",
+            mode => mode,
+        };
+        Ok(Verdict::of(mode == ENFORCE, || ["the profile ", name, " is in mode ", mode].concat()))
     }
 
     pub(super) fn no_denials(&mut self) -> Result<Verdict> {

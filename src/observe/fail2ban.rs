@@ -1,97 +1,65 @@
-//! fail2ban, from what its server says about its jails, and what there is for it to read.
+//! fail2ban, from what its server says about its jails.
 
+use super::sshd::sorted;
 use super::{Observer, Verdict};
 use crate::error::Result;
 use crate::gate::FAIL2BAN_PROGRAM;
 use crate::node::Invocation;
 
-/// What is asked about every jail, in this order: one call of the client for all.
-const QUESTIONS: [&str; 10] = [
-    "maxretry",
-    "findtime",
-    "bantime",
-    "journalmatch",
-    "failregex",
-    "actions",
-    "action nftables port",
-    "action nftables actionban",
-    "action nftables blocktype",
-    "ignoreip",
+/// What is asked about every jail, in this order, in one call of the client for all: the key of jail.conf(5), the
+/// question, and whether what is wanted is all of the answer or a part of it.
+const QUESTIONS: [(&str, &str, bool); 10] = [
+    ("maxretry", "maxretry", true),
+    ("findtime", "findtime", true),
+    ("bantime", "bantime", true),
+    ("journalmatch", "journalmatch", true),
+    ("failregex", "failregex", false),
+    ("banaction", "actions", false),
+    ("port", "action nftables port", true),
+    ("actionban", "action nftables actionban", false),
+    ("blocktype", "action nftables blocktype", true),
+    ("ignoreip", "ignoreip", true),
 ];
-/// Where what is wanted is a part of the answer.
-const PARTS: [&str; 3] = ["failregex", "actions", "action nftables actionban"];
 const JAILS: [&str; 2] = ["sshd", "firstlight-pve"];
 /// Before every command that the client reads from its standard input.
 const PROMPT: &str = "fail2ban> ";
-/// journald's names and numbers of levels that keep `info`, sshd's that say so much.
-const KEPT: [&str; 5] = ["", "info", "debug", "6", "7"];
-const LOGGED: [&str; 5] = ["INFO", "VERBOSE", "DEBUG", "DEBUG2", "DEBUG3"];
 
 impl Observer<'_> {
-    pub(super) fn fail2ban_jail(&mut self, jail: &str, wanted: &str) -> Result<Verdict> {
-        let output = self.fail2ban()?;
-        let answers: Vec<&str> = output.split(PROMPT).skip(1).collect();
-        for (question, wanted) in wanted.lines().filter_map(|line| line.split_once('\t')) {
-            let place = (JAILS.iter().position(|name| *name == jail))
-                .zip(QUESTIONS.iter().position(|known| *known == question))
-                .map(|(jail, question)| jail * QUESTIONS.len() + question);
-            let answer = place.and_then(|place| answers.get(place)).copied().unwrap_or_default();
-            let said = plain(answer);
-            let right = if PARTS.contains(&question) {
-                said.contains(wanted)
-            } else {
-                sorted(&said) == sorted(wanted)
-            };
-            if !right {
-                let said = if said.is_empty() { "nothing" } else { &said };
-                return Ok(Verdict::Fails(format!("fail2ban says about the {question} of {jail}: {said}")));
-            }
-        }
-        Ok(Verdict::Holds)
-    }
-
-    /// What the client prints for all questions; kept.
-    fn fail2ban(&mut self) -> Result<String> {
+    /// `wanted` has a line for each of `keys`: `maxretry = 5`.
+    pub(super) fn fail2ban_jail(&mut self, jail: &str, keys: &str, wanted: &str) -> Result<Verdict> {
         let mut input = String::new();
         for jail in JAILS {
-            for question in QUESTIONS {
-                input.push_str(&format!("get {jail} {question}\n"));
+            for (_, question, _) in QUESTIONS {
+                input.push_str(&["get ", jail, " ", question, "\n"].concat());
             }
         }
         input.push_str("exit\n");
         let invocation = Invocation::new(FAIL2BAN_PROGRAM, &["-i"]).input(input.into_bytes());
-        Ok(self.once(invocation)?.stdout)
-    }
-
-    /// Whether a failed login comes to be read at all.
-    pub(super) fn logins_logged(&mut self) -> Result<Verdict> {
-        let configuration = self.cat_config("systemd/journald.conf")?;
-        let value = |key: &str| {
-            let value =
-                |line: &str| line.trim().strip_prefix(key)?.trim_start().strip_prefix('=').map(str::to_owned);
-            configuration.lines().filter_map(value).next_back().unwrap_or_default().trim().to_owned()
-        };
-        let (level, storage) = (value("MaxLevelStore"), value("Storage"));
-        if !KEPT.contains(&level.as_str()) || storage == "none" {
-            return Ok(Verdict::Fails(format!(
-                "journald keeps too little: MaxLevelStore={level} Storage={storage}"
-            )));
+        let output = self.once(invocation)?.stdout;
+        let others = if jail == JAILS[0] { 0 } else { QUESTIONS.len() };
+        let mut answers = output.split(PROMPT).skip(1 + others);
+        for (key, question, whole) in QUESTIONS {
+            let said = plain(answers.next().unwrap_or("nothing"));
+            let value = |line: &'_ str| line.strip_prefix(key)?.strip_prefix(" = ").map(str::to_owned);
+            let wanted = wanted.lines().find_map(value).unwrap_or_default();
+            let right = if whole { sorted(&said) == sorted(&wanted) } else { said.contains(&wanted) };
+            if !right && keys.split(' ').any(|asked| asked == key) {
+                let about = ["fail2ban says about the ", question, " of ", jail, ": ", &said].concat();
+                return Ok(Verdict::Fails(about));
+            }
         }
-        self.sshd("", "loglevel", &LOGGED.map(str::to_owned))
+        Ok(Verdict::Holds)
     }
 }
 
 /// The values of an answer: without its heading, and without the signs that draw a list.
 fn plain(answer: &str) -> String {
-    let lines = answer.lines().map(str::trim).filter(|line| !line.ends_with(':'));
-    let values = lines.map(|line| line.trim_start_matches(['|', '`']).trim_start_matches("- "));
-    values.collect::<Vec<_>>().join(" ").trim().to_owned()
-}
-
-fn sorted(text: &str) -> Vec<&str> {
-    let mut words: Vec<&str> = text.split_ascii_whitespace().collect();
-    words.sort_unstable();
-    words
+    let mut values = String::new();
+    for line in answer.lines().map(str::trim).filter(|line| !line.ends_with(':')) {
+        let value = line.trim_start_matches(['|', '`']).trim_start_matches("- ");
+        values.push_str(&[" ", value].concat());
+    }
+    values.trim().to_owned()
 }
 
 #[cfg(test)]

@@ -24,32 +24,32 @@ impl Observer<'_> {
     }
 
     pub(super) fn listeners(&mut self, allowed: &str) -> Result<Verdict> {
-        let range = self.text(CLIENT_PORTS_PATH)?;
-        let clients = format!("udp/{}", range.trim().replace(['\t', ' '], ":"));
+        let clients = self.text(CLIENT_PORTS_PATH)?.trim().replace(['\t', ' '], ":");
+        let allowed = [allowed, " udp/", &clients].concat();
         let mut found = Vec::new();
-        for protocol in ["tcp", "udp"] {
-            let table = if protocol == "tcp" { sockets(self.node) } else { udp_sockets(self.node) };
-            for port in table.iter().filter(|socket| is_open(socket)).map(|socket| socket.local.1) {
-                let mut known = allowed.split(' ').chain([clients.as_str()]);
-                let name = format!("{protocol}/{port}");
-                if !known.any(|ports| has(ports, protocol, port)) && !found.contains(&name) {
+        for (protocol, table) in [("tcp", sockets(self.node)), ("udp", udp_sockets(self.node))] {
+            for socket in table.iter().filter(|socket| is_open(socket)) {
+                let name = format!("{protocol}/{}", socket.local.1);
+                if !allowed.split(' ').any(|ports| has(ports, protocol, socket.local.1))
+                    && !found.contains(&name)
+                {
                     found.push(name);
                 }
             }
         }
-        Ok(Verdict::of(found.is_empty(), || {
-            format!("{} listens, too (`ss -lntup` says who that is)", found.join(", "))
-        }))
+        let listed = found.join(", ");
+        Ok(Verdict::of(found.is_empty(), || listed + " listens, too (`ss -lntup` says who that is)"))
     }
 }
 
-/// `tcp/22`, `tcp/5900:5999`.
+/// `tcp/22`, `tcp/8006,5900:5999`.
 fn has(ports: &str, protocol: &str, port: u16) -> bool {
-    let Some(range) = ports.strip_prefix(protocol).and_then(|ports| ports.strip_prefix('/')) else {
-        return false;
-    };
-    let (first, last) = range.split_once(':').unwrap_or((range, range));
-    first.parse().is_ok_and(|first: u16| first <= port) && last.parse().is_ok_and(|last: u16| port <= last)
+    let Some(ports) = ports.strip_prefix(protocol) else { return false };
+    ports.trim_start_matches('/').split(',').any(|range| {
+        let (first, last) = range.split_once(':').unwrap_or((range, range));
+        let number = |text: &str| text.parse().unwrap_or(0);
+        (number(first)..=number(last)).contains(&port)
+    })
 }
 
 fn is_open(socket: &Socket) -> bool {

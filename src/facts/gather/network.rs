@@ -107,7 +107,9 @@ pub(crate) fn udp_sockets(node: &dyn Node) -> Vec<Socket> {
 }
 
 fn both(node: &dyn Node, paths: [&str; 2], listening: &str) -> Vec<Socket> {
-    paths.iter().flat_map(|path| parse(&text(node, path), listening)).collect()
+    let [mut sockets, mut others] = paths.map(|path| parse(&text(node, path), listening));
+    sockets.append(&mut others);
+    sockets
 }
 
 fn parse(table: &str, listening: &str) -> Vec<Socket> {
