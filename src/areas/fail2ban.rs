@@ -110,7 +110,6 @@ fn section(
     }
     let (find, ban) = (profile.fail2ban.find_minutes, profile.fail2ban.ban_minutes);
     let never = never_banned(profile, facts);
-    let counts = format!("{tries} failures in {find} minutes shut an address out for {ban} minutes");
     let numbers = format!("\nmaxretry = {tries}\nfindtime = {}\nbantime = {}\n", find * 60, ban * 60);
     // A name in a log is somebody else's word: no address is looked up for it.
     let text = [
@@ -128,18 +127,25 @@ fn section(
         "\n",
     ]
     .concat();
-    for (part, row, keys, sentence) in [
-        ("", row, "maxretry findtime bantime journalmatch failregex", counts),
+    let looks: [(&str, &'static str, &'static str, [&str; 3]); 3] = [
+        (
+            "",
+            row,
+            "maxretry findtime bantime journalmatch failregex",
+            ["bad logins are counted from ", journal, ""],
+        ),
         (
             "-bans",
             "F3",
             "banaction port actionban blocktype",
-            ["who is banned reaches nothing on ", &ports].concat(),
+            ["who is banned reaches nothing on ", &ports, ""],
         ),
-        ("-never-bans", "F4", "ignoreip", ["nobody but ", &never, " is spared"].concat()),
-    ] {
+        ("-never-bans", "F4", "ignoreip", ["nobody but ", &never, " is spared"]),
+    ];
+    for (part, row, keys, sentence) in looks {
         let wanted = [&text, ACTION, matches].concat();
-        let mut control = control("", row, sentence, Check::Fail2banJail { jail: name, keys, wanted });
+        let check = Check::Fail2banJail { jail: name, keys, wanted };
+        let mut control = control("", row, sentence.concat(), check);
         control.id = ["fail2ban.", id, part].concat().into();
         controls.push(control);
     }

@@ -12,32 +12,26 @@ const HEADER: &str = "# Written by firstlight; change the answer and run `firstl
     # It sorts last on purpose: the last value of a setting wins (pve-firewall.conf has one, too).\n";
 const RP_FILTER: &str = "net.ipv4.conf.*.rp_filter";
 /// `*` stands for every interface: how the kernel joins their values with that of `all` differs from one to the next.
-const SETTINGS: &[(&str, &str)] = &[
-    ("dev.tty.ldisc_autoload", "0"),
-    ("fs.protected_fifos", "2"),
-    ("fs.protected_hardlinks", "1"),
-    ("fs.protected_regular", "2"),
-    ("fs.protected_symlinks", "1"),
-    ("fs.suid_dumpable", "0"),
-    ("kernel.dmesg_restrict", "1"),
-    ("kernel.kptr_restrict", "2"),
-    ("net.ipv4.conf.*.accept_redirects", "0"),
-    ("net.ipv4.conf.*.accept_source_route", "0"),
-    ("net.ipv4.conf.*.secure_redirects", "0"),
-    ("net.ipv4.conf.*.send_redirects", "0"),
-    ("net.ipv4.icmp_echo_ignore_broadcasts", "1"),
-    ("net.ipv4.icmp_ignore_bogus_error_responses", "1"),
-    ("net.ipv4.tcp_syncookies", "1"),
-    ("net.ipv6.conf.*.accept_redirects", "0"),
-    ("net.ipv6.conf.*.accept_source_route", "0"),
-];
+const SETTINGS: &str = "dev.tty.ldisc_autoload 0\n\
+    fs.protected_fifos 2\n\
+    fs.protected_hardlinks 1\n\
+    fs.protected_regular 2\n\
+    fs.protected_symlinks 1\n\
+    fs.suid_dumpable 0\n\
+    kernel.dmesg_restrict 1\n\
+    kernel.kptr_restrict 2\n\
+    net.ipv4.conf.*.accept_redirects 0\n\
+    net.ipv4.conf.*.accept_source_route 0\n\
+    net.ipv4.conf.*.secure_redirects 0\n\
+    net.ipv4.conf.*.send_redirects 0\n\
+    net.ipv4.icmp_echo_ignore_broadcasts 1\n\
+    net.ipv4.icmp_ignore_bogus_error_responses 1\n\
+    net.ipv4.tcp_syncookies 1\n\
+    net.ipv6.conf.*.accept_redirects 0\n\
+    net.ipv6.conf.*.accept_source_route 0";
 /// What containers do not survive, or do not start with (anchors E.7, G14), and from which value on.
-const BREAKS_CONTAINERS: [(&str, &str); 4] = [
-    ("kernel.unprivileged_userns_clone", "0"),
-    ("user.max_user_namespaces", "0"),
-    ("kernel.yama.ptrace_scope", "3"),
-    ("kernel.modules_disabled", "1"),
-];
+const BREAKS_CONTAINERS: &str = "kernel.unprivileged_userns_clone=0 user.max_user_namespaces=0 \
+    kernel.yama.ptrace_scope=3 kernel.modules_disabled=1";
 
 pub(super) struct Kernel;
 
@@ -55,10 +49,9 @@ impl Area for Kernel {
         let (mut settings, mut controls, mut text) = (Vec::new(), Vec::new(), HEADER.to_owned());
         let mut add = |name: &str, value: &str| {
             // A pattern sets what no line names, so that `all` and `default`, which others name, have one (sysctl.d(5)).
-            for interface in ["all", "default", "*"] {
-                if name.contains('*') || interface == "*" {
-                    text.push_str(&[&name.replace('*', interface), " = ", value, "\n"].concat());
-                }
+            let lines: &[&str] = if name.contains('*') { &["all", "default", "*"] } else { &[""] };
+            for interface in lines {
+                text.push_str(&[&name.replace('*', interface), " = ", value, "\n"].concat());
             }
             let check = Check::Kernel { name: name.to_owned(), value: value.to_owned(), boot: true };
             let wanted = [name, " is ", value, ", now and after a boot"].concat();
@@ -75,15 +68,17 @@ impl Area for Kernel {
             chosen => chosen,
         };
         let extra = &profile.kernel.extra;
-        for (name, value) in SETTINGS.iter().chain(&[(RP_FILTER, rp_filter)]) {
+        let ours = SETTINGS.lines().filter_map(|line| line.split_once(' '));
+        for (name, value) in ours.chain([(RP_FILTER, rp_filter)]) {
             if !extra.iter().any(|(other, _)| is_about(name, other)) {
                 add(name, value);
             }
         }
         for (name, value) in extra {
             add(name, &one_blank(value));
-            if BREAKS_CONTAINERS.contains(&(name, value)) {
-                proposal.warnings.push(["containers do not run with ", name, " = ", value].concat());
+            let pair = [name.as_str(), value].join("=");
+            if BREAKS_CONTAINERS.split(' ').any(|breaks| breaks == pair) {
+                proposal.warnings.push(["containers do not run with ", &pair].concat());
             }
         }
         push_file(&mut proposal, PATH, text, Vec::new());

@@ -97,11 +97,8 @@ pub fn need(node: &dyn Node, change: &KernelChange) -> Result<Option<Need>> {
     for ((name, value), made) in before.iter().zip(&made) {
         lines.push([name, ": ", made, " instead of ", value].concat());
     }
-    let title = match lines.as_slice() {
-        [] => return Ok(None),
-        [one] => ["kernel ", one].concat(),
-        several => format!("kernel: {} settings", several.len()),
-    };
+    let Some(first) = lines.first() else { return Ok(None) };
+    let title = ["kernel ", first, if lines.len() > 1 { ", and others" } else { "" }].concat();
     Ok(Some(Need { title, view: View::Lines(lines) }))
 }
 

@@ -13,8 +13,8 @@ const LXC_DIRECTORY: &str = "/etc/apparmor.d/lxc";
 pub const LOADED_PATH: &str = "/sys/kernel/security/apparmor/profiles";
 /// The mode of a profile that confines.
 pub const ENFORCE: &str = "enforce";
-/// The flag of a profile that only complains.
-const COMPLAIN: &str = "complain";
+/// The flag of a profile that only complains, with what parts it from others.
+const COMPLAIN: [&str; 5] = [", complain", ",complain", "complain, ", "complain,", "complain"];
 /// The flag of one that grants, and confines nothing.
 const GRANTS: &str = "unconfined";
 
@@ -52,12 +52,12 @@ pub fn gather(node: &dyn Node) -> Result<Vec<Defined>> {
 /// Adds the profiles of a file; those inside of another one are its own affair.
 pub fn profiles(text: &str, file: &str, found: &mut Vec<Defined>) {
     for line in text.lines().filter(|line| line.trim_end().ends_with('{')) {
-        let header = line.strip_prefix("profile ").unwrap_or(line).trim_start();
+        let header = line.strip_prefix("profile ").unwrap_or(line);
         if header.len() == line.len() && !line.starts_with(['/', '"', '@']) {
             continue;
         }
         let end = if header.starts_with('"') { '"' } else { ' ' };
-        let name = header.trim_start_matches('"').split(end).next().unwrap_or_default();
+        let name = header.trim_start_matches([' ', '"']).split(end).next().unwrap_or_default();
         let (_, flags, _) = flags(line).unwrap_or_default();
         found.push([file, name, flags].map(str::to_owned));
     }
@@ -70,28 +70,24 @@ fn flags(header: &str) -> Option<(&str, &str, &str)> {
     Some((before, flags, after))
 }
 
-fn has_flag(flags: &str, flag: &str) -> bool {
-    flags.split([',', ' ']).any(|word| word == flag)
-}
-
 /// Whether a profile grants user namespaces to a program, and confines nothing.
 pub fn grants(defined: &Defined) -> bool {
-    has_flag(&defined[2], GRANTS)
+    defined[2].contains(GRANTS)
 }
 
 /// The text without the flag that lets a profile complain alone; the same text where none has it.
 pub fn enforcing(text: &str) -> String {
-    let mut lines = String::with_capacity(text.len());
+    let mut lines = String::new();
     for line in text.split_inclusive('\n') {
-        match flags(line).filter(|(_, flags, after)| has_flag(flags, COMPLAIN) && after.trim() == "{") {
-            None => lines.push_str(line),
-            Some((before, flags, after)) => {
-                let mut kept: Vec<&str> = flags.split([',', ' ']).collect();
-                kept.retain(|word| !word.is_empty() && *word != COMPLAIN);
-                let line = [before, "flags=(", &kept.join(","), ")", after].concat();
-                lines.push_str(&line.replace("flags=() ", ""));
-            }
+        let Some((before, flags, after)) = flags(line).filter(|(_, _, after)| after.trim() == "{") else {
+            lines.push_str(line);
+            continue;
+        };
+        let mut kept = flags.to_owned();
+        for complains in COMPLAIN {
+            kept = kept.replace(complains, "");
         }
+        lines.push_str(&[before, "flags=(", &kept, ")", after].concat().replace("flags=() ", ""));
     }
     lines
 }

@@ -6,20 +6,22 @@ use crate::error::Result;
 use crate::gate::FAIL2BAN_PROGRAM;
 use crate::node::Invocation;
 
-/// What is asked about every jail, in this order, in one call of the client for all: the key of jail.conf(5), the
-/// question, and whether what is wanted is all of the answer or a part of it.
-const QUESTIONS: [(&str, &str, bool); 10] = [
-    ("maxretry", "maxretry", true),
-    ("findtime", "findtime", true),
-    ("bantime", "bantime", true),
-    ("journalmatch", "journalmatch", true),
-    ("failregex", "failregex", false),
-    ("banaction", "actions", false),
-    ("port", "action nftables port", true),
-    ("actionban", "action nftables actionban", false),
-    ("blocktype", "action nftables blocktype", true),
-    ("ignoreip", "ignoreip", true),
+/// What is asked about every jail, in this order, in one call of the client for all: the key of jail.conf(5), and the
+/// question.
+const QUESTIONS: [(&str, &str); 10] = [
+    ("maxretry", "maxretry"),
+    ("findtime", "findtime"),
+    ("bantime", "bantime"),
+    ("journalmatch", "journalmatch"),
+    ("failregex", "failregex"),
+    ("banaction", "actions"),
+    ("port", "action nftables port"),
+    ("actionban", "action nftables actionban"),
+    ("blocktype", "action nftables blocktype"),
+    ("ignoreip", "ignoreip"),
 ];
+/// What is wanted is a part of the answer.
+const PARTS: &str = "failregex banaction actionban";
 const JAILS: [&str; 2] = ["sshd", "firstlight-pve"];
 /// Before every command that the client reads from its standard input.
 const PROMPT: &str = "fail2ban> ";
@@ -29,37 +31,34 @@ impl Observer<'_> {
     pub(super) fn fail2ban_jail(&mut self, jail: &str, keys: &str, wanted: &str) -> Result<Verdict> {
         let mut input = String::new();
         for jail in JAILS {
-            for (_, question, _) in QUESTIONS {
+            for (_, question) in &QUESTIONS {
                 input.push_str(&["get ", jail, " ", question, "\n"].concat());
             }
         }
         input.push_str("exit\n");
         let invocation = Invocation::new(FAIL2BAN_PROGRAM, &["-i"]).input(input.into_bytes());
         let output = self.once(invocation)?.stdout;
-        let others = if jail == JAILS[0] { 0 } else { QUESTIONS.len() };
-        let mut answers = output.split(PROMPT).skip(1 + others);
-        for (key, question, whole) in QUESTIONS {
-            let said = plain(answers.next().unwrap_or("nothing"));
-            let value = |line: &'_ str| line.strip_prefix(key)?.strip_prefix(" = ").map(str::to_owned);
-            let wanted = wanted.lines().find_map(value).unwrap_or_default();
-            let right = if whole { sorted(&said) == sorted(&wanted) } else { said.contains(&wanted) };
-            if !right && keys.split(' ').any(|asked| asked == key) {
-                let about = ["fail2ban says about the ", question, " of ", jail, ": ", &said].concat();
+        let others = if jail == JAILS[0] { 1 } else { 1 + QUESTIONS.len() };
+        let answers = output.split(PROMPT).skip(others).chain(std::iter::repeat("nothing"));
+        for ((key, question), answer) in QUESTIONS.iter().zip(answers) {
+            if !keys.contains(key) {
+                continue;
+            }
+            // Without its heading, and without the signs that draw a list.
+            let answer = answer.rsplit(":\n").next().unwrap_or_default();
+            let said = answer.replace("|- ", " ").replace("`- ", " ").replace('\n', "");
+            let begin = ["\n", key, " = "].concat();
+            let wanted =
+                wanted.split(&begin).nth(1).and_then(|rest| rest.split('\n').next()).unwrap_or_default();
+            let right =
+                if PARTS.contains(key) { said.contains(wanted) } else { sorted(&said) == sorted(wanted) };
+            if !right {
+                let about = ["fail2ban says about the ", question, " of ", jail, ": ", said.trim()].concat();
                 return Ok(Verdict::Fails(about));
             }
         }
         Ok(Verdict::Holds)
     }
-}
-
-/// The values of an answer: without its heading, and without the signs that draw a list.
-fn plain(answer: &str) -> String {
-    let mut values = String::new();
-    for line in answer.lines().map(str::trim).filter(|line| !line.ends_with(':')) {
-        let value = line.trim_start_matches(['|', '`']).trim_start_matches("- ");
-        values.push_str(&[" ", value].concat());
-    }
-    values.trim().to_owned()
 }
 
 #[cfg(test)]

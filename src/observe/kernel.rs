@@ -22,11 +22,11 @@ impl Observer<'_> {
         } else if values.is_empty() {
             ["the kernel does not have ", name].concat()
         } else {
-            // The files in the order in which systemd reads them, each below its path as a comment.
+            // In the order in which systemd reads them.
             let mut listing = self.listing(SYSTEMD_ANALYZE_PROGRAM, &["cat-config", "sysctl.d"])?;
             if self.text(UFW_SWITCH_PATH)?.lines().any(|line| line == "ENABLED=yes") {
                 let settings = self.text(UFW_SETTINGS_PATH)?;
-                listing = [&listing, "\n# ", UFW_SETTINGS_PATH, "\n", &settings].concat();
+                listing = [listing, settings].join("\n");
             }
             at_boot(&listing, name, wanted)
         };
@@ -34,48 +34,32 @@ impl Observer<'_> {
     }
 }
 
-/// What the next boot sets instead, and which file says so; empty when it sets what is wanted. The last line about a
-/// setting counts; a pattern sets what no line names (sysctl.d(5)).
+/// What the next boot sets instead; empty when it sets what is wanted. The last line about a setting counts; a pattern
+/// sets what no line names (sysctl.d(5)).
 fn at_boot(listing: &str, name: &str, wanted: &str) -> String {
     let pattern = slashes(name);
-    let (before, after) = pattern.split_once('*').unwrap_or((&pattern, ""));
-    let (mut values, mut files) = (Settings::new(), Vec::new());
-    let mut file = "";
-    for line in listing.lines().map(str::trim) {
-        if let Some(path) = line.strip_prefix("# ").filter(|path| path.starts_with('/')) {
-            file = path;
-        }
+    let (before, after) = pattern.split_once('*').unwrap_or((&pattern, "*"));
+    let mut values = Settings::new();
+    for line in listing.lines() {
         // The name in a comment is none.
         let Some((key, value)) = line.split_once('=') else { continue };
         let key = slashes(key.trim().trim_start_matches('-'));
-        let of_one = !after.is_empty() && key.len() > before.len() + after.len();
+        let of_one = key.len() > before.len() + after.len();
         if key != pattern && !(of_one && key.starts_with(before) && key.ends_with(after)) {
             continue;
         }
         let value = one_blank(value);
-        if let Some((known, from)) = values.iter_mut().zip(&mut files).find(|(known, _)| known.0 == key) {
-            (known.1, *from) = (value, file);
-        } else {
-            values.push((key, value));
-            files.push(file);
+        match values.iter_mut().find(|(known, _)| *known == key) {
+            Some(known) => known.1 = value,
+            None => values.push((key, value)),
         }
     }
-    if let Some((_, value)) = values.iter().find(|(key, _)| *key == pattern).cloned() {
-        for general in ["all", "default"] {
-            let key = pattern.replace('*', general);
-            if !values.iter().any(|(known, _)| *known == key) {
-                values.push((key, value.clone()));
-            }
-        }
-    }
-    let is_now = [name, " is ", wanted, " now, and "].concat();
-    if values.is_empty() {
-        return is_now + "no file sets it at the next boot";
-    }
-    let Some((key, value)) = amiss(&values, wanted) else { return String::new() };
-    let place = values.iter().position(|(known, _)| known == key);
-    let file = place.and_then(|place| files.get(place)).copied().unwrap_or_default();
-    [&is_now, "the next boot makes ", key, " ", value, ": ", file].concat()
+    let instead = match amiss(&values, wanted) {
+        None if values.is_empty() => "no file sets it at the next boot".to_owned(),
+        None => return String::new(),
+        Some((key, value)) => ["the next boot makes ", key, " ", value].concat(),
+    };
+    [name, " is ", wanted, " now, and ", &instead, " (`systemd-analyze cat-config sysctl.d`)"].concat()
 }
 
 /// A name as a path: dots are slashes, unless a slash comes first (sysctl.d(5)).

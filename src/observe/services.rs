@@ -26,19 +26,20 @@ impl Observer<'_> {
     pub(super) fn listeners(&mut self, allowed: &str) -> Result<Verdict> {
         let clients = self.text(CLIENT_PORTS_PATH)?.trim().replace(['\t', ' '], ":");
         let allowed = [allowed, " udp/", &clients].concat();
-        let mut found = Vec::new();
+        let mut found = String::new();
         for (protocol, table) in [("tcp", sockets(self.node)), ("udp", udp_sockets(self.node))] {
             for socket in table.iter().filter(|socket| is_open(socket)) {
-                let name = format!("{protocol}/{}", socket.local.1);
+                let name = [protocol, "/", &socket.local.1.to_string(), ", "].concat();
                 if !allowed.split(' ').any(|ports| has(ports, protocol, socket.local.1))
                     && !found.contains(&name)
                 {
-                    found.push(name);
+                    found.push_str(&name);
                 }
             }
         }
-        let listed = found.join(", ");
-        Ok(Verdict::of(found.is_empty(), || listed + " listens, too (`ss -lntup` says who that is)"))
+        Ok(Verdict::of(found.is_empty(), || {
+            found + "which nobody named, listens (`ss -lntup` says who that is)"
+        }))
     }
 }
 

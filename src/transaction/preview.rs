@@ -179,11 +179,8 @@ impl View<'_> {
             Inverse::Kernel { before, made } => {
                 let (ours, theirs) =
                     change::whose_settings(self.node, before, made, self.force, &self.settings)?;
-                for (name, value) in &ours {
-                    say(format!("the kernel's {name} is {value}"));
-                }
-                for (name, _) in theirs {
-                    say(format!("the kernel's {name} stays: somebody else has set it since"));
+                for (list, how) in [(&ours, " is as before"), (&theirs, " stays: somebody else has set it")] {
+                    list.iter().for_each(|(name, _)| say(["the kernel's ", name, how].concat()));
                 }
                 self.settings.extend(ours);
             }

@@ -54,7 +54,7 @@ fn g3_mail_is_taken_on_loopback_where_postfix_is_and_unless_the_answer_keeps_it(
     let control = proposal.controls.iter().find(|control| control.id == "services.postfix").unwrap();
     assert_eq!((control.requirement, control.changes.as_slice()), ("G3", [2, 3].as_slice()));
     let Change::File(file) = &proposal.changes[2].1 else { panic!("no file") };
-    assert_eq!(file.content, b"inet_interfaces = loopback-only\nx = 1\n");
+    assert_eq!(file.content, b"x = 1\ninet_interfaces = loopback-only\n");
     let mut profile = Profile::example();
     profile.services.postfix = "keep".to_owned();
     assert!(kinds(&propose(&profile, &facts)).is_empty());

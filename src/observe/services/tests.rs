@@ -74,7 +74,7 @@ fn g4_i3_what_else_listens_is_red_by_protocol_and_port() {
     );
     assert_eq!(
         seen(&node, &listeners()).unwrap(),
-        "tcp/111, tcp/9100, udp/111 listens, too (`ss -lntup` says who that is)"
+        "tcp/111, tcp/9100, udp/111, which nobody named, listens (`ss -lntup` says who that is)"
     );
 }
 
