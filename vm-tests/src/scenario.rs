@@ -318,5 +318,10 @@ pub const ALL: &[Scenario] = &[
         "part 4: mail on loopback, a profile enforced, others untouched, after a boot, taken back (G3 G5 J3)",
         hardening::services,
     ),
+    long(
+        "container",
+        "part 4: rpcbind off unless NFSv3, a listener told, a container without privileges runs (G2 G4 G5 J3)",
+        hardening::container,
+    ),
     long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended).own(),
 ];

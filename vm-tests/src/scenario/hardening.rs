@@ -57,8 +57,13 @@ pub fn kernel(bench: &mut Bench) -> Result<()> {
         node.ok("sysctl -n net.ipv4.conf.later0.send_redirects net.ipv4.conf.later0.accept_redirects")?;
     ensure!(later == "0\n0\n", "a device that came later has {later}");
     node.ok("ip link delete later0")?;
+    // Somebody else's value stays and is told.
+    node.ok("sysctl -q -w kernel.kptr_restrict=0")?;
     let back = node.run_within(&format!("{BINARY_PATH} rollback"), RUN)?;
-    ensure!(matches!(back.status, 0 | 3), "rollback: {}{}", back.stdout, back.stderr);
+    ensure!(back.status == 3, "rollback: {}{}", back.stdout, back.stderr);
+    ensure!(back.stdout.contains("/proc/sys/kernel/kptr_restrict"), "it is not told: {}", back.stdout);
+    ensure!(node.ok("sysctl -n kernel.kptr_restrict")? == "0\n", "somebody else's value is gone");
+    node.ok("sysctl -q -w kernel.kptr_restrict=1")?;
     let after = values(node)?;
     ensure!(after == before, "the kernel has {after} after a rollback, and had {before}");
     ensure!(!node.holds("test -e /etc/sysctl.d/zz-firstlight.conf")?, "the file is still there");
@@ -105,6 +110,69 @@ pub fn services(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// rpcbind is off unless a storage may speak NFSv3, what nobody named is told, and after that, and after a boot, a
+/// container without privileges starts and runs.
+pub fn container(bench: &mut Bench) -> Result<()> {
+    let key = bench.payload()?.admin_key.public.clone();
+    let node = bench.pve()?;
+    node.run_within(&format!("{INSTALL} rpcbind lxc busybox-static"), RUN)?;
+    node.ok("systemctl is-active rpcbind.socket && ss -Hlnt sport = :111 | grep -q .")?;
+    node.ok("printf 'root:100000:65536\\n' | tee -a /etc/subuid >> /etc/subgid")?;
+    node.ok("lxc-create -n c1 -t busybox && chown -R --no-dereference 100000:100000 /var/lib/lxc/c1/rootfs \
+             && printf 'lxc.net.0.type = empty\\nlxc.idmap = u 0 100000 65536\\nlxc.idmap = g 0 100000 65536\\n' \
+             | (grep -v '^lxc.net' /var/lib/lxc/c1/config; cat) > /root/config && mv /root/config /var/lib/lxc/c1/config \
+             && chmod 0755 /var/lib/lxc /var/lib/lxc/c1")?;
+    starts(node, "before the run")?;
+    // Somebody's listener: a finding, and nothing that is stopped.
+    node.ok("systemd-run --unit=stranger perl -MIO::Socket::INET -e \
+             'IO::Socket::INET->new(LocalPort => 9100, Listen => 1) and sleep'")?;
+    storage(node, "soft")?;
+    apply(node, &key)?;
+    node.ok("systemctl is-active rpcbind.socket")?;
+    storage(node, "soft,vers=4.2")?;
+    let done = node.run_within(&format!("{BINARY_PATH} apply --confirm none {ANSWER_PATH}"), RUN)?;
+    let told = done.stdout + &done.stderr;
+    ensure!(
+        told.contains("tcp/9100, which nobody named"),
+        "a listener that nobody named is not told: {told}"
+    );
+    for when in ["after the run", "after a boot"] {
+        ensure!(!node.holds("ss -Hlntu sport = :111 | grep -q .")?, "{when} rpcbind listens");
+        starts(node, when)?;
+        node.reboot()?;
+        node.pve().wait_until_up()?;
+    }
+    let back = node.run_within(&format!("{BINARY_PATH} rollback"), RUN)?;
+    ensure!(matches!(back.status, 0 | 3), "rollback: {}{}", back.stdout, back.stderr);
+    node.ok("systemctl is-active rpcbind.socket && systemctl is-enabled rpcbind.socket").map(drop)
+}
+
+fn storage(node: &mut Node, options: &str) -> Result<()> {
+    let text = format!(
+        "nfs: iso\n\texport /iso\n\tpath /mnt/pve/iso\n\tserver 10.0.20.9\n\tcontent iso\n\toptions {options}\n"
+    );
+    node.put("/root/vm-tests/storage.cfg", text.as_bytes(), 0o600)?;
+    node.ok("cat /root/vm-tests/storage.cfg > /etc/pve/storage.cfg").map(drop)
+}
+
+/// The container starts with its own users and its own profile, runs something, and stops.
+fn starts(node: &mut Node, when: &str) -> Result<()> {
+    let seen = node.run_within(
+        "lxc-start -n c1 && lxc-wait -n c1 -s RUNNING -t 60 && lxc-attach -n c1 -- /bin/busybox id -u \
+         && cat /proc/$(lxc-info -n c1 -pH)/uid_map /proc/$(lxc-info -n c1 -pH)/attr/current; \
+         s=$?; lxc-stop -k -n c1; exit $s",
+        RUN,
+    )?;
+    ensure!(
+        seen.status == 0 && seen.stdout.contains("100000") && seen.stdout.contains("(enforce)"),
+        "{when} a container without privileges does not run: {}{}",
+        seen.stdout,
+        seen.stderr
+    );
+    Ok(())
+}
+
+const INSTALL: &str = "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install";
 const PROFILE: &str = "/usr/bin/lxc-start flags=(attach_disconnected) {\n  file,\n}\n";
 const GRANTED: &str = "grep '(unconfined)' /sys/kernel/security/apparmor/profiles | sort";
 
