@@ -167,7 +167,7 @@ fn failed_or(node: &dyn Node, error: &Error, code: u8) -> Stop {
         if story.is_ok_and(|story| story.phase() != Phase::Unfinished || story.made.is_empty()) {
             continue;
         }
-        let help = break_glass(id, "", Paint::PLAIN);
+        let help = break_glass(Some(id), "", Paint::PLAIN);
         let text = format!("{error}\n  the node is neither the old one nor the new one\n{help}");
         return Stop { code: 5, text };
     }

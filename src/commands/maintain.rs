@@ -6,7 +6,7 @@ use crate::install::BINARY_PATH;
 use crate::node::{Node, exists};
 use crate::progress;
 use crate::report::terminal::{Paint, print};
-use crate::report::{Occasion, Report, tell};
+use crate::report::{Occasion, Report, break_glass, tell};
 use crate::transaction::state::STATE_DIR;
 use crate::transaction::{Outcome, Stage};
 use std::path::Path;
@@ -35,7 +35,8 @@ fn lost() -> Stop {
     let text = format!(
         "{STATE_DIR} is missing: whether a run was cut off, and what it had changed, cannot be told\n  \
          hint: put {STATE_DIR} back from a backup, then `{PROGRAM} recover`; or make the node whole with \
-         `{PROGRAM} apply ANSWER`; if nothing was cut off, `{PROGRAM} install`"
+         `{PROGRAM} apply ANSWER`; if nothing was cut off, `{PROGRAM} install`\n{}",
+        break_glass(None, "", Paint::PLAIN)
     );
     Stop { code: 5, text }
 }

@@ -15,6 +15,7 @@ mod lock;
 mod make;
 mod place;
 mod signals;
+mod stat;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,8 @@ use super::{Invocation, Kind, Lock, Metadata, Node, Output, Sighting};
 use crate::error::{Error, Result};
 use make::{exact_mode, give};
 use place::{Links, done, terminated};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
+use stat::{metadata, present, require_file};
 use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -378,45 +380,4 @@ impl Node for Machine {
 #[cold]
 fn named(verb: &str, path: &Path, because: &str) -> Error {
     Error::new(format!("{verb} {}", path.display()), because)
-}
-
-/// `None` for what is not there, or stands below something that is no directory.
-fn present(
-    found: rustix::io::Result<rustix::fs::Stat>,
-    verb: &str,
-    path: &Path,
-) -> Result<Option<rustix::fs::Stat>> {
-    match found {
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
-        other => done(other.map(Some), verb, path),
-    }
-}
-
-fn metadata(stat: &rustix::fs::Stat) -> Metadata {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Kind::File,
-        FileType::Directory => Kind::Directory,
-        FileType::Symlink => Kind::Link,
-        _ => Kind::Other,
-    };
-    Metadata {
-        kind,
-        mode: stat.st_mode & 0o7777,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        size: u64::try_from(stat.st_size).unwrap_or_default(),
-        modified: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or_default()),
-        identity: (stat.st_dev, stat.st_ino),
-        links: stat.st_nlink,
-    }
-}
-
-/// The size of an open regular file; anything else is refused, since reading or writing it does things.
-fn require_file(file: &OwnedFd, path: &Path, verb: &str) -> Result<usize> {
-    let stat = metadata(&done(rustix::fs::fstat(file), verb, path)?);
-    match stat.kind {
-        Kind::File => Ok(usize::try_from(stat.size).unwrap_or(usize::MAX)),
-        Kind::Directory => Err(named(verb, path, "it is a directory")),
-        Kind::Link | Kind::Other => Err(named(verb, path, "it is not a regular file")),
-    }
 }

@@ -260,6 +260,19 @@ fn j3_a_journal_that_cannot_be_believed_is_stuck() {
 }
 
 #[test]
+fn j3_how_a_transaction_stands_is_what_recovery_goes_by_whatever_the_order_of_its_records() {
+    let events =
+        [closed(Closing::Reverted), closed(Closing::Stuck), Event::Commit, failed("a step"), revert()];
+    for (first, second, third) in (0..125).map(|place| (place / 25, place / 5 % 5, place % 5)) {
+        let order = [&events[first], &events[second], &events[third]];
+        let records = at(1, started("hook").into_iter().chain(order.map(Event::clone)).collect());
+        let work = crate::transaction::Story::of(&records).phase() == crate::transaction::Phase::Unfinished;
+        let open = fold(evidence(vec![records], Vec::new())).is_open();
+        assert_eq!(open, work, "{order:?}");
+    }
+}
+
+#[test]
 fn j1_the_hook_that_gave_up_says_so_after_its_last_try() {
     let mut hook = tries(3);
     hook.push(ended("gave-up"));

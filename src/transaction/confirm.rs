@@ -92,9 +92,8 @@ fn cursor(node: &dyn Node) -> Result<String> {
 pub fn minutes_left(node: &dyn Node, story: &Story) -> Option<u64> {
     let waiting = story.waiting.as_ref()?;
     let up = node.boottime();
-    let open = !story.committed && story.revert.is_none() && story.closed.is_none();
     let boot = boot_id(node);
-    let here = open && !boot.is_empty() && waiting.boot == boot && up < waiting.until;
+    let here = story.waits() && !boot.is_empty() && waiting.boot == boot && up < waiting.until;
     here.then(|| waiting.until.saturating_sub(up).div_ceil(MINUTE))
 }
 

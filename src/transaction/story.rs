@@ -124,6 +124,11 @@ impl Story {
         }
     }
 
+    /// Whether it was applied and neither committed nor given up, be the time for that over or not.
+    pub fn waits(&self) -> bool {
+        self.waiting.is_some() && !self.committed && self.revert.is_none() && self.closed.is_none()
+    }
+
     /// Title of a step, for people.
     pub fn title(&self, step: usize) -> &str {
         match self.titles.get(step) {

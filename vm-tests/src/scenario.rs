@@ -21,6 +21,7 @@ mod power;
 mod reach;
 mod rollback;
 mod second_factor;
+mod secrets;
 mod source;
 mod totp_faults;
 mod totp_screens;
@@ -143,7 +144,7 @@ pub const ALL: &[Scenario] = &[
         "7: after a rollback filter, units, timers, accounts, ids, sudo and AppArmor profiles are as before (A1 E3 J3)",
         undo::run_time,
     ),
-    short(
+    long(
         "undo-built-upon",
         "7: a package and a user that others made since keep what they need (A1 H2 J3)",
         undo::built_upon,
@@ -153,7 +154,7 @@ pub const ALL: &[Scenario] = &[
         "4: the gate of a tool that was there fails, nothing is touched (B1 J3 J5)",
         gate::sshd,
     ),
-    short(
+    long(
         "gate-visudo",
         "4: the gate of a tool that came with the packages fails, all is put back (A1 H2 J3)",
         gate::visudo,
@@ -169,7 +170,7 @@ pub const ALL: &[Scenario] = &[
         cut::in_files,
     ),
     short("cut-packages", "6: power cut in the middle of dpkg, then success (H2 J1 J3)", cut::in_packages),
-    short(
+    long(
         "cut-three-times",
         "6: three power cuts, then it gives up loudly on the old node (J1 J3 J5)",
         cut::three_times,
@@ -187,8 +188,13 @@ pub const ALL: &[Scenario] = &[
     ),
     short(
         "confirm",
-        "apply over SSH: only a new login of the admin commits; expiry and a power cut put back (J3 J5)",
+        "apply over SSH: only a new login of the admin commits (J3 J5)",
         deadline::confirmed,
+    ),
+    long(
+        "confirm-expired",
+        "nobody confirms: put back in time whatever the clock does, and by the boot after a power cut (J3 J5)",
+        deadline::expired,
     ),
     long(
         "confirm-api",
@@ -200,7 +206,7 @@ pub const ALL: &[Scenario] = &[
         "a run that hangs is killed at its deadline with its children, and put back (J3)",
         deadline::hanging,
     ),
-    short(
+    long(
         "unauthorised-source",
         "8: a package source answers 401, the run goes on and says so (H1 H2)",
         source::unauthorised,
@@ -248,7 +254,7 @@ pub const ALL: &[Scenario] = &[
         reach::proved,
     )
     .committed(),
-    short(
+    long(
         "reach-refused",
         "a foreign rule shuts the admin out: put back, and said why (E3 J3 J5)",
         reach::refused,

@@ -1,7 +1,8 @@
 //! One run at a time: a lock that the kernel takes back when its holder dies.
 
 use super::place::{Links, done};
-use super::{Machine, PLAIN, content, named, require_file};
+use super::stat::require_file;
+use super::{Machine, PLAIN, content, named};
 use crate::error::Result;
 use crate::node::Lock;
 use nix::fcntl::{Flock, FlockArg};

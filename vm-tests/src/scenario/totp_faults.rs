@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::hook::{self, INSTALLED_PATH};
 use super::second_factor::{Handed, log_in, seen, totp};
-use super::totp_users::nowhere_else;
+use super::secrets::nowhere_else;
 use crate::agent::Output;
 use crate::bench::{BINARY_PATH, Bench};
 use crate::node::Node;
