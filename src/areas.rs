@@ -1,16 +1,20 @@
 //! The areas, one subject each: from Profile and Facts to what is wanted. They never write, run or print.
 
 mod admin;
+mod apparmor;
 #[cfg(test)]
 pub(crate) mod example;
+mod fail2ban;
 pub mod firewall;
+mod kernel;
 mod packages;
 mod repositories;
+mod services;
 mod ssh;
 pub mod totp;
 mod updates;
 
-use crate::change::{Change, PveChange, PveObject};
+use crate::change::{Change, FileChange, PveChange, PveObject, UnitChange};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::{KeyPair, Profile};
@@ -35,6 +39,10 @@ pub const AREAS: &[&dyn Area] = &[
     &admin::Admin,
     &totp::Totp,
     &ssh::Ssh,
+    &fail2ban::Fail2ban,
+    &kernel::Kernel,
+    &services::Services,
+    &apparmor::AppArmor,
     &firewall::Firewall,
 ];
 
@@ -104,10 +112,6 @@ fn left_alone(profile: &Profile, facts: &Facts) -> Option<String> {
     let no_pve = facts.pve_version.is_none();
     let areas = [
         (no_pve && profile.admin.enabled && !profile.admin.api_token.is_empty(), "the API token"),
-        (profile.fail2ban.enabled, "fail2ban configuration"),
-        (profile.kernel.enabled, "kernel"),
-        (profile.services.enabled, "services"),
-        (profile.apparmor.enabled, "apparmor"),
         (profile.audit.enabled, "audit"),
         (profile.report.enabled && !profile.report.webhook.is_empty(), "the report's webhook"),
         (
@@ -151,6 +155,22 @@ fn sshd_listens(facts: &Facts, own: IpAddr) -> bool {
     listed.is_empty() || listed.iter().any(|text| address(text).is_none_or(fits))
 }
 
+/// A file that everybody may read, in the phase of files.
+fn push_file(proposal: &mut Proposal, path: &str, content: String, controls: Vec<Control>) {
+    let (path, content, owner) = (path.into(), content.into_bytes(), "root".to_owned());
+    let file = FileChange { path, content, mode: 0o644, owner, public: true };
+    push(proposal, (Phase::Files, Change::File(file)), controls);
+}
+
+/// A unit, and the control that looks for the same.
+fn push_unit(proposal: &mut Proposal, row: (&'static str, &'static str), name: &str, runs: bool) {
+    let (enabled, active) = (Some(runs), Some(runs));
+    let wanted = [name, if runs { " runs" } else { " does not run" }, ", now and after a boot"].concat();
+    let check = Check::Unit { name: name.to_owned(), enabled, active };
+    let change = Change::Unit(UnitChange { name: name.to_owned(), enabled, active });
+    push(proposal, (Phase::Services, change), vec![control(row.0, row.1, wanted, check)]);
+}
+
 /// A refusal; `message` goes on after the key: `must …` or a whole sentence.
 fn refusal(key: &str, message: String) -> Refusal {
     Refusal { key: key.to_owned(), message }
@@ -164,6 +184,16 @@ fn push(proposal: &mut Proposal, change: (Phase, Change), controls: Vec<Control>
         control.changes.push(place);
         control
     }));
+}
+
+/// Where SSH is after the run, with commas between.
+fn ssh_ports(profile: &Profile, facts: &Facts) -> String {
+    let effective = facts.sshd_values("port").join(",");
+    if profile.ssh.enabled || effective.is_empty() {
+        profile.ssh.port.number().to_string()
+    } else {
+        effective
+    }
 }
 
 /// Something that PVE shall have, and the control that looks for it.

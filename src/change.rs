@@ -1,6 +1,7 @@
 //! One reversible effect on the node, as data: what an area asks for, what a plan shows, what a transaction does.
 
 mod account;
+mod apparmor;
 mod back;
 mod cluster;
 mod file;
@@ -24,13 +25,15 @@ use std::path::{Path, PathBuf};
 
 pub use account::database as account_database;
 pub use account::merge;
-pub use back::{settle, undo, undo_kept};
+pub use back::{settle, undo, undo_kept, undo_settings};
 pub use cluster::{
     PATIENCE_BACK_SECONDS, locked as cluster_locked, mounted as pmxcfs_mounted, sync as sync_pmxcfs,
 };
 pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
-pub use kernel::value as kernel_value;
+#[cfg(test)]
+pub use kernel::path as kernel_path;
+pub use kernel::{Settings, amiss, one_blank, values as kernel_values, whose as whose_settings};
 pub use key_pair::{MARK as KEY_PAIR_MARK, made as made_keys, public as key_pair};
 pub use packages::{Stays, needed as packages_needed};
 pub use pve::{PveChange, PveObject, undo as undo_pve};
@@ -55,7 +58,7 @@ pub enum Change {
     Reload(ReloadChange),
     /// UFW's defaults and rules, and UFW switched on.
     Ufw(UfwChange),
-    /// A kernel setting at run time.
+    /// Kernel settings at run time.
     Kernel(KernelChange),
     /// UFW switched off, with nothing of it left in the kernel.
     UfwOff,
@@ -69,6 +72,8 @@ pub enum Change {
     Pve(PveChange),
     /// A key pair of the admin, made on the node.
     KeyPair(KeyPairChange),
+    /// The profiles of this file in AppArmor's directory, enforced.
+    AppArmor(String),
 }
 
 /// A regular file with exactly this content, mode and owner. Parents must exist by then.
@@ -145,13 +150,11 @@ pub struct ReloadChange {
     pub after: Vec<PathBuf>,
 }
 
-/// One kernel setting at run time; nothing is done where the kernel does not have it.
+/// Kernel settings at run time; nothing is done about one that the kernel does not have.
 #[derive(Clone)]
 pub struct KernelChange {
-    /// `net.bridge.bridge-nf-call-iptables`.
-    pub name: String,
-    /// As `/proc/sys` shows it.
-    pub value: String,
+    /// Names and values: `net.bridge.bridge-nf-call-iptables`, with `*` for every interface, and as `/proc/sys` shows it.
+    pub settings: Vec<(String, String)>,
 }
 
 /// An RSA host key, made anew when it has fewer bits (row A6); a key that is not there is not made.
@@ -248,6 +251,7 @@ impl Change {
             Self::HostKey(change) => host_key::need(node, change),
             Self::Pve(change) => pve::need(node, change),
             Self::KeyPair(change) => key_pair::need(node, change),
+            Self::AppArmor(file) => apparmor::need(node, file),
         }
     }
 
@@ -266,6 +270,7 @@ impl Change {
             Self::UfwOff => ufw::off_scopes(),
             Self::HostKey(change) => host_key::scopes(change),
             Self::KeyPair(change) => key_pair::scopes(change),
+            Self::AppArmor(_) => apparmor::scopes(),
         })
     }
 
@@ -283,6 +288,7 @@ impl Change {
             Self::HostKey(_) => host_key::inverse(node),
             Self::Pve(change) => Ok(Inverse::Pve(pve::inverse(node, change)?)),
             Self::KeyPair(change) => Ok(Inverse::KeyPair(key_pair::title(change))),
+            Self::AppArmor(file) => apparmor::inverse(node, file),
         }
     }
 
@@ -296,13 +302,14 @@ impl Change {
             Self::Unit(change) => unit::set(node, change),
             Self::Reload(change) => unit::reload(node, change),
             Self::Ufw(change) => ufw::make(node, change),
-            Self::Kernel(change) => kernel::set(node, &change.name, &change.value),
+            Self::Kernel(change) => kernel::make(node, change),
             Self::UfwOff => ufw::switch_off(node),
             Self::PveFile(change) => pve_firewall::write(node, change),
             Self::PveFirewall(switch) => pve_firewall::switch(node, *switch),
             Self::HostKey(change) => host_key::make(node, change),
             Self::Pve(change) => pve::make(node, change),
             Self::KeyPair(change) => key_pair::make(node, change),
+            Self::AppArmor(file) => apparmor::make(node, file),
         }
     }
 
@@ -346,7 +353,13 @@ impl Change {
             Self::UfwOff => &mut text,
             Self::PveFile(change) => text.path(&change.path).word(&change.content),
             Self::PveFirewall(switch) => text.word(if *switch == Switch::Off { "off" } else { "on" }),
-            Self::Kernel(change) => text.word(&change.name).word(&change.value),
+            Self::Kernel(change) => {
+                for (name, value) in &change.settings {
+                    text.word(name).word(value);
+                }
+                &mut text
+            }
+            Self::AppArmor(file) => text.word(file),
             Self::HostKey(change) => text.path(&change.path).word(&change.bits.to_string()),
             Self::Pve(change) => text.words(&change.object.words()).flag(change.handover == Handover::File),
             Self::Ufw(change) => {
@@ -381,6 +394,7 @@ impl Change {
             Self::HostKey(_) => "host-key",
             Self::Pve(_) => "pve",
             Self::KeyPair(_) => "key-pair",
+            Self::AppArmor(_) => "apparmor",
         }
     }
 }

@@ -89,13 +89,34 @@ pub enum Check {
     NoForeignTables,
     /// PVE's firewall does not filter.
     PveFirewallOff,
-    /// `/proc/sys` shows this value; a setting that the kernel does not have holds.
+    /// The kernel has this value in effect; a setting that it does not have holds, as far as no boot shall set it.
     Kernel {
-        /// Dotted name.
+        /// Dotted name; with `*` in the place of an interface all of them.
         name: String,
         /// As `/proc/sys` shows it.
         value: String,
+        /// Whether it is also what the files that a boot reads set.
+        boot: bool,
     },
+    /// The server of fail2ban says so about a jail.
+    Fail2banJail {
+        /// `sshd` or ours.
+        jail: &'static str,
+        /// What is asked, as jail.conf(5) calls it, with blanks between.
+        keys: &'static str,
+        /// `KEY = VALUE`, a line each.
+        wanted: String,
+    },
+    /// The kernel enforces the AppArmor profile of this name.
+    AppArmorEnforces(String),
+    /// The kernel has AppArmor on.
+    AppArmorOn,
+    /// AppArmor has denied nothing since the boot.
+    NoDenials,
+    /// Postfix listens on loopback alone, now and when it is started again.
+    MailOnLoopback,
+    /// Beyond loopback nothing listens but on these: `tcp/22 tcp/5900:5999 udp/68`.
+    Listeners(String),
     /// The unit is (not) active and (not) enabled.
     Unit {
         /// Full name.
@@ -160,6 +181,11 @@ pub enum GateAsk {
     },
     /// `visudo -c` on the whole of sudoers with `staged` in place.
     Sudoers {
+        /// Files as they will be.
+        staged: Vec<(PathBuf, Vec<u8>)>,
+    },
+    /// `fail2ban-client -t` on the whole of its configuration with `staged` in place.
+    Fail2ban {
         /// Files as they will be.
         staged: Vec<(PathBuf, Vec<u8>)>,
     },

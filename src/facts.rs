@@ -1,6 +1,7 @@
 //! What the node is, read once before anything is planned. Plain data: tests build it by hand.
 
 pub mod accounts;
+pub mod apparmor;
 pub mod apt;
 pub mod cluster_firewall;
 mod fingerprint;
@@ -8,7 +9,9 @@ mod gather;
 pub mod networks;
 pub mod packages;
 pub mod pmxcfs;
+pub mod postfix;
 pub mod pve;
+pub mod storage;
 pub mod ufw;
 
 use crate::profile::Network;
@@ -16,7 +19,7 @@ use std::net::IpAddr;
 
 pub use fingerprint::{authorized_blob, fingerprint};
 pub use gather::{RSA_HOST_KEY_PATH, gather, host_keys, own_host_name as host_name};
-pub(crate) use gather::{sockets, sshd_options};
+pub(crate) use gather::{sockets, sshd_options, udp_sockets};
 
 /// What the node is.
 #[derive(Clone, Default)]
@@ -83,13 +86,21 @@ pub struct Facts {
     pub shells: Vec<String>,
     /// Whether `/etc/sudoers.d/firstlight` stands from an earlier run.
     pub sudoers_drop_in: bool,
+    /// PVE's first NFS storage that may speak version 3; empty for none.
+    pub nfs_storage: String,
+    /// Text of Postfix's `main.cf`; empty when there is none.
+    pub postfix: String,
+    /// AppArmor's profiles on the disk.
+    pub apparmor: Vec<apparmor::Defined>,
+    /// Those in the kernel, as [`apparmor::mode`] reads them; `None` while AppArmor is off.
+    pub apparmor_loaded: Option<String>,
     /// UFW's rules as it keeps them: `allow tcp 22 0.0.0.0/0 any 10.0.20.0/24 in comment=…`, IPv4 first.
     pub ufw_rules: Vec<String>,
     /// Whether UFW is told to leave IPv6 alone (`IPV6=no`).
     pub ufw_without_ipv6: bool,
 }
 
-/// A TCP socket of the node.
+/// A TCP or UDP socket of the node.
 pub(crate) struct Socket {
     /// Our end.
     pub(crate) local: (IpAddr, u16),

@@ -24,6 +24,9 @@ pub const SSHD_NO_CONNECTION: &str = "lport=1";
 pub const VISUDO_PROGRAM: &str = "/usr/sbin/visudo";
 /// The uncomplicated firewall.
 pub const UFW_PROGRAM: &str = "/usr/sbin/ufw";
+/// The client of fail2ban.
+pub const FAIL2BAN_PROGRAM: &str = "/usr/bin/fail2ban-client";
+const FAIL2BAN_DIRECTORY: &str = "/etc/fail2ban";
 
 /// Knows whether the clock is synchronised.
 pub const TIMEDATECTL_PROGRAM: &str = "/usr/bin/timedatectl";
@@ -47,6 +50,7 @@ pub fn run(node: &dyn Node, gate: &Gate, stage: &Path) -> Result<Verdict> {
             sshd::run(&stage, connections)
         }
         GateAsk::Sudoers { staged } => sudoers::run(&stage::Stage::new(node, stage, staged)),
+        GateAsk::Fail2ban { staged } => fail2ban(&stage::Stage::new(node, stage, staged)),
         GateAsk::PveFirewall => Ok(match crate::change::pve_firewall_lint(node)? {
             None => Verdict::Passed,
             Some(complaint) => Verdict::Failed(complaint),
@@ -54,6 +58,14 @@ pub fn run(node: &dyn Node, gate: &Gate, stage: &Path) -> Result<Verdict> {
         GateAsk::UfwRules(rules) => ufw_rules(node, rules),
         GateAsk::Clock(seconds) => clock(node, *seconds),
     }
+}
+
+/// fail2ban takes another directory for all of its configuration.
+fn fail2ban(stage: &stage::Stage<'_>) -> Result<Verdict> {
+    let directory = Path::new(FAIL2BAN_DIRECTORY);
+    stage.shadow(directory)?;
+    let output = stage.node.run(&Invocation::new(FAIL2BAN_PROGRAM, &["-c", &stage.text(directory), "-t"]))?;
+    Ok(if output.success() { Verdict::Passed } else { Verdict::Failed(stage.real(&output.complaint())) })
 }
 
 /// `ufw --dry-run` parses a rule, and writes to its standard output what it would load.

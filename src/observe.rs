@@ -1,9 +1,13 @@
 //! Evaluates [`Check`]s: what is true now, from effective state and never from our own files alone.
 
 mod accounts;
+mod apparmor;
 mod apt;
+mod fail2ban;
 mod firewall;
+mod kernel;
 mod rules;
+mod services;
 mod sshd;
 mod ufw;
 
@@ -61,7 +65,13 @@ impl<'a> Observer<'a> {
             Check::UfwGone => self.ufw_gone(),
             Check::NoForeignTables => self.no_foreign_tables(),
             Check::PveFirewallOff => self.pve_firewall_off(),
-            Check::Kernel { name, value } => self.kernel(name, value),
+            Check::Kernel { name, value, boot } => self.kernel(name, value, *boot),
+            Check::Fail2banJail { jail, keys, wanted } => self.fail2ban_jail(jail, keys, wanted),
+            Check::AppArmorEnforces(name) => self.apparmor_enforces(name),
+            Check::AppArmorOn => self.apparmor_on(),
+            Check::NoDenials => self.no_denials(),
+            Check::MailOnLoopback => self.mail_on_loopback(),
+            Check::Listeners(allowed) => self.listeners(allowed),
             Check::Unit { name, enabled, active } => self.unit(name, *enabled, *active),
             Check::HostKeyBits { path, bits } => self.host_key_bits(path, *bits),
             Check::Pve(object) => {
@@ -76,7 +86,10 @@ impl<'a> Observer<'a> {
 
     /// Runs a command once; a status other than 0 is for the caller to judge.
     fn output(&mut self, program: &str, arguments: &[&str]) -> Result<Output> {
-        let invocation = Invocation::new(program, arguments);
+        self.once(Invocation::new(program, arguments))
+    }
+
+    fn once(&mut self, invocation: Invocation) -> Result<Output> {
         let line = invocation.line();
         if let Some((_, output)) = self.cache.iter().find(|(known, _)| *known == line) {
             return Ok(output.clone());
@@ -131,14 +144,6 @@ impl<'a> Observer<'a> {
             }
         }
         Ok(Verdict::Holds)
-    }
-
-    fn kernel(&self, name: &str, wanted: &str) -> Result<Verdict> {
-        let found = crate::change::kernel_value(self.node, name)?;
-        Ok(match found {
-            Some(found) if found != wanted => Verdict::Fails(format!("{name} is {found}")),
-            _ => Verdict::Holds,
-        })
     }
 
     fn file_mode(&self, path: &Path, mode: u32) -> Result<Verdict> {

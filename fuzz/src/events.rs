@@ -84,12 +84,16 @@ fn inverse(input: &mut Input<'_>) -> Inverse {
         1 => Inverse::Account { name: input.text(), created: input.flag() },
         2 => Inverse::Unit { name: input.text(), active: input.flag() },
         3 => Inverse::Reload(input.text()),
-        4 => Inverse::Kernel { name: input.text(), value: input.text() },
+        4 => Inverse::Kernel {
+            before: vec![(input.text().replace('=', ""), input.text())],
+            made: vec![input.text()],
+        },
         5 => Inverse::Ufw {
             active: input.flag(),
             settings: vec![(input.text().replace('=', ""), input.text())],
         },
         6 => Inverse::KeyPair(input.text()),
+        7 => Inverse::AppArmor { file: input.text(), loaded: input.flag() },
         _ => Inverse::Paths,
     }
 }

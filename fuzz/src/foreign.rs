@@ -274,7 +274,7 @@ fn checks() -> Vec<Check> {
         Check::UfwRule(words("limit out 123")),
         Check::UfwNothingWider { ports: vec![22, 8006], networks },
         Check::PveFirewallOff,
-        Check::Kernel { name: "net.ipv4.ip_forward".into(), value: "1".into() },
+        Check::Kernel { name: "net.ipv4.ip_forward".into(), value: "1".into(), boot: false },
         Check::Unit { name: "ufw.service".into(), enabled: Some(true), active: Some(false) },
         Check::FileMode { path: PathBuf::from("/etc/passwd"), mode: 0o644 },
         Check::AptSource { name: "ceph-".into(), channel: apt::ENTERPRISE, suite: String::new() },

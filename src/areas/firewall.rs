@@ -2,7 +2,7 @@
 
 mod management;
 pub mod pve;
-mod tables;
+pub(super) mod tables;
 mod ufw;
 
 use super::{Area, control, refusal};
@@ -128,11 +128,12 @@ fn keep_bridges_apart(proposal: &mut Proposal) {
     for (id, name) in BRIDGE_FILTERS {
         let (name, value) = (name.to_owned(), "0".to_owned());
         let wanted = format!("{name} is 0: bridged traffic of guests does not pass the node's firewall");
-        let check = Check::Kernel { name: name.clone(), value: value.clone() };
+        let check = Check::Kernel { name: name.clone(), value: value.clone(), boot: false };
         let mut control = control(id, "E1", wanted, check);
         control.changes.push(proposal.changes.len());
         proposal.controls.push(control);
-        proposal.changes.push((Phase::Exposure, Change::Kernel(KernelChange { name, value })));
+        let change = KernelChange { settings: vec![(name, value)] };
+        proposal.changes.push((Phase::Exposure, Change::Kernel(change)));
     }
 }
 

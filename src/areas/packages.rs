@@ -1,18 +1,11 @@
 //! Packages (row H2): what the other areas need, in one apt call.
 
-use super::{Area, control, refusal};
+use super::{Area, refusal};
 use crate::areas::firewall::mode;
-use crate::change::{Change, FileChange, PackagesChange, UnitChange};
+use crate::change::{Change, PackagesChange};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::{FirewallMode, Profile, Sudo};
-
-const FAIL2BAN_UNIT: &str = "fail2ban.service";
-const FAIL2BAN_JAIL_PATH: &str = "/etc/fail2ban/jail.d/firstlight.conf";
-/// Debian 12's fail2ban looks for `/var/log/auth.log`, which no node without rsyslog has, and does not start
-/// (fail2ban#3292). Debian 13's own defaults read the journal.
-const FAIL2BAN_JAIL: &str = "# Written by firstlight.\n[sshd]\nbackend = systemd\n";
-const DEBIAN_WITHOUT_JOURNAL_JAIL: &str = "12";
 
 pub(super) struct Packages;
 
@@ -38,12 +31,6 @@ impl Area for Packages {
             allow_upgrades: profile.packages.allow_upgrades,
         };
         proposal.changes.push((Phase::Packages, Change::Packages(change)));
-        if profile.fail2ban.enabled {
-            if facts.debian_version == DEBIAN_WITHOUT_JOURNAL_JAIL {
-                proposal.changes.push((Phase::Files, Change::File(journal_jail())));
-            }
-            unit(&mut proposal, "packages.fail2ban-runs", "H2", FAIL2BAN_UNIT);
-        }
         Ok(proposal)
     }
 }
@@ -55,8 +42,8 @@ fn names(profile: &Profile, facts: &Facts) -> Vec<&'static str> {
         names.push("sudo");
     }
     if profile.fail2ban.enabled {
-        // Debian 12's fail2ban only recommends what it reads the journal with.
-        names.extend(["fail2ban", "python3-systemd"]);
+        // Debian 12's fail2ban only recommends what it reads the journal with, and both only what they ban with.
+        names.extend(["fail2ban", "nftables", "python3-systemd"]);
     }
     if profile.updates.enabled {
         names.extend(["unattended-upgrades", "apt-listchanges"]);
@@ -85,24 +72,4 @@ fn installed(name: &str) -> Control {
         check: Check::PackageInstalled(name.to_owned()),
         changes: vec![0],
     }
-}
-
-fn journal_jail() -> FileChange {
-    FileChange {
-        path: FAIL2BAN_JAIL_PATH.into(),
-        content: FAIL2BAN_JAIL.into(),
-        mode: 0o644,
-        owner: "root".to_owned(),
-        public: true,
-    }
-}
-
-/// Services are held back during the apt call, so that they start with their configuration in place.
-pub(super) fn unit(proposal: &mut Proposal, id: &'static str, requirement: &'static str, name: &str) {
-    let check = Check::Unit { name: name.to_owned(), enabled: Some(true), active: Some(true) };
-    let mut control = control(id, requirement, format!("{name} runs, now and after a reboot"), check);
-    control.changes.push(proposal.changes.len());
-    let change = UnitChange { name: name.to_owned(), enabled: Some(true), active: Some(true) };
-    proposal.changes.push((Phase::Services, Change::Unit(change)));
-    proposal.controls.push(control);
 }

@@ -4,8 +4,8 @@ mod algorithms;
 mod options;
 mod refused;
 
-use super::{Area, control, firewall};
-use crate::change::{Change, FileChange, HostKeyChange, ReloadChange};
+use super::{Area, control, firewall, push_file};
+use crate::change::{Change, HostKeyChange, ReloadChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::{Facts, RSA_HOST_KEY_PATH};
 use crate::gate::SSHD_PROGRAM;
@@ -38,7 +38,7 @@ impl Area for Ssh {
             return Err(refusals);
         }
         let options = options::wanted(profile, facts);
-        let content = drop_in(&options).into_bytes();
+        let content = drop_in(&options);
         let path = PathBuf::from(DROP_IN_PATH);
         let connections = connections(profile, facts);
         let mut proposal = Proposal {
@@ -51,13 +51,11 @@ impl Area for Ssh {
             id: "ssh.configuration",
             tool: SSHD_PROGRAM,
             ask: GateAsk::Sshd {
-                staged: vec![(path.clone(), content.clone())],
+                staged: vec![(path.clone(), content.clone().into_bytes())],
                 connections: expected(&options, &connections),
             },
         });
-        let file =
-            FileChange { path: path.clone(), content, mode: 0o644, owner: ROOT.to_owned(), public: true };
-        proposal.changes.push((Phase::Files, Change::File(file)));
+        push_file(&mut proposal, DROP_IN_PATH, content, Vec::new());
         let mut after = vec![path];
         if profile.ssh.algorithms == Algorithms::Strict
             && facts.rsa_host_key_bits.is_some()

@@ -1,6 +1,6 @@
 //! Unattended updates (row H3): which origins install themselves, every day, and nothing reboots by itself.
 
-use super::{Area, control, refusal};
+use super::{Area, control, push_unit, refusal};
 use crate::change::{Change, FileChange};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
@@ -85,7 +85,8 @@ impl Area for Updates {
         let file = FileChange { path: PATH.into(), content, mode: 0o644, owner, public: true };
         proposal.changes.push((Phase::Files, Change::File(file)));
         for (id, name) in UNITS {
-            super::packages::unit(&mut proposal, id, "H3", name);
+            // Held back during the apt call, so that they start with their configuration in place.
+            push_unit(&mut proposal, (id, "H3"), name, true);
         }
         Ok(proposal)
     }

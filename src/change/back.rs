@@ -1,6 +1,6 @@
 //! The way back of each kind of effect, as far as it is more than paths.
 
-use super::{Stays, host_key, kernel, key_pair, packages, pve, pve_firewall, ufw, unit};
+use super::{Stays, apparmor, host_key, kernel, key_pair, packages, pve, pve_firewall, ufw, unit};
 use crate::error::Result;
 use crate::node::Node;
 use crate::transaction::record::Inverse;
@@ -14,16 +14,24 @@ pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
         | Inverse::Account { .. }
         | Inverse::Reload(_)
         | Inverse::HostKey
+        | Inverse::Kernel { .. }
         | Inverse::PveFirewall(_) => Ok(()),
         Inverse::Packages(names) => return packages::undo(node, names),
         Inverse::Unit { name, active } => unit::undo(node, name, *active),
         Inverse::Ufw { active, settings } => ufw::undo(node, *active, settings),
-        Inverse::Kernel { name, value } => kernel::undo(node, name, value),
         Inverse::Reach(_) => crate::reach::clear(node),
         Inverse::Pve(inverse) => pve::undo(node, inverse),
         Inverse::KeyPair(title) => key_pair::undo(node, title),
+        Inverse::AppArmor { file, loaded } => apparmor::undo(node, file, *loaded),
     }?;
     Ok(Vec::new())
+}
+
+/// Sets kernel settings back; returns where the kernel shows those that somebody else has set since, which are left as
+/// they are, unless with `force`. Safe to repeat.
+pub fn undo_settings(node: &dyn Node, inverse: &Inverse, force: bool) -> Result<Vec<PathBuf>> {
+    let Inverse::Kernel { before, made } = inverse else { return Ok(Vec::new()) };
+    kernel::undo(node, before, made, force)
 }
 
 /// Once all paths are back: services read them again, and what ran before runs again. Safe to repeat.
@@ -41,6 +49,7 @@ pub fn settle(node: &dyn Node, inverse: &Inverse) -> Result<()> {
         Inverse::Reload(name) => unit::settle_reload(node, name),
         Inverse::Ufw { active, .. } => ufw::settle(node, *active),
         Inverse::HostKey => host_key::publish(node),
+        Inverse::AppArmor { file, loaded } => apparmor::settle(node, file, *loaded),
         Inverse::PveFirewall(settings) => pve_firewall::settle(node, settings),
     }
 }

@@ -47,7 +47,7 @@ pub fn scopes(change: &KeyPairChange) -> Vec<Scope> {
 
 /// What is missing for there to be a pair.
 pub fn need(node: &dyn Node, change: &KeyPairChange) -> Result<Option<Need>> {
-    if text(node, &change.path)?.lines().any(is_ours) {
+    if String::from_utf8_lossy(&content(node, &change.path)?).lines().any(is_ours) {
         return Ok(None);
     }
     let line = "ed25519, made on the node; the private key is handed over once".to_owned();
@@ -57,7 +57,7 @@ pub fn need(node: &dyn Node, change: &KeyPairChange) -> Result<Option<Need>> {
 /// Makes the pair and hands it over.
 pub fn make(node: &dyn Node, change: &KeyPairChange) -> Result<()> {
     let owner = owner_ids(node, &change.name)?;
-    let mut text = text(node, &change.path)?;
+    let mut content = content(node, &change.path)?;
     let directory = Path::new(DIRECTORY);
     remove_tree(node, directory)?;
     make_directories(node, directory)?;
@@ -65,11 +65,11 @@ pub fn make(node: &dyn Node, change: &KeyPairChange) -> Result<()> {
     let public = public(node, &change.comment, &file)?;
     let private = read_text(node, &file)?.unwrap_or_default();
     handover::add(node, change.handover, &title(change), private.trim_end())?;
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
+    if content.last().is_some_and(|last| *last != b'\n') {
+        content.push(b'\n');
     }
-    text.push_str(&[public.trim_end(), MARK, "\n"].concat());
-    replace(node, &change.path, text.as_bytes(), 0o600, owner)?;
+    content.extend_from_slice([public.trim_end(), MARK, "\n"].concat().as_bytes());
+    replace(node, &change.path, &content, 0o600, owner)?;
     remove_tree(node, directory)
 }
 
@@ -83,8 +83,8 @@ pub fn undo(node: &dyn Node, title: &str) -> Result<()> {
 pub fn made(node: &dyn Node, name: &str, keys: &mut Vec<String>) {
     let passwd = read_text(node, Path::new(PASSWD_PATH)).ok().flatten().unwrap_or_default();
     let Some(entry) = entry(&passwd, name) else { return };
-    let text = text(node, &Path::new(entry.home).join(".ssh/authorized_keys")).unwrap_or_default();
-    for line in text.lines().filter(|line| is_ours(line)) {
+    let content = content(node, &Path::new(entry.home).join(".ssh/authorized_keys")).unwrap_or_default();
+    for line in String::from_utf8_lossy(&content).lines().filter(|line| is_ours(line)) {
         keys.extend(authorized_blob(line).and_then(fingerprint));
     }
 }
@@ -93,13 +93,11 @@ fn is_ours(line: &str) -> bool {
     line.ends_with(MARK) && authorized_blob(line).is_some()
 }
 
-/// The text of the file; never through a link, which the user could have put there.
-fn text(node: &dyn Node, path: &Path) -> Result<String> {
+/// What the file holds, which need not be text; never through a link, which the user could have put there.
+fn content(node: &dyn Node, path: &Path) -> Result<Vec<u8>> {
     match node.lookup(path)? {
-        None => Ok(String::new()),
-        Some(found) if found.kind == Kind::File => {
-            Ok(String::from_utf8_lossy(&node.read_seen(path, &found)?).into_owned())
-        }
+        None => Ok(Vec::new()),
+        Some(found) if found.kind == Kind::File => node.read_seen(path, &found),
         Some(_) => Err(Error::new(format!("reading {}", path.display()), "it is no regular file")),
     }
 }

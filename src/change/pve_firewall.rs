@@ -73,7 +73,7 @@ pub fn switch_need(node: &dyn Node, switch: Switch) -> Result<Option<Need>> {
 pub fn inverse(node: &dyn Node) -> Result<Inverse> {
     let mut settings = Vec::new();
     for name in SETTINGS {
-        settings.extend(kernel::value(node, name)?.map(|value| (name.to_owned(), value)));
+        settings.append(&mut kernel::values(node, name)?);
     }
     Ok(Inverse::PveFirewall(settings))
 }
@@ -149,7 +149,7 @@ pub fn settle(node: &dyn Node, settings: &[(String, String)]) -> Result<()> {
     if exists(node, Path::new(PROGRAM))? {
         settled(node, None)?;
     }
-    settings.iter().try_for_each(|(name, value)| kernel::undo(node, name, value))
+    kernel::put_back(node, settings)
 }
 
 fn ask(node: &dyn Node, word: &str) -> Result<Output> {

@@ -16,6 +16,9 @@ const START_SECONDS: u64 = 180;
 /// A daemon that cannot read its files dies of them within this.
 const SETTLING: Duration = Duration::from_secs(1);
 
+/// What we change of it, a reload does not bring about (postconf(5), inet_interfaces).
+const RESTARTED: &str = "postfix.service";
+
 /// Enabling makes links here; for services with a SysV script beside it also in the runlevel directories.
 pub fn scopes() -> Vec<Scope> {
     let mut scopes = vec![Scope::Tree("/etc/systemd/system".into())];
@@ -130,10 +133,11 @@ pub fn settle_reload(node: &dyn Node, name: &str) -> Result<()> {
         .hint(format!("journalctl -u {name}")))
 }
 
-/// Reloads the unit if it runs.
+/// Reloads the unit if it runs; the one that a reload is not enough for is started anew.
 pub fn reload_if_active(node: &dyn Node, name: &str) -> Result<()> {
     if is_active(node, name)? {
-        run_checked(node, &Invocation::new(SYSTEMCTL, &["reload", "--", name]).limit(START_SECONDS))?;
+        let verb = if name == RESTARTED { "restart" } else { "reload" };
+        run_checked(node, &Invocation::new(SYSTEMCTL, &[verb, "--", name]).limit(START_SECONDS))?;
     }
     Ok(())
 }

@@ -4,12 +4,12 @@ mod accounts;
 mod network;
 mod ssh;
 
-use super::{Facts, apt, cluster_firewall, packages, pmxcfs, pve, ufw};
+use super::{Facts, apparmor, apt, cluster_firewall, packages, pmxcfs, postfix, pve, storage, ufw};
 use crate::error::Result;
 use crate::node::{Invocation, Node, exists, read_text};
 use std::path::Path;
 
-pub(crate) use network::sockets;
+pub(crate) use network::{sockets, udp_sockets};
 pub(crate) use ssh::options as sshd_options;
 pub use ssh::{RSA_HOST_KEY_PATH, host_keys};
 
@@ -50,6 +50,11 @@ pub fn gather(node: &dyn Node) -> Result<Facts> {
         facts.ufw_rules.extend(ufw::tuples(&text(node, path)));
     }
     facts.ufw_without_ipv6 = os_release(&text(node, ufw::DEFAULTS_PATH), "IPV6").eq_ignore_ascii_case("no");
+    facts.nfs_storage = storage::nfs_v3(&text(node, storage::PATH)).to_owned();
+    facts.postfix = text(node, postfix::PATH);
+    facts.apparmor = apparmor::gather(node)?;
+    // In a container nobody may read it.
+    facts.apparmor_loaded = read_text(node, Path::new(apparmor::LOADED_PATH)).unwrap_or_default();
     facts.openssh = facts.package_version(SSH_PACKAGE).map(upstream_version).unwrap_or_default();
     ssh::gather(node, &mut facts);
     accounts::gather(node, &mut facts);

@@ -62,6 +62,22 @@ impl<'a> Stage<'a> {
         includes.iter().try_for_each(|include| self.copy_at(include, rewrite, depth + 1))
     }
 
+    /// A directory of links to all that is in `directory`, with the new contents in their places.
+    pub(super) fn shadow(&self, directory: &Path) -> Result<()> {
+        self.make_directories(&self.path(directory))?;
+        for path in self.files_in(directory)? {
+            let target = self.path(&path);
+            if let Some((_, content)) = self.overlay.iter().find(|(name, _)| *name == path) {
+                self.node.create(&target, content, 0o644)?;
+            } else if self.overlay.iter().any(|(name, _)| name.starts_with(&path)) {
+                self.shadow(&path)?;
+            } else {
+                self.node.make_link(&target, &path)?;
+            }
+        }
+        Ok(())
+    }
+
     fn content(&self, path: &Path) -> Result<String> {
         let laid_over = self.overlay.iter().find(|(name, _)| name == path);
         let bytes = match laid_over {

@@ -143,3 +143,59 @@ fn the_first_rule_that_ufw_refuses_is_named() {
     );
     assert_eq!(node.ran().len(), 2);
 }
+
+/// A node with the names of Debian's own configuration of fail2ban, and the real client for it (package fail2ban).
+fn with_fail2ban() -> Scripted {
+    let node = node();
+    for directory in ["", "/action.d", "/filter.d", "/jail.d", "/fail2ban.d"] {
+        let path = format!("/etc/fail2ban{directory}");
+        node.files.directory(&path);
+        let entries = std::fs::read_dir(&path).expect("this test needs fail2ban: apt-get install fail2ban");
+        for entry in entries.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file()) {
+            node.files.put(entry.path().to_str().unwrap(), "");
+        }
+    }
+    node.on("/usr/bin/fail2ban-client -c", |files, invocation| {
+        let directory = files.host(&invocation.arguments[2]);
+        let output = std::process::Command::new("fail2ban-client")
+            .arg("-c")
+            .arg(directory)
+            .arg("-t")
+            .output()
+            .unwrap();
+        Output {
+            status: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    });
+    node
+}
+
+fn fail2ban(staged: &[(&str, &str)]) -> Gate {
+    let staged = staged.iter().map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())).collect();
+    Gate { id: "fail2ban.configuration", tool: FAIL2BAN_PROGRAM, ask: GateAsk::Fail2ban { staged } }
+}
+
+#[test]
+fn f3_fail2ban_is_asked_about_the_whole_configuration_as_it_will_be() {
+    let proposal =
+        crate::areas::propose_all(&crate::profile::Profile::example(), &crate::facts::Facts::example());
+    let gates = proposal.ok().unwrap().gates;
+    let gate = gates.iter().find(|gate| gate.id == "fail2ban.configuration").unwrap();
+    let node = with_fail2ban();
+    assert_eq!(run(&node, gate, Path::new(STAGE)).unwrap(), Verdict::Passed);
+    let live = "/etc/fail2ban/jail.d/firstlight.conf";
+    assert!(node.files.has(&format!("{STAGE}{live}")) && !node.files.has(live), "a gate puts nothing live");
+}
+
+#[test]
+fn f3_what_fail2ban_does_not_take_fails_with_its_own_words() {
+    let jail = "/etc/fail2ban/jail.d/firstlight.conf";
+    let verdict = |text: &str| run(&with_fail2ban(), &fail2ban(&[(jail, text)]), Path::new(STAGE)).unwrap();
+    let Verdict::Failed(missing) = verdict("[sshd]\nenabled = true\nfilter = no-such-filter\n") else {
+        panic!("a filter that is not there passes")
+    };
+    assert!(missing.contains("no-such-filter"), "{missing}");
+    assert!(matches!(verdict("[sshd\nenabled\n"), Verdict::Failed(_)));
+}

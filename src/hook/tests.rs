@@ -29,6 +29,12 @@ enabled = false
 enabled = false
 [firstlight.updates]
 enabled = false
+[firstlight.kernel]
+enabled = false
+[firstlight.services]
+enabled = false
+[firstlight.apparmor]
+enabled = false
 "#;
 
 /// A node as PVE's installer leaves it, with our executable in its place.

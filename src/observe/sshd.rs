@@ -32,7 +32,7 @@ pub(crate) fn says(listing: &str, key: &str, values: &[String]) -> std::result::
     Err(if actual.is_empty() { "(not set)".to_owned() } else { actual })
 }
 
-fn sorted(text: &str) -> Vec<&str> {
+pub(super) fn sorted(text: &str) -> Vec<&str> {
     let mut words: Vec<&str> = text.split_ascii_whitespace().collect();
     words.sort_unstable();
     words.dedup();

@@ -62,7 +62,8 @@ impl Preview {
 pub fn preview(node: &dyn Node, transactions: Vec<TransactionId>, force: bool) -> Result<Preview> {
     let objects = Objects::new(node, Path::new(OBJECTS_DIR));
     let preview = Preview { transactions: Vec::new(), actions: Vec::new(), paths: Vec::new() };
-    let mut view = View { node, objects, force, then: Manifest::default(), preview };
+    let (then, settings) = (Manifest::default(), change::Settings::new());
+    let mut view = View { node, objects, force, then, settings, preview };
     for id in transactions {
         let story = Story::of(&state::records(node, id)?);
         let cluster = pmxcfs::cluster_name(node).unwrap_or_default();
@@ -85,6 +86,8 @@ struct View<'a> {
     force: bool,
     /// What the steps looked at so far will have put back; what will be gone is recorded as absent.
     then: Manifest,
+    /// The same of kernel settings.
+    settings: change::Settings,
     preview: Preview,
 }
 
@@ -173,7 +176,14 @@ impl View<'_> {
                     say("the kernel settings that UFW made are as before".to_owned());
                 }
             }
-            Inverse::Kernel { name, value } => say(format!("the kernel's {name} is {value}")),
+            Inverse::Kernel { before, made } => {
+                let (ours, theirs) =
+                    change::whose_settings(self.node, before, made, self.force, &self.settings)?;
+                for (list, how) in [(&ours, " is as before"), (&theirs, " stays: somebody else has set it")] {
+                    list.iter().for_each(|(name, _)| say(["the kernel's ", name, how].concat()));
+                }
+                self.settings.extend(ours);
+            }
             Inverse::PveFirewall(_) => say("PVE's firewall is on or off as before".to_owned()),
             Inverse::HostKey => say("PVE publishes the host key of before".to_owned()),
             Inverse::Pve(inverse) if other_cluster => {
@@ -181,6 +191,7 @@ impl View<'_> {
             }
             Inverse::Pve(inverse) => say(format!("{} is as before", inverse.title)),
             Inverse::KeyPair(title) => say(format!("{title} is taken back")),
+            Inverse::AppArmor { file, .. } => say(format!("AppArmor reads {file} as before")),
             Inverse::Paths | Inverse::Reach(_) => {}
         }
         Ok(stays)

@@ -226,6 +226,7 @@ impl Way<'_> {
             kept.push(inverse.title.clone().into());
         } else if stage == Stage::Late {
             stay = change::undo(self.node, &made.inverse)?;
+            kept.extend(change::undo_settings(self.node, &made.inverse, force)?);
             if matches!(made.inverse, Inverse::Account { .. }) {
                 kept = self.untangle(&before, &after, kept, force)?;
             }

@@ -48,8 +48,8 @@ pub const ALL: &[Check] = &[
         name: "unit",
         title: "cargo test (unit tests)",
         run: |workspace, _| {
-            // Codes are read back by a reader, and compared with those of another generator.
-            host::install_for_tests(&["zbarimg", "oathtool"])?;
+            // Codes are read back by a reader, and compared with those of another generator; filters are asked.
+            host::install_for_tests(&["zbarimg", "oathtool", "fail2ban-regex"])?;
             // The exploration is the next check, which shows its figures.
             cargo(workspace, &["test", "--workspace", "--locked", "--", "--skip", EXPLORATION])
         },

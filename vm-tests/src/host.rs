@@ -127,13 +127,14 @@ fn package_of(program: &str) -> Result<String> {
     Ok(match program {
         "mkfs.xfs" => "xfsprogs",
         "mkfs.btrfs" => "btrfs-progs",
+        "fail2ban-regex" => "fail2ban",
         "OVMF.fd" => "ovmf",
         "zbarimg" => "zbar-tools",
         "iptables-legacy" => "iptables",
         "getfattr" => "attr",
         "journalctl" => "systemd",
         "setfacl" => "acl",
-        "oathtool" | "strace" | "perl" | "ipset" => program,
+        "curl" | "oathtool" | "strace" | "perl" | "ipset" => program,
         other => bail!("no package is known for {other}"),
     }
     .to_owned())

@@ -14,6 +14,7 @@ mod first;
 mod gate;
 mod ground;
 mod ground_pve;
+mod hardening;
 mod kills;
 mod older;
 mod power;
@@ -334,5 +335,21 @@ pub const ALL: &[Scenario] = &[
     ),
     long("clock-jumps", "the clock jumps back and ahead in the middle of a run: it changes nothing (J3)", device::clock),
     long("strict-keys", "`strict` makes the RSA host key anew, and a rollback brings the old one back (A6 B4 J3)", device::strict),
+    long(
+        "bans",
+        "part 4: bad logins on 22 and 8006 ban that host alone; lifted, after a boot, after a rotation (F1-F4)",
+        hardening::banned,
+    ),
+    long("kernel", "part 4: kernel settings now, after a boot, on later devices, and taken back (G1 J3)", hardening::kernel),
+    long(
+        "services",
+        "part 4: mail on loopback, a profile enforced, others untouched, after a boot, taken back (G3 G5 J3)",
+        hardening::services,
+    ),
+    long(
+        "container",
+        "part 4: rpcbind off unless NFSv3, a listener told, a container without privileges runs (G2 G4 G5 J3)",
+        hardening::container,
+    ),
     long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended).own(),
 ];

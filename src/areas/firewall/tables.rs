@@ -3,12 +3,12 @@
 use crate::profile::Service;
 
 /// PVE's web interface and API (pveproxy).
-pub(super) const API_PORT: u16 = 8006;
+pub(in crate::areas) const API_PORT: u16 = 8006;
 
 /// Ports of one protocol, in the order in which UFW sorts them.
-pub(super) struct Ports {
-    pub(super) protocol: &'static str,
-    pub(super) ports: &'static str,
+pub(in crate::areas) struct Ports {
+    pub(in crate::areas) protocol: &'static str,
+    pub(in crate::areas) ports: &'static str,
 }
 
 const fn tcp(ports: &'static str) -> Ports {
@@ -20,7 +20,7 @@ const fn udp(ports: &'static str) -> Ports {
 }
 
 /// Name for comments, and ports (pve-contract 3.8, and the macros of pve-firewall).
-pub(super) fn service(service: Service) -> (&'static str, &'static [Ports]) {
+pub(in crate::areas) fn service(service: Service) -> (&'static str, &'static [Ports]) {
     match service {
         Service::Cluster => ("cluster", const { &[udp("5405:5412")] }),
         Service::Migration => ("migration", const { &[tcp("60000:60050")] }),
@@ -34,5 +34,5 @@ pub(super) fn service(service: Service) -> (&'static str, &'static [Ports]) {
 }
 
 /// What stays open with `outgoing = "drop"`: name, and ports in UFW's simple form.
-pub(super) const OUTGOING: [(&str, &str); 3] =
+pub(in crate::areas) const OUTGOING: [(&str, &str); 3] =
     [("DNS", "53"), ("NTP", "123/udp"), ("HTTP, HTTPS and mail submission", "80,443,587/tcp")];

@@ -309,12 +309,12 @@ fn e1_bridged_traffic_is_kept_away_from_ufw_on_pve_nodes_after_pves_firewall_is_
         ("firewall.bridge-netfilter.arp", "net.bridge.bridge-nf-call-arptables"),
     ] {
         let control = proposal.controls.iter().find(|control| control.id == id).unwrap();
-        let Check::Kernel { name, value } = &control.check else { panic!("wrong check") };
+        let Check::Kernel { name, value, boot: false } = &control.check else { panic!("wrong check") };
         assert_eq!((name.as_str(), value.as_str(), control.requirement), (setting, "0", "E1"));
         let (_, Change::Kernel(change)) = &proposal.changes[control.changes[0]] else {
             panic!("wrong change")
         };
-        assert_eq!((change.name.as_str(), change.value.as_str()), (setting, "0"));
+        assert_eq!(change.settings, [(setting.to_owned(), "0".to_owned())]);
     }
     let debian = Facts { pve_version: None, ..Facts::example() };
     let proposal = propose(&Profile::example(), &debian);

@@ -79,6 +79,17 @@ fn a3_what_a_killed_run_left_between_goes() {
 }
 
 #[test]
+fn a3_lines_that_are_no_text_stay_byte_for_byte() {
+    let node = node();
+    let before = b"ssh-ed25519 AAAA caf\xe9\n";
+    node.files.put(KEYS, before);
+    make(&node, &change()).unwrap();
+    let after = std::fs::read(node.files.host(KEYS)).unwrap();
+    assert!(after.starts_with(before) && after.ends_with(b" ops@pve1 (made by firstlight)\n"));
+    assert!(Change::KeyPair(change()).need(&node).unwrap().is_none());
+}
+
+#[test]
 fn a3_nothing_is_written_through_a_link() {
     let node = node();
     symlink("/etc/passwd", node.files.host(KEYS)).unwrap();

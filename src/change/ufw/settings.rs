@@ -16,16 +16,14 @@ pub fn now(node: &dyn Node) -> Result<Vec<(String, String)>> {
     let text = read_text(node, Path::new(&path))?.unwrap_or_default();
     let mut settings = Vec::new();
     for name in names(&text) {
-        if let Some(value) = kernel::value(node, name)? {
-            settings.push((name.to_owned(), value));
-        }
+        settings.append(&mut kernel::values(node, name)?);
     }
     Ok(settings)
 }
 
 /// Sets them back, where the kernel still has them.
 pub fn set_back(node: &dyn Node, settings: &[(String, String)]) -> Result<()> {
-    settings.iter().try_for_each(|(name, value)| kernel::undo(node, name, value))
+    kernel::put_back(node, settings)
 }
 
 /// `NAME = VALUE`, a `-` in front of names whose failure does not matter; comments begin with `#` or `;`.

@@ -12,12 +12,16 @@ const ROUTE4_PATH: &str = "/proc/net/route";
 const ROUTE6_PATH: &str = "/proc/net/ipv6_route";
 const TCP4_PATH: &str = "/proc/net/tcp";
 const TCP6_PATH: &str = "/proc/net/tcp6";
+const UDP4_PATH: &str = "/proc/net/udp";
+const UDP6_PATH: &str = "/proc/net/udp6";
 const FORWARD_PATHS: [&str; 2] = ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"];
 const SSH_PORT: u16 = 22;
 /// `TCP_ESTABLISHED` of the kernel's `include/net/tcp_states.h`.
 const ESTABLISHED: &str = "01";
 /// `TCP_LISTEN`, there too.
 const LISTENING: &str = "0A";
+/// `TCP_CLOSE`, there too: what UDP calls a socket without another end.
+const CLOSED: &str = "07";
 /// `RTF_GATEWAY` of the kernel's `linux/route.h`.
 const GATEWAY_FLAG: u32 = 2;
 
@@ -94,18 +98,27 @@ fn is_zero(hex: &str) -> bool {
 
 /// Every TCP socket of the node.
 pub(crate) fn sockets(node: &dyn Node) -> Vec<Socket> {
-    let mut sockets = parse(&text(node, TCP4_PATH));
-    sockets.extend(parse(&text(node, TCP6_PATH)));
+    both(node, [TCP4_PATH, TCP6_PATH], LISTENING)
+}
+
+/// Every UDP socket of the node; one that is bound to no other end listens.
+pub(crate) fn udp_sockets(node: &dyn Node) -> Vec<Socket> {
+    both(node, [UDP4_PATH, UDP6_PATH], CLOSED)
+}
+
+fn both(node: &dyn Node, paths: [&str; 2], listening: &str) -> Vec<Socket> {
+    let [mut sockets, mut others] = paths.map(|path| parse(&text(node, path), listening));
+    sockets.append(&mut others);
     sockets
 }
 
-fn parse(table: &str) -> Vec<Socket> {
+fn parse(table: &str, listening: &str) -> Vec<Socket> {
     let mut sockets = Vec::new();
     for line in table.lines().skip(1) {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let &[_, local, remote, state, ..] = fields.as_slice() else { continue };
         if let (Some(local), Some(remote)) = (end(local), end(remote)) {
-            sockets.push(Socket { local, remote, listens: state == LISTENING, live: state == ESTABLISHED });
+            sockets.push(Socket { local, remote, listens: state == listening, live: state == ESTABLISHED });
         }
     }
     sockets
@@ -171,9 +184,9 @@ mod tests {
             1: 00000000:0016 00000000:0000 0A 0:0 00:0 0 0 0 1\n\
             2: 0514000A:C002 0900000A:0016 01 0:0 00:0 0 0 0 1\n\
             3: 0100007F:0016 0100007F:C001 01 0:0 00:0 0 0 0 1\n";
-        assert_eq!(peers(&parse(table), &[22]), ["10.0.20.77".parse::<IpAddr>().unwrap()]);
+        assert_eq!(peers(&parse(table, LISTENING), &[22]), ["10.0.20.77".parse::<IpAddr>().unwrap()]);
         let mapped =
             "h\n0: 0000000000000000FFFF00000514000A:0016 0000000000000000FFFF00004D14000A:C001 01 0:0\n";
-        assert_eq!(peers(&parse(mapped), &[22]), ["10.0.20.77".parse::<IpAddr>().unwrap()]);
+        assert_eq!(peers(&parse(mapped, LISTENING), &[22]), ["10.0.20.77".parse::<IpAddr>().unwrap()]);
     }
 }

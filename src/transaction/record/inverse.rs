@@ -27,12 +27,12 @@ pub enum Inverse {
     },
     /// Reload the unit again once the files are back.
     Reload(String),
-    /// Bring a kernel setting back.
+    /// Bring kernel settings back.
     Kernel {
-        /// Dotted name.
-        name: String,
-        /// What it was.
-        value: String,
+        /// Names, and values before.
+        before: Vec<(String, String)>,
+        /// The value that the step gave each of them, in the same order.
+        made: Vec<String>,
     },
     /// Publish the SSH host keys again once the files are back.
     HostKey,
@@ -51,6 +51,13 @@ pub enum Inverse {
     Pve(PveInverse),
     /// Take a private key out of the hand-over, where it has this heading.
     KeyPair(String),
+    /// Have the kernel read a file of AppArmor's profiles again, or forget them.
+    AppArmor {
+        /// In AppArmor's directory.
+        file: String,
+        /// Whether it had them before.
+        loaded: bool,
+    },
 }
 
 /// What was there of something in PVE before a step made it.
@@ -77,7 +84,7 @@ impl Inverse {
         match self {
             Self::Ufw { .. } => true,
             Self::Unit { name, .. } => matches!(name.as_str(), "ufw.service" | "pve-firewall.service"),
-            Self::Kernel { name, .. } => name.starts_with("net.bridge."),
+            Self::Kernel { before, .. } => before.iter().any(|(name, _)| name.starts_with("net.bridge.")),
             Self::Packages(names) => names.iter().any(|name| name == "ufw"),
             _ => false,
         }
@@ -97,6 +104,7 @@ impl Inverse {
             Self::Unit { .. } => "unit",
             Self::Reload(_) => "reload",
             Self::Kernel { .. } => "kernel",
+            Self::AppArmor { .. } => "apparmor",
             Self::HostKey => "host-key",
             Self::Ufw { .. } => "ufw",
             Self::Pve(_) => "pve",
@@ -111,7 +119,8 @@ impl Inverse {
             Self::Account { name, created } => line.text("name", name).flag("created", *created),
             Self::Unit { name, active } => line.text("name", name).flag("active", *active),
             Self::Reload(name) => line.text("name", name),
-            Self::Kernel { name, value } => line.text("name", name).text("value", value),
+            Self::Kernel { before, made } => line.pairs("setting", before).texts("made", made),
+            Self::AppArmor { file, loaded } => line.text("name", file).flag("active", *loaded),
             Self::Ufw { active, settings } => line.flag("active", *active).pairs("setting", settings),
             Self::Pve(pve) => {
                 line.text("kind", &pve.kind).text("title", &pve.title).text("user", &pve.user);
@@ -131,7 +140,8 @@ impl Inverse {
             "account" => Self::Account { name: fields.text("name"), created: fields.flag("created") },
             "unit" => Self::Unit { name: fields.text("name"), active: fields.flag("active") },
             "reload" => Self::Reload(fields.text("name")),
-            "kernel" => Self::Kernel { name: fields.text("name"), value: fields.text("value") },
+            "kernel" => Self::Kernel { before: fields.pairs("setting"), made: fields.texts("made") },
+            "apparmor" => Self::AppArmor { file: fields.text("name"), loaded: fields.flag("active") },
             "host-key" => Self::HostKey,
             "ufw" => Self::Ufw { active: fields.flag("active"), settings: fields.pairs("setting") },
             "pve" => Self::Pve(PveInverse {

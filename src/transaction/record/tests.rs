@@ -15,7 +15,11 @@ fn examples() -> Vec<Event> {
             settings: vec![("net/ipv4/x".into(), "1\t2".into()), ("y".into(), String::new())],
         },
         Inverse::PveFirewall(vec![("net.x".into(), "1 2".into()), ("net.y".into(), "0".into())]),
-        Inverse::Kernel { name: "net.x".into(), value: "1 2".into() },
+        Inverse::AppArmor { file: "usr.bin.lxc-start".into(), loaded: true },
+        Inverse::Kernel {
+            before: vec![("net.x".into(), "1 2".into()), ("net/ipv4/conf/vmbr0.1/x".into(), "=".into())],
+            made: vec!["2 3".into(), "0".into()],
+        },
         Inverse::HostKey,
         Inverse::Reach("/etc/ssh/keys of ops".into()),
         Inverse::Pve(PveInverse {

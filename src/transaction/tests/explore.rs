@@ -49,7 +49,7 @@ impl Look {
                 found.push(format!("{} is there", path.display()));
                 continue;
             };
-            let volatile = path.starts_with("/run") || path.starts_with("/proc");
+            let volatile = ["/run", "/proc", "/sys"].iter().any(|kernel| path.starts_with(kernel));
             let what = if here.kind != there.kind {
                 "type"
             } else if here.data != there.data {

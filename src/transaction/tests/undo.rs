@@ -1,7 +1,7 @@
 //! Undo beyond files, with others at work on the same node since.
 
 use super::super::state::TransactionId;
-use super::super::{Outcome, apply, rollback};
+use super::super::{Outcome, apply, preview, rollback, state};
 use super::{ORDER, assert_same, committed, debian::debian, file, whole};
 use crate::change::{AccountChange, Change, KernelChange, Switch, UnitChange};
 use crate::control::{Phase, Proposal};
@@ -21,6 +21,12 @@ fn back(node: &Scripted, force: bool) -> Vec<String> {
     let outcome = rollback(node, None, force, &mut Silent).unwrap();
     let Outcome::Reverted(_, _, kept) = outcome else { panic!("{outcome:?}") };
     kept.into_iter().map(|path| path.display().to_string()).collect()
+}
+
+/// What a rollback says that it would do beside the paths.
+fn actions(node: &Scripted, force: bool) -> Vec<String> {
+    let last = state::standing(node).unwrap().pop().unwrap();
+    preview::preview(node, vec![last], force).unwrap().actions
 }
 
 fn add(node: &Scripted, path: &str, line: &str) {
@@ -143,18 +149,74 @@ fn h2_a_package_that_a_later_one_needs_stays_with_its_files_and_is_told() {
     }
 }
 
+fn with_sysctl(node: &Scripted) {
+    node.on("/usr/sbin/sysctl -q -w", move |files, invocation| {
+        for word in &invocation.arguments[3..] {
+            let (name, value) = word.split_once('=').unwrap();
+            files.put(&format!("/proc/sys/{}", name.replace('.', "/")), format!("{value}\n"));
+        }
+        crate::node::Output { status: 0, stdout: String::new(), stderr: String::new() }
+    });
+}
+
+#[test]
+fn g1_j3_a_kernel_setting_that_somebody_has_set_since_is_kept_and_told_unless_forced() {
+    let (kptr, dmesg) = ("/proc/sys/kernel/kptr_restrict", "/proc/sys/kernel/dmesg_restrict");
+    for force in [false, true] {
+        let node = debian();
+        node.files.put(kptr, "0\n");
+        node.files.put(dmesg, "0\n");
+        with_sysctl(&node);
+        let both = |kptr: &str| {
+            let settings = [("kernel.kptr_restrict", kptr), ("kernel.dmesg_restrict", "1")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()));
+            vec![(Phase::Services, Change::Kernel(KernelChange { settings: settings.into() }))]
+        };
+        run(&node, both("2"));
+        node.files.put(kptr, "1\n");
+        let actions = actions(&node, force);
+        assert!(
+            actions.contains(&"the kernel's kernel.dmesg_restrict is as before".to_owned()),
+            "{actions:?}"
+        );
+        let told = if force {
+            "the kernel's kernel.kptr_restrict is as before"
+        } else {
+            "the kernel's kernel.kptr_restrict stays: somebody else has set it"
+        };
+        assert!(actions.contains(&told.to_owned()), "{actions:?}");
+        assert_eq!(back(&node, force), if force { vec![] } else { vec![kptr] });
+        let values = (node.files.text(kptr), node.files.text(dmesg));
+        assert_eq!(values, (if force { "0\n" } else { "1\n" }.to_owned(), "0\n".to_owned()));
+    }
+}
+
+#[test]
+fn g1_j3_one_way_back_over_two_runs_that_set_the_same_takes_nothing_for_somebody_elses() {
+    let kptr = "/proc/sys/kernel/kptr_restrict";
+    let node = debian();
+    node.files.put(kptr, "0\n");
+    with_sysctl(&node);
+    for value in ["1", "2"] {
+        let settings = vec![("kernel.kptr_restrict".to_owned(), value.to_owned())];
+        run(&node, vec![(Phase::Services, Change::Kernel(KernelChange { settings }))]);
+    }
+    let chain = state::standing(&node).unwrap();
+    let told = preview::preview(&node, chain.into_iter().rev().collect(), false).unwrap().actions;
+    assert_eq!(told, ["the kernel's kernel.kptr_restrict is as before"; 2]);
+    let outcome = rollback(&node, Some(TransactionId(1)), false, &mut Silent).unwrap();
+    let Outcome::Reverted(_, _, kept) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((kept, node.files.text(kptr).as_str()), (vec![], "0\n"));
+}
+
 #[test]
 fn e1_a_kernel_setting_gets_its_value_back() {
     let node = debian();
     let path = "/proc/sys/net/bridge/bridge-nf-call-iptables";
     node.files.put(path, "1\n");
-    node.on("/usr/sbin/sysctl -q -w", move |files, invocation| {
-        let (_, value) = invocation.arguments.last().unwrap().split_once('=').unwrap();
-        files.put(path, format!("{value}\n"));
-        crate::node::Output { status: 0, stdout: String::new(), stderr: String::new() }
-    });
+    with_sysctl(&node);
     let name = "net.bridge.bridge-nf-call-iptables".to_owned();
-    let change = Change::Kernel(KernelChange { name, value: "0".into() });
+    let change = Change::Kernel(KernelChange { settings: vec![(name, "0".into())] });
     run(&node, vec![(Phase::Exposure, change.clone())]);
     assert_eq!(node.files.text(path), "0\n");
     assert_eq!(back(&node, false), [""; 0]);

@@ -5,6 +5,7 @@ mod accounts;
 mod apt;
 mod boot;
 mod firewall;
+mod hardening;
 mod packages;
 mod pve;
 mod ssh;
@@ -85,7 +86,12 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/sbin/iptables-save" | "/usr/sbin/iptables-legacy-save" => firewall::save(shell, false),
         "/usr/sbin/ip6tables-save" | "/usr/sbin/ip6tables-legacy-save" => firewall::save(shell, true),
         "/usr/sbin/pve-firewall" => pve::pve_firewall(shell, &words[1..]),
-        "/usr/sbin/sysctl" => kernel(shell, &words),
+        "/usr/sbin/sysctl" => hardening::sysctl(shell, &words),
+        "/usr/bin/systemd-analyze" => hardening::cat_config(shell, &words),
+        "/usr/bin/fail2ban-client" => hardening::fail2ban(shell, invocation),
+        "/usr/sbin/apparmor_parser" => hardening::apparmor_parser(shell, &words),
+        "/usr/sbin/postconf" => hardening::postconf(shell),
+        "/usr/bin/journalctl" => Output { status: 1, ..ok("") },
         "/usr/sbin/sshd" => ssh::sshd(shell, &words),
         "/usr/bin/ssh" => ok("curve25519-sha256\nsntrup761x25519-sha512\nmlkem768x25519-sha256\n"),
         "/usr/bin/ssh-keygen" => wires::keygen(shell, &words),
@@ -103,16 +109,6 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
     }
 }
 
-fn kernel(shell: &mut Shell<'_>, words: &[&str]) -> Output {
-    let (name, value) = words.last().unwrap().split_once('=').unwrap();
-    if name.contains("firstlight0") {
-        // Comes and goes with the device.
-        return ok("");
-    }
-    shell.show(&format!("/proc/sys/{}", name.replace('.', "/")), &format!("{value}\n"));
-    ok("")
-}
-
 const CLUSTER_FIREWALL: &str = "[OPTIONS]\n\nenable: 1\n\n[RULES]\n\nIN ACCEPT -p tcp -dport 8006 # web\n";
 
 const REALMS: &str = "pam: pam\n\tcomment Linux PAM standard authentication\n\n\
@@ -121,6 +117,7 @@ const REALMS: &str = "pam: pam\n\tcomment Linux PAM standard authentication\n\n\
 fn furnish(shell: &mut Shell<'_>) {
     shell.mount("/run", RUN_DEVICE);
     shell.mount("/proc", KERNEL_DEVICE);
+    shell.mount("/sys", KERNEL_DEVICE);
     for directory in
         ["/home", "/root", "/var/lib", "/usr/lib", "/etc/motd.d", "/etc/issue.d", "/usr/local/sbin", "/lib"]
     {
@@ -134,6 +131,7 @@ fn furnish(shell: &mut Shell<'_>) {
     apt::furnish(shell);
     ssh::furnish(shell);
     firewall::furnish(shell);
+    hardening::furnish(shell);
     for program in [
         "apt-config",
         "apt-get",
@@ -146,6 +144,10 @@ fn furnish(shell: &mut Shell<'_>) {
         "pmxcfs",
         "pvesh",
         "timedatectl",
+        "systemd-analyze",
+        "journalctl",
+        "../sbin/apparmor_parser",
+        "../sbin/postconf",
         "../sbin/pveum",
         "../sbin/useradd",
         "../sbin/usermod",

@@ -72,8 +72,18 @@ const MASKED: &[&str] = &[
     "systemd-pstore.service",
 ];
 
-/// The packages a run installs: they lie, with all they need, in the repository inside the image.
-pub const REPOSITORY: &[&str] = &["sudo", "ufw", "fail2ban", "unattended-upgrades", "apt-listchanges"];
+/// The packages a run installs, and at the end those of the scenario about services: they lie, with all they need, in
+/// the repository inside the image.
+pub const REPOSITORY: &[&str] = &[
+    "sudo",
+    "ufw",
+    "fail2ban",
+    "unattended-upgrades",
+    "apt-listchanges",
+    "rpcbind",
+    "lxc",
+    "busybox-static",
+];
 
 /// A Debian release a guest can be made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What a boot does with the files it finds, as far as a recovery meets it.
 
-use super::{CLUSTER_DEVICE, firewall, pve, ssh, units, wires};
+use super::{CLUSTER_DEVICE, firewall, hardening, pve, ssh, units, wires};
 use crate::node::Kind;
 use crate::node::memory::{DISK_DEVICE, Ino, Inode, Memory, Shell, Tree};
 use std::ffi::OsStr;
@@ -30,6 +30,7 @@ fn kernel(shell: &mut Shell<'_>, boot: &str) {
         shell.put(&format!("/proc/sys/net/bridge/bridge-nf-call-{name}"), "0\n");
     }
     shell.directory("/proc/sys/net/ipv6");
+    hardening::boot(shell);
     let mounts = "/dev/mapper/pve-root / ext4 rw 0 0\n/dev/fuse /etc/pve fuse rw,nosuid,nodev,relatime 0 0\n";
     shell.put("/proc/self/mounts", mounts);
     let routes = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
@@ -40,6 +41,7 @@ fn kernel(shell: &mut Shell<'_>, boot: &str) {
 
 /// Services of what is enabled are started, once the files are there.
 fn services(shell: &mut Shell<'_>) {
+    hardening::settings(shell);
     for unit in units::enabled_units(shell) {
         units::start(shell, &unit);
     }

@@ -43,10 +43,11 @@ const PACKAGES: [Package; 6] = [
         name: "fail2ban",
         files: &[
             ("/usr/bin/fail2ban-server", "ELF", 0o755),
+            ("/usr/bin/fail2ban-client", "ELF", 0o755),
             ("/etc/fail2ban/fail2ban.conf", "[DEFAULT]\n", 0o644),
             ("/etc/fail2ban/jail.d/defaults.conf", "[sshd]\nenabled = true\n", 0o644),
         ],
-        directories: &["/etc/fail2ban/jail.d", "/etc/fail2ban"],
+        directories: &["/etc/fail2ban/jail.d", "/etc/fail2ban/filter.d", "/etc/fail2ban"],
         unit: "fail2ban.service",
     },
     Package {
@@ -83,9 +84,13 @@ fn files(package: &Package) -> Vec<(&'static str, &'static str, u32)> {
 
 pub fn furnish(shell: &mut Shell<'_>) {
     let mut text = String::new();
-    for (name, version) in
-        [("base-files", "13"), ("openssh-server", "1:10.0p1-7+deb13u4"), ("pve-manager", "9.0.3")]
-    {
+    for (name, version) in [
+        ("base-files", "13"),
+        ("nftables", "1.1.3-1"),
+        ("openssh-server", "1:10.0p1-7+deb13u4"),
+        ("postfix", "3.10.13-0+deb13u1"),
+        ("pve-manager", "9.0.3"),
+    ] {
         text.push_str(&format!("Package: {name}\nStatus: install ok installed\nVersion: {version}\n\n"));
     }
     shell.put(STATUS, &text);

@@ -1,6 +1,6 @@
 //! systemd, as far as links, and what runs, go.
 
-use super::{ended, firewall, ok, refused, ssh};
+use super::{ended, firewall, hardening, ok, refused, ssh};
 use crate::node::Output;
 use crate::node::memory::Shell;
 
@@ -8,7 +8,15 @@ const LIBRARY: &str = "/lib/systemd/system";
 const SYSTEM: &str = "/etc/systemd/system";
 
 pub fn furnish(shell: &mut Shell<'_>) {
-    for unit in ["ssh.service", "pve-firewall.service", "apt-daily.timer", "apt-daily-upgrade.timer"] {
+    let units = [
+        "ssh.service",
+        "pve-firewall.service",
+        "apt-daily.timer",
+        "apt-daily-upgrade.timer",
+        "rpcbind.socket",
+        "postfix.service",
+    ];
+    for unit in units {
         package_unit(shell, unit, "");
         enable(shell, unit);
     }
@@ -67,11 +75,14 @@ pub fn enabled_units(shell: &Shell<'_>) -> Vec<String> {
 
 pub fn start(shell: &mut Shell<'_>, unit: &str) {
     if !shell.has(&format!("/run/active/{unit}")) {
-        // What it reads when it starts.
-        let name = unit.trim_end_matches(".service");
-        let configuration = shell.text(&format!("/etc/{name}/jail.d/defaults.conf"));
-        shell.show(&format!("/run/active/{unit}"), &configuration);
+        read_configuration(shell, unit);
     }
+}
+
+/// What it reads when it starts, and when it is told to.
+fn read_configuration(shell: &mut Shell<'_>, unit: &str) {
+    let configuration = hardening::configuration(shell, unit);
+    shell.show(&format!("/run/active/{unit}"), &configuration);
 }
 
 pub fn stop(shell: &mut Shell<'_>, unit: &str) {
@@ -117,7 +128,10 @@ pub fn systemctl(shell: &mut Shell<'_>, words: &[&str]) -> Output {
         }
         "reload" if unit == "ssh.service" => ssh::load(shell),
         "restart" if unit == "ssh.service" => ssh::load(shell),
-        "reload" | "restart" => {}
+        "reload" | "restart" | "try-restart" if shell.has(&format!("/run/active/{unit}")) => {
+            read_configuration(shell, unit);
+        }
+        "reload" | "restart" | "try-restart" => {}
         other => return refused(1, format!("not simulated: systemctl {other}")),
     }
     ended(shell)
