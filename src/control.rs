@@ -121,6 +121,48 @@ pub enum Check {
         /// Permission bits.
         mode: u32,
     },
+    /// The account has a password, hashed by yescrypt, SHA-512 or SHA-256.
+    Password(String),
+    /// A symbolic link with this target.
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// systemd says that the clock is synchronised.
+    Clock,
+    /// No TOTP entry of ours waits for somebody to see a code of it.
+    TotpVerified(String),
+    /// PVE has not locked the user's TOTP entries after eight wrong codes.
+    TotpUnlocked(String),
+    /// What firstlight did last on this node is not cut off, failed or half done.
+    LastRun,
+    /// The kernel's own rules decide so about what this line of `cluster.fw` or `host.fw` says.
+    PveRule(String),
+    /// A set of PVE's firewall holds these networks in the kernel.
+    PveSet {
+        /// As in the file: `management`.
+        name: String,
+        /// What it must hold.
+        networks: Vec<Network>,
+    },
+    /// No rule in front of PVE's policy accepts one of these TCP ports from beyond these networks.
+    PveNothingWider {
+        /// TCP ports.
+        ports: Vec<u16>,
+        /// Who may reach them.
+        networks: Vec<Network>,
+    },
+    /// The kernel has a rule in PVE's chain for incoming packets that holds this text.
+    PveHostRule(String),
+    /// PVE's firewall file says so: what no packet of the node comes by.
+    PveFile {
+        /// `cluster.fw`, or `host.fw` of this node.
+        path: PathBuf,
+        /// A line without its comment.
+        text: String,
+    },
 }
 
 /// A tool's own check of new contents before they go live.
@@ -153,6 +195,8 @@ pub enum GateAsk {
     UfwRules(Vec<Vec<String>>),
     /// systemd says that the clock is synchronised; waited for, so many seconds.
     Clock(u32),
+    /// systemd understands this calendar expression.
+    Calendar(String),
 }
 
 /// What one area asks for.

@@ -2,6 +2,8 @@
 
 mod accounts;
 mod firewall;
+mod node;
+mod pve;
 mod rules;
 mod sshd;
 mod ufw;
@@ -9,7 +11,9 @@ mod ufw;
 use crate::change;
 use crate::control::Check;
 use crate::error::{Error, Result};
+use crate::facts::Facts;
 use crate::facts::pve::Access;
+use crate::gate::{SSHD_NO_CONNECTION, SSHD_PROGRAM};
 use crate::node::{Invocation, Node, Output, read_text};
 use std::path::Path;
 
@@ -45,6 +49,17 @@ impl<'a> Observer<'a> {
         Self { node, cache: Vec::new() }
     }
 
+    /// The same on a node whose facts were read a moment ago: what those were made of is not asked again.
+    pub fn with(node: &'a dyn Node, facts: &Facts) -> Self {
+        let mut observer = Self::new(node);
+        if !facts.sshd.is_empty() {
+            let stdout = facts.sshd.iter().map(|(key, value)| format!("{key} {value}\n")).collect();
+            let asked = Invocation::new(SSHD_PROGRAM, &["-T", "-C", SSHD_NO_CONNECTION]);
+            observer.cache.push((asked.line(), Output { status: 0, stdout, stderr: String::new() }));
+        }
+        observer
+    }
+
     /// Looks whether `check` holds. An error means that it could not be seen.
     pub fn evaluate(&mut self, check: &Check) -> Result<Verdict> {
         match check {
@@ -68,6 +83,17 @@ impl<'a> Observer<'a> {
                 Ok(Verdict::of(held, || format!("PVE does not have it: {}", object.title())))
             }
             Check::FileMode { path, mode } => self.file_mode(path, *mode),
+            Check::Password(name) => self.password(name),
+            Check::Link { path, target } => self.link(path, target),
+            Check::Clock => self.clock(),
+            Check::TotpVerified(user) => self.totp_verified(user),
+            Check::TotpUnlocked(user) => self.totp_unlocked(user),
+            Check::LastRun => self.last_run(),
+            Check::PveRule(line) => self.pve_rule(line),
+            Check::PveSet { name, networks } => self.pve_set(name, networks),
+            Check::PveNothingWider { ports, networks } => self.pve_nothing_wider(ports, networks),
+            Check::PveHostRule(text) => self.pve_host_rule(text),
+            Check::PveFile { path, text } => self.pve_file(path, text),
         }
     }
 

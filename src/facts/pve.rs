@@ -32,6 +32,8 @@ pub struct Access {
     pub factors: Vec<Factor>,
     /// Whether `tfa.cfg` could be understood.
     pub factors_damaged: bool,
+    /// Users whose TOTP entries PVE has locked after eight wrong codes (pve-contract 2.4).
+    pub locked: Vec<String>,
     /// Realms with lines of their own, and what each demands: `type=oath`.
     pub realms: Vec<(String, Option<String>)>,
 }
@@ -142,6 +144,9 @@ impl Access {
         let users = read.get("users").and_then(Value::as_object);
         for (user, kinds) in users.into_iter().flatten() {
             for (kind, entries) in kinds.as_object().into_iter().flatten() {
+                if kind == "totp-locked" && is_true(entries) {
+                    self.locked.push(user.clone());
+                }
                 match entries.as_array() {
                     Some(entries) => {
                         let entries = entries.iter().filter(|entry| entry.is_object());
@@ -241,6 +246,7 @@ mod tests {
         assert!(found("c").enabled && found("c").uri.is_empty());
         assert_eq!(access.factors("ops@pam", "recovery").count(), 1);
         assert_eq!(access.totp_count("ops@pam"), 1, "what is not understood lets nobody in");
+        assert_eq!(access.locked, ["ops@pam"]);
     }
 
     #[test]

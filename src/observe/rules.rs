@@ -1,7 +1,14 @@
-//! Lines of `iptables-save` and words of `ufw` calls, as far as UFW writes them; both become a [`Rule`].
+//! Lines of `iptables-save`, words of `ufw` calls and lines of PVE's firewall files, as far as UFW, PVE and we write
+//! them; all become a [`Rule`].
 
 use crate::facts::networks::covers;
 use crate::profile::Network;
+
+/// The name of a set of the datacenter in PVE's file, out of the kernel's.
+pub(super) fn pve_set(name: &str) -> Option<&str> {
+    let set = name.strip_prefix("PVEFW-0-")?;
+    set.strip_suffix("-v4").or(set.strip_suffix("-v6"))
+}
 
 /// What happens to packets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,13 +32,28 @@ pub(super) struct Rule {
     /// Outgoing, where `network` is the other end too.
     pub(super) out: bool,
     pub(super) network: Option<Network>,
+    /// A set of addresses, as PVE's file names it; `None` for all.
+    pub(super) set: Option<String>,
     pub(super) protocol: Option<String>,
+    /// Of ICMP, the types.
     pub(super) ports: Vec<(u16, u16)>,
     /// Whether it has further conditions (an interface, a state), so that it may not apply.
     pub(super) conditional: bool,
 }
 
 impl Rule {
+    fn all(action: Action, out: bool) -> Self {
+        let (network, set, protocol) = (None, None, None);
+        Self { action, out, network, set, protocol, ports: Vec::new(), conditional: false }
+    }
+
+    /// Whether one of these TCP ports may be meant.
+    pub(super) fn concerns(&self, ports: &[u16]) -> bool {
+        self.protocol.as_deref().is_none_or(|protocol| protocol == "tcp")
+            && (self.ports.is_empty()
+                || ports.iter().any(|port| self.ports.iter().any(|own| own.0 <= *port && *port <= own.1)))
+    }
+
     /// Whether every packet of `other` is one of ours.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let network = match (&self.network, &other.network) {
@@ -46,7 +68,8 @@ impl Rule {
                     .iter()
                     .all(|port| self.ports.iter().any(|own| own.0 <= port.0 && port.1 <= own.1)));
         let protocol = self.protocol.is_none() || self.protocol == other.protocol;
-        !self.conditional && self.out == other.out && network && ports && protocol
+        let set = self.set.is_none() || self.set == other.set;
+        !self.conditional && self.out == other.out && network && set && ports && protocol
     }
 }
 
@@ -61,8 +84,7 @@ pub(super) fn of_words(words: &[String]) -> Option<Rule> {
         "reject" => Action::Reject,
         _ => return None,
     };
-    let mut rule =
-        Rule { action, out: false, network: None, protocol: None, ports: Vec::new(), conditional: false };
+    let mut rule = Rule::all(action, false);
     while let Some(word) = words.next() {
         match word {
             "out" => rule.out = true,
@@ -90,23 +112,23 @@ pub(super) fn of_words(words: &[String]) -> Option<Rule> {
 /// One line of `iptables-save`, when it is a rule of `chain` that decides: `-A CHAIN … -j TARGET`.
 pub(super) fn of_line(line: &str, chain: &str, out: bool) -> Option<Rule> {
     let mut words = line.strip_prefix("-A ")?.strip_prefix(chain)?.strip_prefix(' ')?.split(' ');
-    let mut rule = Rule {
-        action: Action::Deny,
-        out,
-        network: None,
-        protocol: None,
-        ports: Vec::new(),
-        conditional: false,
-    };
+    let mut rule = Rule::all(Action::Deny, out);
     let mut decides = false;
     while let Some(word) = words.next() {
         match word {
             "-s" if !out => rule.network = Some(Network::parse(words.next()?).ok()?),
             "-d" if out => rule.network = Some(Network::parse(words.next()?).ok()?),
             "-p" => rule.protocol = Some(words.next()?.to_owned()),
-            "-m" => rule.conditional |= !matches!(words.next()?, "tcp" | "udp" | "multiport"),
+            "-m" => {
+                let known = ["tcp", "udp", "multiport", "set", "icmp", "icmp6"];
+                rule.conditional |= !known.contains(&words.next()?);
+            }
+            "--match-set" => {
+                rule.set = Some(pve_set(words.next()?)?.to_owned());
+                rule.conditional |= words.next()? != if out { "dst" } else { "src" };
+            }
             // UFW writes --dports; iptables-save prints it as --dports too.
-            "--dport" | "--dports" => rule.ports = ports(words.next()?)?,
+            "--dport" | "--dports" | "--icmp-type" | "--icmpv6-type" => rule.ports = ports(words.next()?)?,
             "-j" => {
                 rule.action = target(words.next()?)?;
                 decides = true;
@@ -123,12 +145,36 @@ pub(super) fn of_line(line: &str, chain: &str, out: bool) -> Option<Rule> {
 
 fn target(name: &str) -> Option<Action> {
     match name {
-        "ACCEPT" => Some(Action::Allow),
+        // PVE lets a packet go on in INPUT, whose policy accepts (pve-contract 3.4).
+        "ACCEPT" | "RETURN" => Some(Action::Allow),
         "ufw-user-limit-accept" | "ufw6-user-limit-accept" => Some(Action::Limit),
         "DROP" => Some(Action::Deny),
-        "REJECT" => Some(Action::Reject),
+        "REJECT" | "PVEFW-reject" => Some(Action::Reject),
         _ => None,
     }
+}
+
+/// A line of ours in PVE's files, without its comment: `IN ACCEPT -source +management -p tcp -dport 22`, and
+/// `IN Ping(ACCEPT) -source +management`, whose packets are others for each family.
+pub(super) fn of_pve_line(line: &str, ipv4: bool) -> Option<Rule> {
+    let mut words = line.split(' ');
+    let out = words.next()? == "OUT";
+    let action = words.next()?;
+    let ping = action.strip_prefix("Ping(").map(|action| action.trim_end_matches(')'));
+    let mut rule = Rule::all(target(ping.unwrap_or(action))?, out);
+    if ping.is_some() {
+        let (protocol, kind) = if ipv4 { ("icmp", 8) } else { ("ipv6-icmp", 128) };
+        (rule.protocol, rule.ports) = (Some(protocol.to_owned()), vec![(kind, kind)]);
+    }
+    while let Some(word) = words.next() {
+        let value = words.next()?;
+        match word {
+            "-source" | "-dest" => rule.set = Some(value.strip_prefix('+')?.to_owned()),
+            "-p" => rule.protocol = Some(value.to_owned()),
+            _ => rule.ports = ports(value)?,
+        }
+    }
+    Some(rule)
 }
 
 /// `22`, `5405:5412`, `111,2049`.

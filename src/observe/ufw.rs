@@ -15,7 +15,7 @@ const IPV6_PATH: &str = "/proc/sys/net/ipv6";
 
 /// One of the kernel's two rule sets.
 pub(super) struct Family {
-    ipv4: bool,
+    pub(super) ipv4: bool,
     /// What UFW's chains start with.
     prefix: &'static str,
     pub(super) listing: String,
@@ -69,15 +69,10 @@ impl Observer<'_> {
     pub(super) fn ufw_nothing_wider(&mut self, ports: &[u16], allowed: &[Network]) -> Result<Verdict> {
         for family in self.families()? {
             for (line, rule) in family.rules(false) {
-                let concerns = rule.protocol.as_deref().is_none_or(|protocol| protocol == "tcp")
-                    && (rule.ports.is_empty()
-                        || ports
-                            .iter()
-                            .any(|port| rule.ports.iter().any(|own| own.0 <= *port && *port <= own.1)));
                 let within = rule
                     .network
                     .is_some_and(|network| allowed.iter().any(|outer| networks::covers(outer, &network)));
-                if concerns && !within && rule.action.accepts() {
+                if rule.concerns(ports) && !within && rule.action.accepts() {
                     return Ok(Verdict::Fails(format!("the kernel also has `{line}`")));
                 }
             }
@@ -122,8 +117,12 @@ impl Family {
     }
 
     fn rules(&self, out: bool) -> Vec<(&str, Rule)> {
-        let chain = self.chain(out);
-        self.listing.lines().filter_map(|line| Some((line, of_line(line, &chain, out)?))).collect()
+        self.rules_of(&self.chain(out), out)
+    }
+
+    /// The rules of a chain that decide.
+    pub(super) fn rules_of(&self, chain: &str, out: bool) -> Vec<(&str, Rule)> {
+        self.listing.lines().filter_map(|line| Some((line, of_line(line, chain, out)?))).collect()
     }
 
     /// Why the kernel does not decide as `wanted`: the first line that speaks about all of these packets counts. A
@@ -142,6 +141,7 @@ impl Family {
                 } else {
                     Some((*protocol).to_owned())
                 },
+                set: None,
                 ports: wanted.ports.clone(),
                 ..*wanted
             };
@@ -153,7 +153,13 @@ impl Family {
     }
 
     fn problem_of_part(&self, wanted: &Rule) -> Option<String> {
-        let Some((line, rule)) = self.rules(wanted.out).into_iter().find(|(_, rule)| rule.covers(wanted))
+        self.first(wanted, &self.chain(wanted.out))
+    }
+
+    /// What the first rule of `chain` that speaks about all of these packets says against `wanted`.
+    pub(super) fn first(&self, wanted: &Rule, chain: &str) -> Option<String> {
+        let Some((line, rule)) =
+            self.rules_of(chain, wanted.out).into_iter().find(|(_, rule)| rule.covers(wanted))
         else {
             return Some(format!("the kernel has no such rule for {}", self.name()));
         };
