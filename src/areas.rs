@@ -1,6 +1,7 @@
 //! The areas, one subject each: from Profile and Facts to what is wanted. They never write, run or print.
 
 mod admin;
+mod audit;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod firewall;
@@ -15,6 +16,9 @@ use crate::profile::Profile;
 use crate::reach::Reach;
 use std::net::IpAddr;
 
+pub use admin::{SUDO_GROUP, UIDS_OF_PEOPLE};
+pub use audit::TIMER as AUDIT_TIMER;
+
 /// One subject of the hardening.
 pub trait Area {
     /// The name of its table in the answer: `ssh`.
@@ -23,11 +27,16 @@ pub trait Area {
     fn enabled(&self, profile: &Profile) -> bool;
     /// What shall be true on this node; pure. All refusals at once.
     fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>>;
+    /// What the audit looks at: the statements of `propose`, also where it refuses to bring them about, and those
+    /// that no change brings about, so that a transaction has no reason to wait for them.
+    fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
+        self.propose(profile, facts).map(|proposal| proposal.controls).unwrap_or_default()
+    }
 }
 
 /// Every area that this version builds; the one place to register one.
 pub const AREAS: &[&dyn Area] =
-    &[&packages::Packages, &admin::Admin, &totp::Totp, &ssh::Ssh, &firewall::Firewall];
+    &[&packages::Packages, &admin::Admin, &totp::Totp, &ssh::Ssh, &firewall::Firewall, &audit::Audit];
 
 /// What all enabled areas want together: changes in the order of their phases, within a phase in the order of
 /// the areas. The places in controls are those of the merged list. All refusals of all areas at once.
@@ -46,6 +55,17 @@ pub fn propose_all(profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Ref
     merged.notes.extend(left_alone(profile, facts));
     sort_by_phase(&mut merged);
     Ok(merged)
+}
+
+/// What the audit looks at on this node, and what would be refused: that stops no audit.
+pub fn audited(profile: &Profile, facts: &Facts) -> (Vec<Control>, Vec<Refusal>) {
+    let (mut controls, mut refusals) = (Vec::new(), Vec::new());
+    for area in AREAS.iter().filter(|area| area.enabled(profile)) {
+        controls.extend(area.audited(profile, facts));
+        refusals.extend(area.propose(profile, facts).err().into_iter().flatten());
+    }
+    refusals.extend(refused_together(profile, facts));
+    (controls, refusals)
 }
 
 fn append(merged: &mut Proposal, mut proposal: Proposal) {
@@ -111,7 +131,6 @@ fn left_alone(profile: &Profile, facts: &Facts) -> Option<String> {
         (profile.apparmor.enabled, "apparmor"),
         (profile.repositories.enabled, "repositories"),
         (profile.updates.enabled, "updates"),
-        (profile.audit.enabled, "audit"),
         (profile.report.enabled && !profile.report.webhook.is_empty(), "the report's webhook"),
         (
             profile.report.enabled && !profile.report.prometheus_textfile.is_empty(),

@@ -1,5 +1,6 @@
 //! The binary and the recovery units on the node: what rolls back is itself part of no transaction.
 
+use crate::areas;
 use crate::change::{Change, FileChange};
 use crate::error::{Error, Result};
 use crate::node::{Invocation, Node, exists, run_checked};
@@ -13,12 +14,14 @@ const PACKAGED_BINARY_PATH: &str = "/usr/sbin/firstlight";
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const UNIT_DIR: &str = "/etc/systemd/system";
 
-/// The two recovery units (files before the network, the rest after it), and the dead-man timer, which no boot starts.
-const UNITS: [(&str, &str); 4] = [
+/// The two recovery units (files before the network, the rest after it), the dead-man timer, which no boot starts, and
+/// the audit, whose timer comes with the answer.
+const UNITS: [(&str, &str); 5] = [
     ("firstlight-recover-early.service", include_str!("install/firstlight-recover-early.service")),
     ("firstlight-recover.service", include_str!("install/firstlight-recover.service")),
     ("firstlight-deadline.service", include_str!("install/firstlight-deadline.service")),
     ("firstlight-deadline.timer", include_str!("install/firstlight-deadline.timer")),
+    ("firstlight-audit.service", include_str!("install/firstlight-audit.service")),
 ];
 
 /// Copies `executable` (without its payload) and the units to their places and enables the units. Idempotent;
@@ -45,7 +48,9 @@ pub fn install(node: &dyn Node, executable: &Path) -> Result<()> {
 
 /// Disables and removes the units, then the binary. Snapshots and journals stay.
 pub fn uninstall(node: &dyn Node) -> Result<()> {
-    let paths = UNITS.map(|(name, _)| (name, Path::new(UNIT_DIR).join(name)));
+    // Without its service the timer of an answer could start nothing.
+    let names = UNITS.iter().map(|(name, _)| *name).chain([areas::AUDIT_TIMER]);
+    let paths: Vec<_> = names.map(|name| (name, Path::new(UNIT_DIR).join(name))).collect();
     for (name, path) in &paths {
         if exists(node, path)? {
             // Two of them are never enabled, and the timer may still run for a moment.

@@ -7,9 +7,9 @@ mod ufw;
 
 use super::{Area, control, refusal};
 use crate::change::{Change, KernelChange, Switch};
-use crate::control::{Check, Phase, Proposal, Refusal};
+use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::{Facts, cluster_firewall};
-use crate::profile::{FirewallMode, Profile, Service};
+use crate::profile::{FirewallMode, Network, Profile, Service};
 
 pub(super) use management::address as management_address;
 
@@ -36,22 +36,7 @@ impl Area for Firewall {
         let mut refusals = refused(profile, facts);
         refusals.extend(management::refused(profile, facts));
         match networks {
-            Ok(networks) if refusals.is_empty() => {
-                let mut proposal = if mode(profile, facts) == Some(FirewallMode::Pve) {
-                    pve::propose(profile, facts, &networks)
-                } else {
-                    let mut proposal = ufw::propose(profile, facts, &networks);
-                    put_pve_away(&mut proposal, facts);
-                    if facts.pve_version.is_some() {
-                        keep_bridges_apart(&mut proposal);
-                    }
-                    proposal
-                };
-                // Whose it is, nobody knows: told, and left alone.
-                let wanted = "nobody else filters".to_owned();
-                proposal.controls.push(control("firewall.alone", "J4", wanted, Check::NoForeignTables));
-                Ok(proposal)
-            }
+            Ok(networks) if refusals.is_empty() => Ok(described(profile, facts, &networks)),
             Ok(_) => Err(refusals),
             Err(reason) => {
                 refusals.push(reason);
@@ -59,6 +44,36 @@ impl Area for Firewall {
             }
         }
     }
+
+    fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
+        let networks = management::networks(profile, facts);
+        let is_known = networks.is_ok();
+        let networks = networks.unwrap_or_default();
+        let mut controls = described(profile, facts, &networks).controls;
+        if mode(profile, facts) == Some(FirewallMode::Pve) {
+            controls.extend(pve::audited(profile, facts, &networks));
+        }
+        // Who may come in nobody knows; that somebody filters is seen all the same.
+        controls.retain(|control| is_known || !control.id.starts_with("firewall.rule."));
+        controls
+    }
+}
+
+fn described(profile: &Profile, facts: &Facts, networks: &[Network]) -> Proposal {
+    let mut proposal = if mode(profile, facts) == Some(FirewallMode::Pve) {
+        pve::propose(profile, facts, networks)
+    } else {
+        let mut proposal = ufw::propose(profile, facts, networks);
+        put_pve_away(&mut proposal, facts);
+        if facts.pve_version.is_some() {
+            keep_bridges_apart(&mut proposal);
+        }
+        proposal
+    };
+    // Whose it is, nobody knows: told, and left alone.
+    let wanted = "nobody else filters".to_owned();
+    proposal.controls.push(control("firewall.alone", "J4", wanted, Check::NoForeignTables));
+    proposal
 }
 
 /// The mode of the answer; PVE's own firewall on a PVE node; else none.

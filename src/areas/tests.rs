@@ -29,8 +29,11 @@ fn changes_come_in_the_order_of_their_phases_and_exposure_comes_last() {
             "pve",
             "file",
             "file",
+            "file",
             "unit",
             "unit",
+            "unit",
+            "reload",
             "unit",
             "reload",
             "ufw",
@@ -83,11 +86,10 @@ fn what_is_not_built_is_named_in_one_sentence() {
     assert_eq!(
         sentences(&profile),
         [
-            "not in this version, left alone: fail2ban configuration, kernel, services, apparmor, repositories, updates, audit"
+            "not in this version, left alone: fail2ban configuration, kernel, services, apparmor, repositories, updates"
         ]
     );
     profile.kernel.enabled = false;
-    profile.audit.enabled = false;
     assert_eq!(
         sentences(&profile),
         [

@@ -2,9 +2,9 @@
 //! PVE's API and web interface alone, never SSH or the console (pve-contract 2.4).
 
 use super::admin::pve as admin;
-use super::{Area, push_pve, refusal};
+use super::{Area, control, push_pve, refusal};
 use crate::change::PveObject;
-use crate::control::{Gate, GateAsk, Phase, Proposal, Refusal};
+use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::facts::pve::ROOT;
 use crate::gate::TIMEDATECTL_PROGRAM;
@@ -60,11 +60,41 @@ impl Area for Totp {
                 ),
             });
         }
-        for name in profile.totp.enforced_realms.iter().cloned() {
-            let id = format!("totp.realm.{name}");
-            push_pve(&mut proposal, profile, Phase::Exposure, (id, "C6"), PveObject::Realm { name });
-        }
+        realms(&mut proposal, profile);
         Ok(proposal)
+    }
+
+    fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
+        let mut proposal = Proposal::default();
+        if facts.pve_version.is_none() {
+            return Vec::new();
+        }
+        for user in users(profile, facts) {
+            factors(&mut proposal, profile, facts, &user);
+            let mut add = |name: &str, requirement, wanted: String, check| {
+                let id = format!("totp.{name}.{user}").into();
+                proposal.controls.push(Control { id, requirement, wanted, check, changes: Vec::new() });
+            };
+            let wanted = format!("no second factor of {user} waits for its first code");
+            add("verified", "C3", wanted, Check::TotpVerified(user.clone()));
+            let wanted = format!("PVE has not locked the second factor of {user}");
+            add("unlocked", "C8", wanted, Check::TotpUnlocked(user.clone()));
+        }
+        realms(&mut proposal, profile);
+        proposal.controls.push(control(
+            "totp.clock",
+            "C7",
+            "the clock is synchronised: codes are made of the time".to_owned(),
+            Check::Clock,
+        ));
+        proposal.controls
+    }
+}
+
+fn realms(proposal: &mut Proposal, profile: &Profile) {
+    for name in profile.totp.enforced_realms.iter().cloned() {
+        let id = format!("totp.realm.{name}");
+        push_pve(proposal, profile, Phase::Exposure, (id, "C6"), PveObject::Realm { name });
     }
 }
 

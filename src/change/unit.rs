@@ -130,10 +130,15 @@ pub fn settle_reload(node: &dyn Node, name: &str) -> Result<()> {
         .hint(format!("journalctl -u {name}")))
 }
 
-/// Reloads the unit if it runs.
+/// Reloads the unit if it runs. A timer knows no reload: systemd reads its file, and it begins anew.
 pub fn reload_if_active(node: &dyn Node, name: &str) -> Result<()> {
     if is_active(node, name)? {
-        run_checked(node, &Invocation::new(SYSTEMCTL, &["reload", "--", name]).limit(START_SECONDS))?;
+        let mut verb = "reload";
+        if name.ends_with(".timer") {
+            run_checked(node, &Invocation::new(SYSTEMCTL, &["daemon-reload"]).limit(START_SECONDS))?;
+            verb = "restart";
+        }
+        run_checked(node, &Invocation::new(SYSTEMCTL, &[verb, "--", name]).limit(START_SECONDS))?;
     }
     Ok(())
 }

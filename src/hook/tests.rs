@@ -28,6 +28,8 @@ enabled = false
 enabled = false
 [firstlight.updates]
 enabled = false
+[firstlight.audit]
+enabled = false
 "#;
 
 /// A node as PVE's installer leaves it, with our executable in its place.

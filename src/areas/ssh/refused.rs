@@ -7,7 +7,7 @@ use crate::facts::{Facts, User};
 use crate::gate::matches;
 use crate::profile::{Profile, RootLogin};
 
-const PACKAGE: &str = "openssh-server";
+pub(super) const PACKAGE: &str = "openssh-server";
 const DEFAULT_PORT: u16 = 22;
 const ADMIN_KEYS_FILE: &str = ".ssh/authorized_keys";
 

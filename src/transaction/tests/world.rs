@@ -75,6 +75,7 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/bin/ssh-keygen" => wires::keygen(shell),
         "/usr/sbin/pveum" | "/usr/bin/pvesh" => model::run(shell, invocation),
         "/usr/bin/timedatectl" => ok("yes\n"),
+        "/usr/bin/systemd-analyze" => ok("Normalized form: *-*-01 00:00:00\n"),
         "/usr/sbin/ip" => wires::ip(shell, &words[1..]),
         _ => refused(127, format!("not simulated: {}", invocation.line())),
     }
@@ -121,6 +122,7 @@ fn furnish(shell: &mut Shell<'_>) {
         "pmxcfs",
         "pvesh",
         "timedatectl",
+        "systemd-analyze",
         "../sbin/pveum",
         "../sbin/useradd",
         "../sbin/usermod",
@@ -214,8 +216,8 @@ pub fn counts(path: &Path) -> bool {
     let left_locked = path.parent() == Some(Path::new("/etc/pve/priv/lock"));
     // What an installation that died left beside them is replaced by the next one.
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let units = ["firstlight-recover", ".firstlight-recover", "firstlight-deadline", ".firstlight-deadline"];
-    let ours = units.iter().any(|unit| name.starts_with(unit))
+    let units = ["firstlight-recover", "firstlight-deadline", "firstlight-audit.service"];
+    let ours = units.iter().any(|unit| name.trim_start_matches('.').starts_with(unit))
         || path == Path::new("/usr/local/sbin/.firstlight.firstlight-new");
     let wants = ["/etc/systemd/system/sysinit.target.wants", "/etc/systemd/system/multi-user.target.wants"];
     !OUTSIDE.iter().any(|outside| path.starts_with(outside))
