@@ -5,10 +5,11 @@ mod help;
 
 use crate::profile::Confirm;
 use crate::transaction::state::TransactionId;
-use form::{Words, nearest};
+use form::Words;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub(crate) use form::nearest;
 pub use help::{PROGRAM, help, where_to_look};
 
 /// What to do.
@@ -50,6 +51,15 @@ pub enum Command {
         /// What ends it; `None` for what the answer says, or the default.
         confirm: Option<Confirm>,
     },
+    /// Tell what is true now.
+    Audit {
+        /// The answer file; `None` for the profile of record, or the defaults.
+        answer: Option<PathBuf>,
+        /// For whom.
+        form: AuditForm,
+    },
+    /// The same, kept and compared with the last one: for `firstlight-audit.service`.
+    KeepAudit,
     /// Commit what waits for confirmation.
     Confirm,
     /// Tell what happened.
@@ -76,6 +86,18 @@ pub enum Command {
     },
     /// Keep the deadline of the open transaction: for `firstlight-deadline.service`.
     Deadline,
+}
+
+/// How an audit is printed.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub enum AuditForm {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For what reads the results of tests.
+    Junit,
 }
 
 /// What to do with a second factor.
@@ -143,7 +165,7 @@ pub struct Usage(pub String);
 /// The hook's words: PVE's units give one of them as the only argument.
 const HOOK_WORDS: [&str; 3] = ["before-network", "network-online", "fully-up"];
 /// Commands of the design that this version does not have.
-const LATER: [&str; 3] = ["wizard", "audit", "bundle"];
+const LATER: [&str; 2] = ["wizard", "bundle"];
 /// Longest wait without a number: apt's own patience and the 10 minutes of a first boot fit.
 const WAIT_SECONDS: u64 = 1800;
 
@@ -218,6 +240,7 @@ fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
             let plan = words.value("plan").map(|hash| plan_hash(&hash)).transpose()?;
             Command::Apply { plan, confirm, answer: words.operand().map(PathBuf::from) }
         }
+        "audit" => audit(words)?,
         "status" => Command::Status { wait: seconds(&mut words)?, json: words.flag("json") },
         "rollback" => Command::Rollback(rollback(&mut words)?),
         "install" => Command::Install,
@@ -230,6 +253,19 @@ fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
         "recover" => Command::Recover { early: words.flag("early") },
         _ => Command::Snapshots(snapshots(name, words)?),
     })
+}
+
+fn audit(mut words: Words) -> Result<Command, Usage> {
+    let (json, junit, record) = (words.flag("json"), words.flag("junit"), words.flag("record"));
+    let answer = words.operand().map(PathBuf::from);
+    match (json, junit, record, answer) {
+        (false, false, true, None) => Ok(Command::KeepAudit),
+        (_, _, true, _) => Err(Usage("--record takes the profile of record, and no other option".to_owned())),
+        (true, true, ..) => Err(Usage("--json and --junit exclude each other".to_owned())),
+        (true, _, _, answer) => Ok(Command::Audit { answer, form: AuditForm::Json }),
+        (_, true, _, answer) => Ok(Command::Audit { answer, form: AuditForm::Junit }),
+        (.., answer) => Ok(Command::Audit { answer, form: AuditForm::Text }),
+    }
 }
 
 fn user(words: &mut Words) -> Result<String, Usage> {

@@ -3,6 +3,7 @@
 //! [`run`] is the one place where an error is printed. Calls into the engine go through [`engine`].
 
 mod apply;
+mod audit;
 mod bake;
 mod check;
 mod confirm;
@@ -93,6 +94,8 @@ fn as_root(command: Command) -> Ended {
         Command::Apply { answer, plan, confirm } => {
             apply::run(node, answer.as_deref(), plan.as_deref(), confirm)
         }
+        Command::Audit { answer, form } => audit::run(node, answer.as_deref(), form),
+        Command::KeepAudit => audit::keep(node),
         Command::Confirm => confirm::run(node),
         Command::Deadline => confirm::keep_deadline(node),
         Command::Status { wait, json } => status::run(node, wait, json),

@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod areas;
+pub mod audit;
 pub mod bake;
 pub mod change;
 pub mod cli;

@@ -25,6 +25,7 @@ usage: firstlight COMMAND [OPTION]…        firstlight COMMAND --help
   bake ANSWER --out DIR   the installer's answer and the first-boot executable
   plan [ANSWER]           what would change
   apply [ANSWER]          change it, or put everything back
+  audit [ANSWER]          what is true now, with a score
   status                  what happened, step by step
   confirm                 commit what waits for confirmation
   rollback [ID]           take a committed transaction back
@@ -39,11 +40,11 @@ exit codes
   0  done, or nothing to do
   1  failed and put back
   2  bad input, not root, lock held, another plan: nothing was touched
-  3  done, but something needs attention: warnings, kept files
+  3  done, but something needs attention: findings, warnings, kept files
   4  applied and waiting for confirmation, or still at work
   5  failed and could not be put back: read what it prints";
 
-const TEXTS: [(&str, &str); 12] = [
+const TEXTS: [(&str, &str); 13] = [
     (
         "check",
         "\
@@ -99,6 +100,24 @@ of record is read. Needs root.
 
 exit codes: 0 done, 1 failed and put back, 2 nothing was touched, 3 done with
             warnings, 4 waiting for confirmation, 5 could not be put back",
+    ),
+    (
+        "audit",
+        "\
+usage: firstlight audit [ANSWER] [--json | --junit]
+       firstlight audit --record
+
+Tells what is true now, from effective state: area by area, a line for each
+control, with what was seen instead and what to do where it does not hold.
+Changes nothing. Without ANSWER the node is held against the profile of
+record; where no run was committed, against the defaults. Needs root.
+
+  --json     for programs (docs/audit.md)
+  --junit    as test results, in XML
+  --record   keep the result for `status`, and say what has turned since the
+             last one: what firstlight-audit.timer does
+
+exit codes: 0 nothing to do, 2 bad input or not root, 3 findings",
     ),
     (
         "status",

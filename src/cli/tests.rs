@@ -104,7 +104,6 @@ fn j2_wrong_words_are_named_with_what_would_be_right() {
         ("snapshots show 1 etc/x", "`etc/x` must be an absolute path"),
         ("snapshots prune --keep 0", "--keep takes a number from 1, not `0`"),
         ("wizard", "`wizard` is not in this version"),
-        ("audit x", "`audit` is not in this version"),
         ("totp", "`totp` needs one of show, verify, reset"),
         ("totp show", "USER is missing"),
         ("totp show root", "`root` is no user of PVE: they have a realm, as in root@pam"),
@@ -134,5 +133,26 @@ fn j2_help_is_there_for_every_command_and_fits_eighty_columns() {
     assert_eq!(super::where_to_look("bak"), "firstlight --help");
     for later in LATER {
         assert!(!help("").contains(later), "{later} is not in this version");
+    }
+}
+
+#[test]
+fn i1_an_audit_is_for_people_for_programs_or_kept() {
+    let audit = |answer, form| Command::Audit { answer, form };
+    for (line, command) in [
+        ("audit", audit(None, AuditForm::Text)),
+        ("audit a.toml", audit(answer(), AuditForm::Text)),
+        ("audit --json", audit(None, AuditForm::Json)),
+        ("audit a.toml --junit", audit(answer(), AuditForm::Junit)),
+        ("audit --record", Command::KeepAudit),
+    ] {
+        assert_eq!(words(line), Ok(command), "{line}");
+    }
+    for (line, wrong) in [
+        ("audit --json --junit", "--json and --junit exclude each other"),
+        ("audit --record a.toml", "--record takes the profile of record, and no other option"),
+        ("audit --record --json", "--record takes the profile of record, and no other option"),
+    ] {
+        assert_eq!(words(line), Err(Usage(wrong.to_owned())));
     }
 }

@@ -2,7 +2,8 @@
 //! this file decides nothing at all.
 
 use super::Stop;
-use crate::answer::{self, Answer};
+use crate::answer::{self, Answer, Problem, Problems};
+use crate::audit::{self, Audit};
 use crate::bake::{self, Baked};
 use crate::error::{Error, Result};
 use crate::facts::{self, Facts};
@@ -12,7 +13,7 @@ use crate::manifest::{self, Manifest, Scope};
 use crate::node::{Machine, Node, exists};
 use crate::objects::{ObjectId, Objects};
 use crate::plan::Plan;
-use crate::profile::Confirm;
+use crate::profile::{Confirm, Profile};
 use crate::progress::Watch;
 use crate::provision::{self, Planned};
 use crate::report::Login;
@@ -62,11 +63,39 @@ pub fn read_answer(node: &dyn Node, file: &Path) -> std::result::Result<Answer, 
 
 /// The answer in `file`, or the profile of record.
 pub fn answer_or_record(node: &dyn Node, file: Option<&Path>) -> std::result::Result<Answer, Stop> {
+    let found = answer_or_none(node, file)?;
+    found.ok_or_else(|| Stop::refusal("no run was committed on this node yet: name an ANSWER"))
+}
+
+/// The same; `None` on a node where no run was committed.
+pub fn answer_or_none(node: &dyn Node, file: Option<&Path>) -> std::result::Result<Option<Answer>, Stop> {
     match file {
-        Some(file) => read_answer(node, file),
-        None if exists(node, Path::new(PROFILE_PATH))? => read_answer(node, Path::new(PROFILE_PATH)),
-        None => Err(Stop::refusal("no run was committed on this node yet: name an ANSWER")),
+        Some(file) => read_answer(node, file).map(Some),
+        None if exists(node, Path::new(PROFILE_PATH))? => {
+            read_answer(node, Path::new(PROFILE_PATH)).map(Some)
+        }
+        None => Ok(None),
     }
+}
+
+/// Problems of an answer that show only on the node.
+pub fn refused(answer: &Answer, problems: Vec<Problem>) -> Stop {
+    Stop::refusal(Problems::new(&answer.profile.source, problems).to_string())
+}
+
+/// What is true on the node of what the profile wants.
+pub fn audit(node: &dyn Node, profile: &Profile) -> Result<Audit> {
+    Ok(audit::run(node, profile, &facts::gather(node)?))
+}
+
+/// The same for a node without a profile of record.
+pub fn audit_untouched(node: &dyn Node) -> Result<Audit> {
+    audit::untouched(node, &facts::gather(node)?)
+}
+
+/// Mails a result to root.
+pub fn mail(node: &dyn Node, audit: &Audit) -> Result<()> {
+    audit::mail(node, audit)
 }
 
 /// A path of the operator's as the node knows it.

@@ -2,6 +2,7 @@
 //! become one outcome with its exit code. Pure.
 
 use super::story::{Standing, Story};
+use crate::audit::record::Last;
 use crate::transaction::record::{Closing, Event, Record};
 use crate::transaction::state::TransactionId;
 
@@ -49,6 +50,8 @@ pub struct Status {
     pub latest: Option<TransactionId>,
     /// Users of PVE with a factor of ours of which nobody has seen a code.
     pub unverified: Vec<String>,
+    /// The audit that the timer kept last.
+    pub audit: Option<Last>,
     /// Every transaction, oldest first.
     pub stories: Vec<Story>,
 }
@@ -176,6 +179,7 @@ pub fn fold(evidence: Evidence) -> Status {
     let tried = hook.tries > 0 && hook.boot == evidence.boot;
     let turn = evidence.pending && hook.ended.is_none() && !tried;
     Status {
+        audit: None,
         outcome,
         exit_code: outcome.exit_code(attention),
         tries: hook.tries,

@@ -27,7 +27,21 @@ pub fn render(status: &Status, paint: Paint) -> String {
         text.push_str(&facts(status, story, paint));
         text.push_str(&details(story, paint));
     }
+    text.push_str(&audit(status, paint));
     text.push_str(&earlier(status, paint));
+    text
+}
+
+/// What the timer's last audit found, and what had turned by then.
+fn audit(status: &Status, paint: Paint) -> String {
+    let Some(last) = &status.audit else { return String::new() };
+    let mut text = heading("Audit", paint);
+    let score = last.score.unwrap_or_default();
+    let line = format!("{}: score {score} of 100, {} findings: `firstlight audit`", last.at, last.findings);
+    text.push_str(&wrapped(&line, "  ", WIDTH));
+    if let Some(drift) = &last.drift {
+        text.push_str(&drift.text());
+    }
     text
 }
 
