@@ -5,6 +5,7 @@ pub mod kept;
 
 mod again;
 mod answers;
+mod audit;
 mod cut;
 mod deadline;
 mod device;
@@ -301,5 +302,24 @@ pub const ALL: &[Scenario] = &[
     ),
     long("clock-jumps", "the clock jumps back and ahead in the middle of a run: it changes nothing (J3)", device::clock),
     long("strict-keys", "`strict` makes the RSA host key anew, and a rollback brings the old one back (A6 B4 J3)", device::strict),
+    long(
+        "audit-honest",
+        "a node is broken in sixteen ways that leave our files in place: exactly that control turns red (I1 I3)",
+        audit::honest,
+    )
+    .committed(),
+    long(
+        "audit-honest-pve",
+        "the same on a node of PVE: rules in front of PVE's, users, roles, root's keys (I1 I3)",
+        audit::honest_on_pve,
+    ),
+    long("audit-recorded", "the timer's run: kept, compared, told in status and journal (I2)", audit::recorded)
+        .committed(),
+    long(
+        "scores",
+        "ssh-audit without fail or warn, its policy with `strict`, lynis from 85, an audit 20 times faster (B4 I1)",
+        crate::scores::promised,
+    )
+    .committed(),
     long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended).own(),
 ];

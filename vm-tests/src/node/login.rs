@@ -48,6 +48,11 @@ impl Node {
         Ok(ssh)
     }
 
+    /// A program of the host, run on a side.
+    pub fn from(&self, side: Side, program: &str) -> Result<std::process::Command> {
+        Ok(self.network()?.command(side, program))
+    }
+
     /// The command line that logs in from the management host.
     pub fn login_line(&self, user: &str, key: &KeyPair) -> Result<String> {
         Ok(format!(
