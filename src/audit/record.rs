@@ -2,11 +2,11 @@
 
 use super::{Audit, State, json};
 use crate::error::Result;
+use crate::json::Value;
 use crate::node::{Node, read_text};
 use crate::report::json::Json;
 use crate::report::terminal::visible;
 use crate::transaction::state::{prepare, write_atomically};
-use serde_json::Value;
 use std::path::Path;
 
 /// The last result, in the form of `audit --json`.
@@ -56,11 +56,11 @@ pub struct Last {
 /// The last result that was kept; `None` where there is none, or none that could be read.
 pub fn last(node: &dyn Node) -> Option<Last> {
     let kept = read(node)?;
-    let drift = kept.get("drift").filter(|drift| drift.is_object());
+    let drift = kept.get("drift").filter(|drift| !drift.members().is_empty());
     Some(Last {
         at: text(&kept, "at"),
-        score: kept.get("score").and_then(Value::as_u64),
-        findings: kept.get("findings").and_then(Value::as_u64)?,
+        score: kept.get("score").and_then(Value::number),
+        findings: kept.get("findings").and_then(Value::number)?,
         drift: drift.map(|drift| Drift {
             since: text(drift, "since"),
             red: texts(drift, "red"),
@@ -73,7 +73,7 @@ pub fn last(node: &dyn Node) -> Option<Last> {
 pub fn compare(node: &dyn Node, audit: &mut Audit) {
     let Some(kept) = read(node) else { return };
     let mut then = Vec::new();
-    for control in kept.get("controls").and_then(Value::as_array).into_iter().flatten() {
+    for control in kept.get("controls").map(Value::list).unwrap_or_default() {
         let state = text(control, "state");
         then.push((text(control, "control"), ["fails", "unseen", "refused"].contains(&state.as_str())));
     }
@@ -96,14 +96,14 @@ pub fn keep(node: &dyn Node, audit: &Audit) -> Result<()> {
 }
 
 fn read(node: &dyn Node) -> Option<Value> {
-    serde_json::from_str(&read_text(node, Path::new(PATH)).ok()??).ok()
+    Value::read(&read_text(node, Path::new(PATH)).ok()??)
 }
 
 fn text(value: &Value, key: &str) -> String {
-    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    value.get(key).and_then(Value::text).unwrap_or_default().to_owned()
 }
 
 fn texts(value: &Value, key: &str) -> Vec<String> {
-    let list = value.get(key).and_then(Value::as_array).into_iter().flatten();
-    list.filter_map(Value::as_str).map(str::to_owned).collect()
+    let list = value.get(key).map(Value::list).unwrap_or_default();
+    list.iter().filter_map(Value::text).map(str::to_owned).collect()
 }

@@ -1,6 +1,8 @@
 //! `firstlight apply`: recover, plan, install, one transaction, report.
 
-use super::{Ended, Stop, engine, failed, lock, recover_first, screen, warnings_of_run, write_status};
+use super::{
+    Ended, Stop, afterwards, engine, failed, lock, recover_first, screen, warnings_of_run, write_status,
+};
 use crate::factor;
 use crate::node::Node;
 use crate::plan::Plan;
@@ -14,7 +16,7 @@ use std::path::Path;
 /// Makes the node as the answer wants it.
 pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>, confirm: Option<Confirm>) -> Ended {
     let answer = engine::answer_or_record(node, file)?;
-    let _lock = lock(node)?;
+    let held = lock(node)?;
     let mut watch = progress::choose();
     recover_first(node, &mut *watch)?;
     // Before the installation, although design 3 names it first: whoever is refused finds nothing new on the node.
@@ -28,7 +30,7 @@ pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>, confirm: Op
     drop(watch);
     let outcome = ended.map_err(|error| failed(node, &error))?;
     if let Outcome::Committed(_) = outcome {
-        engine::clear_notes(node)?;
+        afterwards(engine::clear_notes(node));
     }
     let login = engine::login(node, &answer, &facts);
     let warnings = match outcome {
@@ -38,6 +40,8 @@ pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>, confirm: Op
     let report =
         Report { occasion: Occasion::Apply, outcome: &outcome, warnings: &warnings, login: Some(&login) };
     print(&report.render(Paint::of_output()));
+    // Somebody may take their time to scan a code: whoever confirms the run needs the lock.
+    drop(held);
     hand_over(node, &outcome);
     Ok(report.exit_code())
 }

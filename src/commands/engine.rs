@@ -6,6 +6,7 @@ use crate::answer::{self, Answer, Problem, Problems};
 use crate::audit::{self, Audit};
 use crate::bake::{self, Baked};
 use crate::error::{Error, Result};
+use crate::factor::Shown;
 use crate::facts::{self, Facts};
 use crate::hook::{self, End};
 use crate::install;
@@ -108,6 +109,11 @@ pub fn bake(answer: &Answer, executable: &[u8]) -> std::result::Result<Baked, St
     bake::bake(answer, executable).map_err(|problems| Stop::refusal(problems.to_string()))
 }
 
+/// Makes the secrets that the answer wants made here; what is to be scanned.
+pub fn make_secrets(node: &dyn Node, answer: &mut Answer) -> Result<Vec<Shown>> {
+    bake::make_secrets(node, answer)
+}
+
 /// What the node is, and what is still needed on it.
 pub fn plan(node: &dyn Node, answer: &Answer) -> std::result::Result<(Box<Facts>, Plan), Stop> {
     match provision::plan(node, answer)? {
@@ -141,9 +147,9 @@ fn is_over_ssh(node: &dyn Node) -> bool {
         || transaction::descends_from(node, std::process::id(), &["sshd", "sshd-session"])
 }
 
-/// Commits what waits for confirmation.
+/// Commits what waits for confirmation. The caller holds the lock.
 pub fn confirm(node: &dyn Node) -> Result<Option<Outcome>> {
-    transaction::confirm(node, "`firstlight confirm`")
+    transaction::confirm_locked(node, "`firstlight confirm`")
 }
 
 /// Keeps the deadline of the open transaction until it is over.

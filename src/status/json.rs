@@ -32,6 +32,7 @@ pub fn value(status: &Status) -> Json {
         ("source", text(|story| &story.source)),
         ("unverified", Json::texts(&status.unverified)),
         ("audit", status.audit.as_ref().map_or(Json::Null, audit)),
+        ("unacknowledged", Json::texts(&status.unacknowledged)),
         ("steps", list(|story| Json::List(story.steps.iter().map(step).collect()))),
         ("gates", list(|story| Json::List(story.gates.iter().map(gate).collect()))),
         ("probes", list(|story| Json::List(story.probes.iter().map(probe).collect()))),

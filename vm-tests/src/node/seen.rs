@@ -16,6 +16,13 @@ impl Node {
         machine.qmp.execute("screendump", json!({ "filename": path, "format": "png" })).map(drop)
     }
 
+    /// Presses a key of the keyboard.
+    pub fn press(&mut self, key: &str) -> Result<()> {
+        self.check()?;
+        let machine = self.machine.as_mut().context("the node is switched off")?;
+        machine.qmp.monitor(&format!("sendkey {key}"))
+    }
+
     /// Copies the disk as the guest has it now into a raw file.
     pub fn copy_disk(&mut self, path: &Path) -> Result<()> {
         self.ok("sync")?;
