@@ -9,7 +9,7 @@ mod packages;
 mod ssh;
 pub mod totp;
 
-use crate::change::{Change, PveChange, PveObject};
+use crate::change::{Change, FileChange, PveChange, PveObject, UnitChange};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::Profile;
@@ -160,6 +160,22 @@ fn sshd_listens(facts: &Facts, own: IpAddr) -> bool {
     };
     let fits = |listed: IpAddr| listed == own || listed.is_unspecified() && listed.is_ipv4() == own.is_ipv4();
     listed.is_empty() || listed.iter().any(|text| address(text).is_none_or(fits))
+}
+
+/// A file that everybody may read, in the phase of files.
+fn push_file(proposal: &mut Proposal, path: &str, content: String, controls: Vec<Control>) {
+    let (path, content, owner) = (path.into(), content.into_bytes(), "root".to_owned());
+    let file = FileChange { path, content, mode: 0o644, owner, public: true };
+    push(proposal, (Phase::Files, Change::File(file)), controls);
+}
+
+/// A unit, and the control that looks for the same.
+fn push_unit(proposal: &mut Proposal, row: (&'static str, &'static str), name: &str, runs: bool) {
+    let (enabled, active) = (Some(runs), Some(runs));
+    let wanted = [name, if runs { " runs" } else { " does not run" }, ", now and after a boot"].concat();
+    let check = Check::Unit { name: name.to_owned(), enabled, active };
+    let change = Change::Unit(UnitChange { name: name.to_owned(), enabled, active });
+    push(proposal, (Phase::Services, change), vec![control(row.0, row.1, wanted, check)]);
 }
 
 /// A refusal; `message` goes on after the key: `must …` or a whole sentence.

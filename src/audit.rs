@@ -14,7 +14,6 @@ mod tests;
 pub mod text;
 mod waivers;
 
-pub use cis::BENCHMARK;
 pub use defaults::untouched;
 pub use mail::send as mail;
 
@@ -26,9 +25,6 @@ use crate::observe::{Observer, Verdict};
 use crate::profile::Profile;
 use crate::transaction;
 
-/// Stands for an admin that nobody knows.
-const ROOT: &str = "root";
-
 /// The result of one audit.
 pub struct Audit {
     /// What it was held against: a file's name, or in words.
@@ -37,19 +33,16 @@ pub struct Audit {
     pub at: u64,
     /// Processor time of this process alone, in milliseconds (design 11); 0 where nobody has measured it.
     pub own: u64,
-    /// In the order of the areas.
+    /// In the order of the areas; what the plan refuses last.
     pub findings: Vec<Finding>,
-    /// What could not be looked at, and why.
+    /// What could not be looked at, waivers that do nothing, what has turned since the last result that was kept.
     pub notes: Vec<String>,
-    /// Waivers that name nothing: what they name, and a hint at what they may have meant.
-    pub unknown: Vec<String>,
-    /// What has changed since the last one that was kept.
-    pub drift: Option<record::Drift>,
 }
 
 /// One statement, and what was seen.
+#[derive(Default)]
 pub struct Finding {
-    /// The control's id; `AREA.refused.KEY` for what the plan refuses.
+    /// The control's id; `refused.AREA.KEY` for what the plan refuses.
     pub id: String,
     /// The row it comes from.
     pub requirement: &'static str,
@@ -63,33 +56,18 @@ pub struct Finding {
     pub remedy: String,
     /// Items of the CIS benchmark that speak about the same, with blanks between.
     pub cis: &'static str,
-    /// Why it is accepted, and until when.
-    pub waiver: Option<(String, String)>,
-}
-
-impl Finding {
-    fn new(
-        id: String,
-        requirement: &'static str,
-        wanted: String,
-        state: State,
-        reason: String,
-        remedy: &str,
-    ) -> Self {
-        Self { id, requirement, wanted, state, reason, remedy: remedy.to_owned(), cis: "", waiver: None }
-    }
-
-    /// The area that it belongs to.
-    pub fn area(&self) -> &str {
-        area_of(&self.id)
-    }
+    /// Why it is accepted; empty where it is not.
+    pub waiver: String,
+    /// Until when; empty for good.
+    pub until: String,
 }
 
 /// How a statement stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(test, derive(Debug))]
 pub enum State {
     /// It is as wanted.
+    #[default]
     Holds,
     /// Something else is true.
     Fails,
@@ -120,59 +98,75 @@ impl State {
 }
 
 impl Audit {
-    /// How many findings are in a state that `counts`.
-    pub fn count(&self, counts: impl Fn(State) -> bool) -> usize {
-        self.findings.iter().filter(|finding| counts(finding.state)).count()
+    /// How many findings are in one of these states.
+    pub fn count(&self, states: &[State]) -> usize {
+        self.findings.iter().filter(|finding| states.contains(&finding.state)).count()
+    }
+
+    /// How many need attention.
+    pub fn red(&self) -> usize {
+        self.count(&[State::Fails, State::Unseen, State::Refused])
     }
 
     /// The exit code of design 9.
     pub fn exit_code(&self) -> u8 {
-        if self.count(State::is_red) == 0 { 0 } else { 3 }
+        if self.red() == 0 { 0 } else { 3 }
     }
-}
 
-fn area_of(id: &str) -> &str {
-    id.split('.').next().unwrap_or_default()
+    /// All of it in a line.
+    pub fn summary(&self) -> String {
+        format!(
+            "score {} of 100: {} hold, {} need attention, {} waived; held against {}",
+            score::of(self),
+            self.count(&[State::Holds]),
+            self.red(),
+            self.count(&[State::Waived]),
+            self.source
+        )
+    }
 }
 
 /// Looks at everything that the profile wants of this node.
 pub fn run(node: &dyn Node, profile: &Profile, facts: &Facts) -> Audit {
     let (controls, refusals) = areas::audited(profile, facts);
-    let mut observer = Observer::with(node, facts);
-    let mut findings = Vec::new();
-    for area in areas::AREAS.iter().map(|area| area.name()) {
-        // Without an admin there is no connection of theirs.
-        let nobodys = |id: &str| profile.admin.name.as_str() == ROOT && id.ends_with(".admin");
-        let own = controls.iter().filter(|control| area_of(&control.id) == area && !nobodys(&control.id));
-        findings.extend(own.map(|control| look(&mut observer, control, facts)));
-        for refusal in &refusals {
-            let mut words = refusal.key.trim_start_matches("firstlight.").split(['.', '-']);
-            if words.next() == Some(area) {
-                refused(&mut findings, area, &refusal.key, &refusal.message);
-            }
+    let (source, at) = (profile.source.clone(), node.now());
+    let mut audit = Audit { source, at, own: 0, findings: Vec::new(), notes: Vec::new() };
+    let mut observer = Observer::new(node);
+    for control in controls {
+        audit.findings.push(look(&mut observer, control, facts));
+    }
+    for refusal in refusals {
+        let id = ["refused.", refusal.key.trim_start_matches("firstlight.")].concat();
+        audit.findings.push(Finding {
+            id,
+            requirement: "I1",
+            wanted: "firstlight can do what this key asks for".to_owned(),
+            state: State::Refused,
+            reason: refusal.message,
+            remedy: "change the node or the answer as it says, then `firstlight plan`".to_owned(),
+            ..Finding::default()
+        });
+    }
+    let holder = transaction::holder(node).ok().flatten();
+    for (is_so, note) in [
+        (
+            holder.is_some_and(|holder| holder != std::process::id()),
+            "a run is at work: what it changes may be seen half done",
+        ),
+        (
+            facts.pmxcfs == pmxcfs::State::Down,
+            "pmxcfs is not up: PVE's users, factors and firewall cannot be seen",
+        ),
+    ] {
+        if is_so {
+            audit.notes.push(note.to_owned());
         }
-    }
-    let mut audit = Audit {
-        source: profile.source.clone(),
-        at: node.now(),
-        own: 0,
-        findings,
-        notes: Vec::new(),
-        unknown: Vec::new(),
-        drift: None,
-    };
-    let at_work = transaction::holder(node).ok().flatten().filter(|holder| *holder != std::process::id());
-    if at_work.is_some() {
-        audit.notes.push("a run is at work: what it changes may be seen half done".to_owned());
-    }
-    if facts.pmxcfs == pmxcfs::State::Down {
-        audit.notes.push("pmxcfs is not up: PVE's users, factors and firewall cannot be seen".to_owned());
     }
     waivers::apply(&mut audit, profile);
     audit
 }
 
-fn look(observer: &mut Observer<'_>, control: &Control, facts: &Facts) -> Finding {
+fn look(observer: &mut Observer<'_>, control: Control, facts: &Facts) -> Finding {
     let (state, reason) = if facts.pmxcfs == pmxcfs::State::Down && is_of_pve(&control.check) {
         (State::Unseen, "pmxcfs is not up".to_owned())
     } else {
@@ -183,10 +177,16 @@ fn look(observer: &mut Observer<'_>, control: &Control, facts: &Facts) -> Findin
         }
     };
     let remedy = if state == State::Holds { String::new() } else { remedy::of(&control.check) };
-    let (id, wanted) = (control.id.to_string(), control.wanted.clone());
-    let mut finding = Finding::new(id, control.requirement, wanted, state, reason, &remedy);
-    finding.cis = cis::of(control);
-    finding
+    Finding {
+        cis: cis::of(&control),
+        id: control.id.into_owned(),
+        requirement: control.requirement,
+        wanted: control.wanted,
+        state,
+        reason,
+        remedy,
+        ..Finding::default()
+    }
 }
 
 /// What is read below `/etc/pve`, where nothing is as good as everything gone.
@@ -194,24 +194,9 @@ fn is_of_pve(check: &Check) -> bool {
     matches!(
         check,
         Check::Pve(_)
-            | Check::TotpVerified(_)
-            | Check::TotpUnlocked(_)
+            | Check::TotpOpen { .. }
             | Check::PveFirewallOn
             | Check::PveFirewallOff
             | Check::PveFile { .. }
     )
-}
-
-/// What the plan refuses is a finding of its area; several reasons for one key are one.
-fn refused(findings: &mut Vec<Finding>, area: &'static str, key: &str, message: &str) {
-    let name = key.rsplit('.').next().unwrap_or_default();
-    let id = format!("{area}.refused.{name}");
-    if let Some(known) = findings.iter_mut().find(|finding| finding.id == id) {
-        known.reason.push_str("; ");
-        known.reason.push_str(message);
-        return;
-    }
-    let remedy = "change the node or the answer as it says, then `firstlight plan`";
-    let (wanted, row) = (format!("firstlight can do what {key} asks for"), score::row_of(area));
-    findings.push(Finding::new(id, row, wanted, State::Refused, message.to_owned(), remedy));
 }

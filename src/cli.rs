@@ -5,11 +5,10 @@ mod help;
 
 use crate::profile::Confirm;
 use crate::transaction::state::TransactionId;
-use form::Words;
+use form::{Words, nearest};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub(crate) use form::nearest;
 pub use help::{PROGRAM, help, where_to_look};
 
 /// What to do.
@@ -58,8 +57,6 @@ pub enum Command {
         /// For whom.
         form: AuditForm,
     },
-    /// The same, kept and compared with the last one: for `firstlight-audit.service`.
-    KeepAudit,
     /// Commit what waits for confirmation.
     Confirm,
     /// Tell what happened.
@@ -89,8 +86,8 @@ pub enum Command {
 }
 
 /// How an audit is printed.
-#[derive(Clone, Copy)]
-#[cfg_attr(test, derive(Debug, PartialEq))]
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub enum AuditForm {
     /// For people.
     Text,
@@ -98,6 +95,8 @@ pub enum AuditForm {
     Json,
     /// For what reads the results of tests.
     Junit,
+    /// Kept and compared with the last one: for `firstlight-audit.service`.
+    Record,
 }
 
 /// What to do with a second factor.
@@ -256,16 +255,18 @@ fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
 }
 
 fn audit(mut words: Words) -> Result<Command, Usage> {
-    let (json, junit, record) = (words.flag("json"), words.flag("junit"), words.flag("record"));
-    let answer = words.operand().map(PathBuf::from);
-    match (json, junit, record, answer) {
-        (false, false, true, None) => Ok(Command::KeepAudit),
-        (_, _, true, _) => Err(Usage("--record takes the profile of record, and no other option".to_owned())),
-        (true, true, ..) => Err(Usage("--json and --junit exclude each other".to_owned())),
-        (true, _, _, answer) => Ok(Command::Audit { answer, form: AuditForm::Json }),
-        (_, true, _, answer) => Ok(Command::Audit { answer, form: AuditForm::Junit }),
-        (.., answer) => Ok(Command::Audit { answer, form: AuditForm::Text }),
+    let mut form = AuditForm::Text;
+    for (name, chosen) in
+        [("json", AuditForm::Json), ("junit", AuditForm::Junit), ("record", AuditForm::Record)]
+    {
+        if words.flag(name) {
+            if form != AuditForm::Text {
+                return Err(Usage("--json, --junit and --record exclude each other".to_owned()));
+            }
+            form = chosen;
+        }
     }
+    Ok(Command::Audit { answer: words.operand().map(PathBuf::from), form })
 }
 
 fn user(words: &mut Words) -> Result<String, Usage> {

@@ -95,7 +95,6 @@ fn as_root(command: Command) -> Ended {
             apply::run(node, answer.as_deref(), plan.as_deref(), confirm)
         }
         Command::Audit { answer, form } => audit::run(node, answer.as_deref(), form),
-        Command::KeepAudit => audit::keep(node),
         Command::Confirm => confirm::run(node),
         Command::Deadline => confirm::keep_deadline(node),
         Command::Status { wait, json } => status::run(node, wait, json),

@@ -72,10 +72,13 @@ pub enum Check {
         /// Wanted default for routed; UFW shows `disabled` while the kernel does not forward.
         routed: String,
     },
-    /// The kernel's own rules (iptables-save, ip6tables-save) decide so about what these words of a `ufw` call say.
-    UfwRule(Vec<String>),
-    /// No rule in UFW's chains accepts one of these TCP ports from beyond these networks.
-    UfwNothingWider {
+    /// The kernel's own rules (iptables-save, ip6tables-save) decide so about what these words of a `ufw` call say, or
+    /// those of a rule in PVE's files (`IN …`, `OUT …`).
+    Rule(Vec<String>),
+    /// No rule of a chain accepts one of these TCP ports from beyond these networks.
+    NothingWider {
+        /// `INPUT`, `PVEFW-HOST-IN`; empty for UFW's own.
+        chain: &'static str,
         /// TCP ports.
         ports: Vec<u16>,
         /// Who may reach them.
@@ -132,35 +135,31 @@ pub enum Check {
     },
     /// systemd says that the clock is synchronised.
     Clock,
-    /// No TOTP entry of ours waits for somebody to see a code of it.
-    TotpVerified(String),
-    /// PVE has not locked the user's TOTP entries after eight wrong codes.
-    TotpUnlocked(String),
+    /// No TOTP entry of the user is locked after eight wrong codes, or else none of ours waits for somebody to see a code.
+    TotpOpen {
+        /// With realm.
+        user: String,
+        /// Which of the two.
+        locked: bool,
+    },
     /// What firstlight did last on this node is not cut off, failed or half done.
     LastRun,
-    /// The kernel's own rules decide so about what this line of `cluster.fw` or `host.fw` says.
-    PveRule(String),
-    /// A set of PVE's firewall holds these networks in the kernel.
+    /// A set of PVE's firewall holds this entry in the kernel.
     PveSet {
         /// As in the file: `management`.
         name: String,
-        /// What it must hold.
-        networks: Vec<Network>,
-    },
-    /// No rule in front of PVE's policy accepts one of these TCP ports from beyond these networks.
-    PveNothingWider {
-        /// TCP ports.
-        ports: Vec<u16>,
-        /// Who may reach them.
-        networks: Vec<Network>,
+        /// As the kernel spells it.
+        entry: String,
     },
     /// The kernel has a rule in PVE's chain for incoming packets that holds this text.
     PveHostRule(String),
     /// PVE's firewall file says so: what no packet of the node comes by.
     PveFile {
         /// `cluster.fw`, or `host.fw` of this node.
-        path: PathBuf,
-        /// A line without its comment.
+        path: String,
+        /// `[group web]`.
+        section: String,
+        /// A line of it without its comment.
         text: String,
     },
 }

@@ -11,9 +11,7 @@ mod ufw;
 use crate::change;
 use crate::control::Check;
 use crate::error::{Error, Result};
-use crate::facts::Facts;
 use crate::facts::pve::Access;
-use crate::gate::{SSHD_NO_CONNECTION, SSHD_PROGRAM};
 use crate::node::{Invocation, Node, Output, read_text};
 use std::path::Path;
 
@@ -49,17 +47,6 @@ impl<'a> Observer<'a> {
         Self { node, cache: Vec::new() }
     }
 
-    /// The same on a node whose facts were read a moment ago: what those were made of is not asked again.
-    pub fn with(node: &'a dyn Node, facts: &Facts) -> Self {
-        let mut observer = Self::new(node);
-        if !facts.sshd.is_empty() {
-            let stdout = facts.sshd.iter().map(|(key, value)| format!("{key} {value}\n")).collect();
-            let asked = Invocation::new(SSHD_PROGRAM, &["-T", "-C", SSHD_NO_CONNECTION]);
-            observer.cache.push((asked.line(), Output { status: 0, stdout, stderr: String::new() }));
-        }
-        observer
-    }
-
     /// Looks whether `check` holds. An error means that it could not be seen.
     pub fn evaluate(&mut self, check: &Check) -> Result<Verdict> {
         match check {
@@ -69,8 +56,8 @@ impl<'a> Observer<'a> {
             Check::SudoAllows { name, text } => self.sudo(name, text),
             Check::AuthorizedKey { name, path, fingerprint } => self.authorized_key(name, path, fingerprint),
             Check::UfwActive { incoming, outgoing, routed } => self.ufw_active([incoming, outgoing, routed]),
-            Check::UfwRule(words) => self.ufw_rule(words),
-            Check::UfwNothingWider { ports, networks } => self.ufw_nothing_wider(ports, networks),
+            Check::Rule(words) => self.rule(words),
+            Check::NothingWider { chain, ports, networks } => self.nothing_wider(chain, ports, networks),
             Check::PveFirewallOn => self.pve_firewall_on(),
             Check::UfwGone => self.ufw_gone(),
             Check::NoForeignTables => self.no_foreign_tables(),
@@ -86,14 +73,11 @@ impl<'a> Observer<'a> {
             Check::Password(name) => self.password(name),
             Check::Link { path, target } => self.link(path, target),
             Check::Clock => self.clock(),
-            Check::TotpVerified(user) => self.totp_verified(user),
-            Check::TotpUnlocked(user) => self.totp_unlocked(user),
+            Check::TotpOpen { user, locked } => self.totp_open(user, *locked),
             Check::LastRun => self.last_run(),
-            Check::PveRule(line) => self.pve_rule(line),
-            Check::PveSet { name, networks } => self.pve_set(name, networks),
-            Check::PveNothingWider { ports, networks } => self.pve_nothing_wider(ports, networks),
+            Check::PveSet { name, entry } => self.pve_set(name, entry),
             Check::PveHostRule(text) => self.pve_host_rule(text),
-            Check::PveFile { path, text } => self.pve_file(path, text),
+            Check::PveFile { path, section, text } => self.pve_file(path, section, text),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::profile::{FirewallMode, Network, Profile, Service};
 pub(super) use management::address as management_address;
 
 /// Settings that send bridged packets to the filters of the layer above, with the ids of their controls.
+const NOTHING_WIDER: &str = "nobody else reaches SSH and the web interface";
 const BRIDGE_FILTERS: [(&str, &str); 3] = [
     ("firewall.bridge-netfilter.ipv4", "net.bridge.bridge-nf-call-iptables"),
     ("firewall.bridge-netfilter.ipv6", "net.bridge.bridge-nf-call-ip6tables"),
@@ -50,13 +51,27 @@ impl Area for Firewall {
         let is_known = networks.is_ok();
         let networks = networks.unwrap_or_default();
         let mut controls = described(profile, facts, &networks).controls;
-        if mode(profile, facts) == Some(FirewallMode::Pve) {
-            controls.extend(pve::audited(profile, facts, &networks));
+        let pve = mode(profile, facts) == Some(FirewallMode::Pve);
+        if pve {
+            controls.extend(pve::audited(profile, facts));
+        }
+        for (id, chain, looked_at) in
+            [("firewall.nothing-wider", "PVEFW-HOST-IN", pve), ("firewall.nothing-in-front", "INPUT", true)]
+        {
+            if looked_at && !networks.is_empty() {
+                let check = nothing_wider(profile, chain, ufw::known_networks(profile, &networks));
+                controls.push(control(id, "D8", NOTHING_WIDER.to_owned(), check));
+            }
         }
         // Who may come in nobody knows; that somebody filters is seen all the same.
         controls.retain(|control| is_known || !control.id.starts_with("firewall.rule."));
         controls
     }
+}
+
+/// Nobody but these networks gets past the chain to SSH and the web interface.
+fn nothing_wider(profile: &Profile, chain: &'static str, networks: Vec<Network>) -> Check {
+    Check::NothingWider { chain, ports: vec![profile.ssh.port.number(), tables::API_PORT], networks }
 }
 
 fn described(profile: &Profile, facts: &Facts, networks: &[Network]) -> Proposal {

@@ -1,8 +1,8 @@
 //! Packages (row H2): what the other areas need, in one apt call.
 
-use super::{Area, control, refusal};
+use super::{Area, push_unit, refusal};
 use crate::areas::firewall::mode;
-use crate::change::{Change, FileChange, PackagesChange, UnitChange};
+use crate::change::{Change, FileChange, PackagesChange};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::{FirewallMode, Profile, Sudo};
@@ -39,14 +39,15 @@ impl Area for Packages {
             allow_upgrades: profile.packages.allow_upgrades,
         };
         proposal.changes.push((Phase::Packages, Change::Packages(change)));
+        // Services are held back during the apt call, so that they start with their configuration in place.
         if profile.fail2ban.enabled {
             if facts.debian_version == DEBIAN_WITHOUT_JOURNAL_JAIL {
                 proposal.changes.push((Phase::Files, Change::File(journal_jail())));
             }
-            unit(&mut proposal, "packages.fail2ban-runs", FAIL2BAN_UNIT);
+            push_unit(&mut proposal, ("packages.fail2ban-runs", "H2"), FAIL2BAN_UNIT, true);
         }
         if profile.updates.enabled {
-            unit(&mut proposal, "packages.unattended-upgrades-runs", UPDATES_UNIT);
+            push_unit(&mut proposal, ("packages.unattended-upgrades-runs", "H2"), UPDATES_UNIT, true);
         }
         Ok(proposal)
     }
@@ -99,14 +100,4 @@ fn journal_jail() -> FileChange {
         owner: "root".to_owned(),
         public: true,
     }
-}
-
-/// Services are held back during the apt call, so that they start with their configuration in place.
-fn unit(proposal: &mut Proposal, id: &'static str, name: &str) {
-    let check = Check::Unit { name: name.to_owned(), enabled: Some(true), active: Some(true) };
-    let mut control = control(id, "H2", format!("{name} runs, now and after a reboot"), check);
-    control.changes.push(proposal.changes.len());
-    let change = UnitChange { name: name.to_owned(), enabled: Some(true), active: Some(true) };
-    proposal.changes.push((Phase::Services, Change::Unit(change)));
-    proposal.controls.push(control);
 }

@@ -53,14 +53,15 @@ impl Area for Totp {
         }
         for user in users(profile, has_admin(profile, facts)) {
             factors(&mut proposal, profile, facts, &user);
-            let mut add = |name: &str, requirement, wanted: String, check| {
-                let id = format!("totp.{name}.{user}").into();
+            for (locked, name, requirement, words) in [
+                (false, "verified", "C3", "somebody has seen a code of the second factor of "),
+                (true, "unlocked", "C8", "PVE has not locked the second factor of "),
+            ] {
+                let id = ["totp.", name, ".", &user].concat().into();
+                let wanted = [words, &user].concat();
+                let check = Check::TotpOpen { user: user.clone(), locked };
                 proposal.controls.push(Control { id, requirement, wanted, check, changes: Vec::new() });
-            };
-            let wanted = format!("no second factor of {user} waits for its first code");
-            add("verified", "C3", wanted, Check::TotpVerified(user.clone()));
-            let wanted = format!("PVE has not locked the second factor of {user}");
-            add("unlocked", "C8", wanted, Check::TotpUnlocked(user.clone()));
+            }
         }
         realms(&mut proposal, profile);
         proposal.controls.push(control(

@@ -1,7 +1,7 @@
 //! What an untouched node is held against: the answer that says only what it must. Who its admin is, the node alone can
 //! say: the account that is in group sudo.
 
-use super::{Audit, Finding, ROOT, State};
+use super::{Audit, Finding, State};
 use crate::answer::{self, public_key};
 use crate::areas;
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::profile::{FirewallMode, UserName};
 const ANSWER: &str =
     "[firstlight]\nschema = 1\n[firstlight.admin]\nname = \"ops\"\n[firstlight.ssh]\npassword-login = true\n";
 
-/// Looks at a node on which no run was committed.
+/// Looks at a node on which no run was committed. Without anybody in group sudo root stands for the admin.
 pub fn untouched(node: &dyn Node, facts: &Facts) -> Result<Audit> {
     let answer = answer::read("the defaults", ANSWER.as_bytes())
         .map_err(|problems| Error::new("reading the defaults", problems))?;
@@ -22,28 +22,37 @@ pub fn untouched(node: &dyn Node, facts: &Facts) -> Result<Audit> {
     if facts.pve_version.is_none() {
         profile.firewall.mode = Some(FirewallMode::Ufw);
     }
-    let people: Vec<&User> = facts.users.iter().filter(|user| is_admin(user)).collect();
-    if let Some(admin) = people.first() {
+    let admin = facts.users.iter().find(|user| is_admin(user));
+    profile.admin.enabled = admin.is_some();
+    let mut name = "root";
+    if let Some(admin) = admin {
+        name = &admin.name;
         profile.admin.shell.clone_from(&admin.shell);
-        profile.admin.ssh_keys =
-            admin.authorized_keys.lines().filter_map(|line| public_key(line).ok()).collect();
+        for line in admin.authorized_keys.lines() {
+            if let Ok(key) = public_key(line) {
+                profile.admin.ssh_keys.push(key);
+            }
+        }
     }
-    let name = people.first().map_or(ROOT, |admin| admin.name.as_str());
-    profile.admin.enabled = !people.is_empty();
-    profile.admin.name =
-        UserName::parse(name).map_err(|why| Error::new(format!("reading the name {name}"), why))?;
+    if let Ok(name) = UserName::parse(name) {
+        profile.admin.name = name;
+    }
     let mut audit = super::run(node, &profile, facts);
-    let names: Vec<&str> = people.iter().map(|user| user.name.as_str()).collect();
-    let names = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
-    if people.is_empty() {
-        let reason = "nobody is in group sudo, so that nothing else of an admin can be looked at".to_owned();
-        let (id, wanted) = ("admin.account".to_owned(), "an admin can log in beside root".to_owned());
-        let finding = Finding::new(id, "A1", wanted, State::Fails, reason, "`firstlight apply ANSWER`");
-        let place = audit.findings.iter().position(|other| other.area() == finding.area());
-        audit.findings.insert(place.unwrap_or_default(), finding);
+    if admin.is_none() {
+        audit.findings.insert(
+            0,
+            Finding {
+                id: "admin.account".to_owned(),
+                requirement: "A1",
+                wanted: "an admin can log in beside root".to_owned(),
+                state: State::Fails,
+                reason: "nobody is in group sudo".to_owned(),
+                remedy: "`firstlight apply ANSWER`".to_owned(),
+                ..Finding::default()
+            },
+        );
     }
-    let taken = "no run was committed here; the first person in group sudo is taken for the admin: ";
-    audit.notes.push(format!("{taken}{names}"));
+    audit.notes.push(["no run was committed here; taken for the admin: ", name].concat());
     Ok(audit)
 }
 

@@ -6,38 +6,24 @@ use crate::control::Check;
 /// A sentence part for the check that failed.
 pub(super) fn of(check: &Check) -> String {
     let (text, name): (&str, &str) = match check {
-        Check::Sshd { key, .. } => {
-            ("^; `grep -rni {} /etc/ssh/sshd_config*` shows a line that comes first", key)
-        }
-        Check::SudoAllows { name, .. } => {
-            ("^; `sudo -l -U {}` shows what counts, from /etc/sudoers.d, too", name)
-        }
-        Check::AuthorizedKey { name, .. } => {
-            ("^; nobody but {} may write to it and to what it lies in", name)
-        }
+        Check::Sshd { key, .. } => ("^; else `grep -rni {} /etc/ssh/sshd_config*`: the first one wins", key),
+        Check::SudoAllows { name, .. } => ("^; else `sudo -l -U {}`, /etc/sudoers.d", name),
+        Check::AuthorizedKey { name, .. } => ("^; else let nobody but {} write to it or its directories", name),
         Check::Password(name) => ("`passwd {}`", name),
-        Check::Link { .. } => ("`pvecm updatecerts` puts it back", ""),
-        Check::UfwNothingWider { .. } | Check::PveNothingWider { .. } => {
-            ("take that rule away, or add its networks to the answer", "")
+        Check::Link { .. } => ("`pvecm updatecerts`", ""),
+        Check::NothingWider { .. } => ("take that rule away, or add its networks to the answer", ""),
+        Check::PveFirewallOn | Check::PveSet { .. } | Check::PveHostRule(_) | Check::PveFile { .. } => {
+            ("^; else `pve-firewall restart`", "")
         }
-        Check::PveFirewallOn
-        | Check::PveRule(_)
-        | Check::PveSet { .. }
-        | Check::PveHostRule(_)
-        | Check::PveFile { .. } => ("^; `pve-firewall restart` loads the rules anew", ""),
-        Check::UfwActive { .. } | Check::UfwRule(_) => ("^; `ufw reload` loads the rules anew", ""),
-        Check::NoForeignTables => ("`nft list ruleset` shows it: whoever made it takes it away", ""),
-        Check::Kernel { name, .. } => {
-            ("^; `grep -rn {} /etc/sysctl* /usr/lib/sysctl.d`: the last one wins at boot", name)
-        }
-        Check::Unit { name, .. } => ("^; `systemctl status {}`, `systemctl cat {}`", name),
-        Check::HostKeyBits { .. } => {
-            ("algorithms = \"strict\" makes it anew where the node is in no cluster", "")
-        }
-        Check::Clock => ("`timedatectl` and `chronyc tracking` say why", ""),
-        Check::TotpVerified(user) => ("`firstlight totp show {}`, then `firstlight totp verify {}`", user),
-        Check::TotpUnlocked(user) => ("`pveum user tfa unlock {}`, or `firstlight totp reset {}`", user),
-        Check::LastRun => ("`firstlight status` says what is to be done", ""),
+        Check::UfwActive { .. } | Check::Rule(_) => ("^; else load the rules anew", ""),
+        Check::NoForeignTables => ("`nft list ruleset`: whoever made it takes it away", ""),
+        Check::Kernel { name, .. } => ("^; else `grep -rn {} /etc/sysctl* /usr/lib/sysctl.d`: the last one wins", name),
+        Check::Unit { name, .. } => ("^; else `systemctl status {}`", name),
+        Check::HostKeyBits { .. } => ("algorithms = \"strict\" makes it anew where the node is in no cluster", ""),
+        Check::Clock => ("`timedatectl`, `chronyc tracking`", ""),
+        Check::TotpOpen { user, locked: true } => ("`firstlight totp reset {}`", user),
+        Check::TotpOpen { user, .. } => ("`firstlight totp show {}`, then `totp verify`", user),
+        Check::LastRun => ("`firstlight status`", ""),
         _ => ("^", ""),
     };
     // Where it has nothing to do, our files are in place, and something else wins.

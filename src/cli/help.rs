@@ -104,18 +104,15 @@ exit codes: 0 done, 1 failed and put back, 2 nothing was touched, 3 done with
     (
         "audit",
         "\
-usage: firstlight audit [ANSWER] [--json | --junit]
-       firstlight audit --record
+usage: firstlight audit [ANSWER] [--json | --junit | --record]
 
-Tells what is true now, from effective state: area by area, a line for each
-control, with what was seen instead and what to do where it does not hold.
-Changes nothing. Without ANSWER the node is held against the profile of
-record; where no run was committed, against the defaults. Needs root.
+Tells what is true now, from effective state, with what was seen instead and
+what to do where a control does not hold. Changes nothing. Without ANSWER the
+node is held against the profile of record, or the defaults. Needs root.
 
   --json     for programs (docs/audit.md)
   --junit    as test results, in XML
-  --record   keep the result for `status`, and say what has turned since the
-             last one: what firstlight-audit.timer does
+  --record   keep it for `status`, with what has turned since the last one
 
 exit codes: 0 nothing to do, 2 bad input or not root, 3 findings",
     ),

@@ -1,69 +1,47 @@
 //! `firstlight audit`: what is true now. Takes no lock and writes nothing, but for the timer's run, which keeps its result.
 
-use super::{Ended, Stop, engine, lock};
-use crate::audit::{Audit, json, junit, record, text};
+use super::{Ended, engine, lock};
+use crate::audit::{json, junit, record, text};
 use crate::cli::AuditForm;
-use crate::node::{Lock, Node};
+use crate::node::Node;
 use crate::progress::{self, Importance};
 use crate::report::terminal::{Paint, print};
 use std::path::Path;
-use std::time::Duration;
 
-/// A run at work is waited for: it takes an hour at most, and the next timer is a month away.
-const TRIES: u32 = 120;
-const PAUSE: Duration = Duration::from_secs(30);
-
-/// Prints the audit.
+/// Holds the node against ANSWER, the profile of record, or the defaults, and prints what was seen.
 pub fn run(node: &dyn Node, file: Option<&Path>, form: AuditForm) -> Ended {
-    let (mut audit, _) = made(node, file)?;
-    audit.own = engine::own_milliseconds().unwrap_or_default().try_into().unwrap_or_default();
-    print(&match form {
+    // A run at work is left alone: systemd tries again.
+    let _lock = if form == AuditForm::Record { Some(lock(node)?) } else { None };
+    let answer = engine::answer_or_none(node, file)?;
+    let profile = answer.as_ref().map(|answer| &answer.profile);
+    let mut audit = engine::audit(node, profile)?;
+    audit.own = engine::own_milliseconds().unwrap_or_default().unsigned_abs();
+    let code = audit.exit_code();
+    let shown = match form {
         AuditForm::Text => text::render(&audit, Paint::of_output()),
         AuditForm::Json => json::value(&audit).to_string(),
         AuditForm::Junit => junit::render(&audit),
-    });
-    Ok(audit.exit_code())
-}
-
-/// For `firstlight-audit.service`: keeps the result, and says what needs attention and what has turned.
-pub fn keep(node: &dyn Node) -> Ended {
-    let _lock = patient_lock(node)?;
-    let (mut audit, mail) = made(node, None)?;
-    record::compare(node, &mut audit);
-    record::keep(node, &audit)?;
-    let mut watch = progress::choose();
-    let code = audit.exit_code();
-    let importance = if code == 0 { Importance::Info } else { Importance::Warning };
-    watch.say(importance, text::headline(&audit, Paint::PLAIN).trim_end());
-    for finding in audit.findings.iter().filter(|finding| finding.state.is_red()) {
-        watch.say(Importance::Warning, &format!("{}: {}", finding.id, finding.reason));
-    }
-    if mail && let Err(error) = engine::mail(node, &audit) {
-        watch.say(Importance::Warning, &error.to_string());
-    }
-    Ok(code)
-}
-
-fn patient_lock(node: &dyn Node) -> Result<Box<dyn Lock>, Stop> {
-    for _ in 1..TRIES {
-        if let Ok(lock) = lock(node) {
-            return Ok(lock);
+        AuditForm::Record => {
+            record::compare(node, &mut audit);
+            record::keep(node, &audit)?;
+            let importance = if code == 0 { Importance::Info } else { Importance::Warning };
+            let mut said = audit.summary();
+            for note in &audit.notes {
+                said.push_str(&["\n", note].concat());
+            }
+            for finding in audit.findings.iter().filter(|finding| finding.state.is_red()) {
+                said.push_str(&["\n", &finding.id, ": ", &finding.reason].concat());
+            }
+            let mut watch = progress::choose();
+            watch.say(importance, &said);
+            if profile.is_some_and(|profile| profile.audit.mail)
+                && let Err(error) = engine::mail(node, &audit)
+            {
+                watch.say(Importance::Warning, &error.to_string());
+            }
+            String::new()
         }
-        node.sleep(PAUSE);
-    }
-    lock(node)
-}
-
-/// The node held against ANSWER, the profile of record, or the defaults; and whether the result is to be mailed.
-fn made(node: &dyn Node, file: Option<&Path>) -> Result<(Audit, bool), Stop> {
-    let Some(answer) = engine::answer_or_none(node, file)? else {
-        return Ok((engine::audit_untouched(node)?, false));
     };
-    let audit = engine::audit(node, &answer.profile)?;
-    if file.is_some() && !audit.unknown.is_empty() {
-        let problem = |message: &String| answer.problem_at("firstlight.audit.waiver", message.as_str());
-        let problems = audit.unknown.iter().map(problem).collect();
-        return Err(engine::refused(&answer, problems));
-    }
-    Ok((audit, answer.profile.audit.mail))
+    print(&shown);
+    Ok(code)
 }

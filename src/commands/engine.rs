@@ -2,7 +2,7 @@
 //! this file decides nothing at all.
 
 use super::Stop;
-use crate::answer::{self, Answer, Problem, Problems};
+use crate::answer::{self, Answer};
 use crate::audit::{self, Audit};
 use crate::bake::{self, Baked};
 use crate::error::{Error, Result};
@@ -70,28 +70,20 @@ pub fn answer_or_record(node: &dyn Node, file: Option<&Path>) -> std::result::Re
 
 /// The same; `None` on a node where no run was committed.
 pub fn answer_or_none(node: &dyn Node, file: Option<&Path>) -> std::result::Result<Option<Answer>, Stop> {
-    match file {
-        Some(file) => read_answer(node, file).map(Some),
-        None if exists(node, Path::new(PROFILE_PATH))? => {
-            read_answer(node, Path::new(PROFILE_PATH)).map(Some)
-        }
-        None => Ok(None),
+    let record = Path::new(PROFILE_PATH);
+    if file.is_none() && !exists(node, record)? {
+        return Ok(None);
     }
+    read_answer(node, file.unwrap_or(record)).map(Some)
 }
 
-/// Problems of an answer that show only on the node.
-pub fn refused(answer: &Answer, problems: Vec<Problem>) -> Stop {
-    Stop::refusal(Problems::new(&answer.profile.source, problems).to_string())
-}
-
-/// What is true on the node of what the profile wants.
-pub fn audit(node: &dyn Node, profile: &Profile) -> Result<Audit> {
-    Ok(audit::run(node, profile, &facts::gather(node)?))
-}
-
-/// The same for a node without a profile of record.
-pub fn audit_untouched(node: &dyn Node) -> Result<Audit> {
-    audit::untouched(node, &facts::gather(node)?)
+/// What is true on the node of what the profile wants, or else of the defaults.
+pub fn audit(node: &dyn Node, profile: Option<&Profile>) -> Result<Audit> {
+    let facts = facts::gather(node)?;
+    profile.map_or_else(
+        || audit::untouched(node, &facts),
+        |profile| Ok(audit::run(node, profile, &facts)),
+    )
 }
 
 /// Mails a result to root.

@@ -1,5 +1,5 @@
-//! Lines of `iptables-save`, words of `ufw` calls and lines of PVE's firewall files, as far as UFW, PVE and we write
-//! them; all become a [`Rule`].
+//! Lines of `iptables-save`, words of `ufw` calls and of PVE's firewall files, as far as UFW, PVE and we write them; all
+//! become a [`Rule`].
 
 use crate::facts::networks::covers;
 use crate::profile::Network;
@@ -9,6 +9,10 @@ pub(super) fn pve_set(name: &str) -> Option<&str> {
     let set = name.strip_prefix("PVEFW-0-")?;
     set.strip_suffix("-v4").or(set.strip_suffix("-v6"))
 }
+
+/// Protocol and type of an echo request, and the same of IPv6.
+pub(super) const PING: (&str, (u16, u16)) = ("icmp", (8, 8));
+pub(super) const PING6: (&str, (u16, u16)) = ("ipv6-icmp", (128, 128));
 
 /// What happens to packets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,39 +78,49 @@ impl Rule {
 }
 
 /// The words of a `ufw` call: the simple form (`allow out 123/udp`) and the full one (`allow from NETWORK to any
-/// port PORTS proto PROTOCOL`), each with a comment or without.
+/// port PORTS proto PROTOCOL`), each with a comment or without. And those of a rule of ours in PVE's files, without its
+/// comment: `IN ACCEPT -source +management -p tcp -dport 22`, `IN Ping(ACCEPT) -source +management`.
 pub(super) fn of_words(words: &[String]) -> Option<Rule> {
-    let mut words = words.iter().map(String::as_str).peekable();
-    let action = match words.next()? {
-        "allow" => Action::Allow,
-        "limit" => Action::Limit,
-        "deny" => Action::Deny,
-        "reject" => Action::Reject,
-        _ => return None,
-    };
-    let mut rule = Rule::all(action, false);
+    let mut words = words.iter().map(String::as_str);
+    let mut rule = Rule::all(Action::Deny, false);
+    let mut decides = false;
     while let Some(word) = words.next() {
         match word {
-            "out" => rule.out = true,
-            "in" => {}
+            "out" | "OUT" => rule.out = true,
+            "in" | "IN" => {}
             "comment" => break,
-            "from" | "to" => match words.next()? {
+            "from" | "to" | "-source" | "-dest" => match words.next()? {
                 "any" => {}
-                network => rule.network = Some(Network::parse(network).ok()?),
+                other => match other.strip_prefix('+') {
+                    Some(set) => rule.set = Some(set.to_owned()),
+                    None => rule.network = Some(Network::parse(other).ok()?),
+                },
             },
-            "port" => rule.ports = ports(words.next()?)?,
-            "proto" => rule.protocol = Some(words.next()?.to_owned()),
-            simple => {
-                let (numbers, protocol) = match simple.split_once('/') {
-                    Some((numbers, protocol)) => (numbers, Some(protocol.to_owned())),
-                    None => (simple, None),
+            "port" | "-dport" => rule.ports = ports(words.next()?)?,
+            "proto" | "-p" => rule.protocol = Some(words.next()?.to_owned()),
+            other => {
+                let action = match other {
+                    "allow" => "ACCEPT",
+                    "limit" => "ufw-user-limit-accept",
+                    "deny" => "DROP",
+                    "reject" => "REJECT",
+                    "Ping(ACCEPT)" => {
+                        (rule.protocol, rule.ports) = (Some(PING.0.to_owned()), vec![PING.1]);
+                        "ACCEPT"
+                    }
+                    _ => other,
                 };
+                if let Some(action) = target(action) {
+                    (rule.action, decides) = (action, true);
+                    continue;
+                }
+                let (numbers, protocol) = other.split_once('/').unwrap_or((other, ""));
                 rule.ports = ports(numbers)?;
-                rule.protocol = protocol;
+                rule.protocol = (!protocol.is_empty()).then(|| protocol.to_owned());
             }
         }
     }
-    Some(rule)
+    decides.then_some(rule)
 }
 
 /// One line of `iptables-save`, when it is a rule of `chain` that decides: `-A CHAIN … -j TARGET`.
@@ -152,29 +166,6 @@ fn target(name: &str) -> Option<Action> {
         "REJECT" | "PVEFW-reject" => Some(Action::Reject),
         _ => None,
     }
-}
-
-/// A line of ours in PVE's files, without its comment: `IN ACCEPT -source +management -p tcp -dport 22`, and
-/// `IN Ping(ACCEPT) -source +management`, whose packets are others for each family.
-pub(super) fn of_pve_line(line: &str, ipv4: bool) -> Option<Rule> {
-    let mut words = line.split(' ');
-    let out = words.next()? == "OUT";
-    let action = words.next()?;
-    let ping = action.strip_prefix("Ping(").map(|action| action.trim_end_matches(')'));
-    let mut rule = Rule::all(target(ping.unwrap_or(action))?, out);
-    if ping.is_some() {
-        let (protocol, kind) = if ipv4 { ("icmp", 8) } else { ("ipv6-icmp", 128) };
-        (rule.protocol, rule.ports) = (Some(protocol.to_owned()), vec![(kind, kind)]);
-    }
-    while let Some(word) = words.next() {
-        let value = words.next()?;
-        match word {
-            "-source" | "-dest" => rule.set = Some(value.strip_prefix('+')?.to_owned()),
-            "-p" => rule.protocol = Some(value.to_owned()),
-            _ => rule.ports = ports(value)?,
-        }
-    }
-    Some(rule)
 }
 
 /// `22`, `5405:5412`, `111,2049`.

@@ -2,7 +2,6 @@
 //! become one outcome with its exit code. Pure.
 
 use super::story::{Standing, Story};
-use crate::audit::record::Last;
 use crate::transaction::record::{Closing, Event, Record};
 use crate::transaction::state::TransactionId;
 
@@ -52,8 +51,8 @@ pub struct Status {
     pub latest: Option<TransactionId>,
     /// Users of PVE with a factor of ours of which nobody has seen a code.
     pub unverified: Vec<String>,
-    /// The audit that the timer kept last.
-    pub audit: Option<Last>,
+    /// What the audit says that the timer kept last, line by line.
+    pub audit: Vec<String>,
     /// What was shown once on a console, and nobody has acknowledged.
     pub unacknowledged: Vec<String>,
     /// Every transaction, oldest first.
@@ -183,7 +182,7 @@ pub fn fold(evidence: Evidence) -> Status {
     let tried = hook.tries > 0 && hook.boot == evidence.boot;
     let turn = evidence.pending && hook.ended.is_none() && !tried;
     Status {
-        audit: None,
+        audit: Vec::new(),
         outcome,
         exit_code: outcome.exit_code(attention),
         tries: hook.tries,

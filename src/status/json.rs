@@ -1,7 +1,6 @@
 //! The status for programs. Every key is there always; what is not known is `null`. Described in docs/json.md.
 
 use super::{Checked, Outcome, Status, StepStory, Story, time};
-use crate::audit::record::{Drift, Last};
 use crate::report::json::Json;
 use std::path::Path;
 
@@ -31,7 +30,7 @@ pub fn value(status: &Status) -> Json {
         ("door", text(|story| &story.door)),
         ("source", text(|story| &story.source)),
         ("unverified", Json::texts(&status.unverified)),
-        ("audit", status.audit.as_ref().map_or(Json::Null, audit)),
+        ("audit", Json::texts(&status.audit)),
         ("unacknowledged", Json::texts(&status.unacknowledged)),
         ("steps", list(|story| Json::List(story.steps.iter().map(step).collect()))),
         ("gates", list(|story| Json::List(story.gates.iter().map(gate).collect()))),
@@ -40,15 +39,6 @@ pub fn value(status: &Status) -> Json {
         ("notes", list(|story| Json::texts(&story.notes))),
         ("kept", list(|story| Json::List(story.kept.iter().map(|kept| path(kept)).collect()))),
         ("transactions", Json::List(status.stories.iter().map(summary).collect())),
-    ])
-}
-
-fn audit(last: &Last) -> Json {
-    Json::Object(vec![
-        ("at", Json::text(&last.at)),
-        ("score", last.score.map_or(Json::Null, Json::Number)),
-        ("findings", Json::Number(last.findings)),
-        ("drift", last.drift.as_ref().map_or(Json::Null, Drift::json)),
     ])
 }
 

@@ -36,21 +36,14 @@ pub fn render(status: &Status, paint: Paint) -> String {
         text.push_str(&facts(status, story, paint));
         text.push_str(&details(story, paint));
     }
-    text.push_str(&audit(status, paint));
-    text.push_str(&earlier(status, paint));
-    text
-}
-
-/// What the timer's last audit found, and what had turned by then.
-fn audit(status: &Status, paint: Paint) -> String {
-    let Some(last) = &status.audit else { return String::new() };
-    let mut text = heading("Audit", paint);
-    let score = last.score.unwrap_or_default();
-    let line = format!("{}: score {score} of 100, {} findings: `firstlight audit`", last.at, last.findings);
-    text.push_str(&wrapped(&line, "  ", WIDTH));
-    if let Some(drift) = &last.drift {
-        text.push_str(&drift.text());
+    // What the timer's last audit found, and what had turned by then.
+    for (place, line) in status.audit.iter().enumerate() {
+        if place == 0 {
+            text.push_str(&heading("Audit", paint));
+        }
+        text.push_str(&wrapped(line, "  ", WIDTH));
     }
+    text.push_str(&earlier(status, paint));
     text
 }
 
@@ -231,6 +224,7 @@ pub fn summary(id: TransactionId, story: &Story) -> String {
     format!("{id}  {outcome:<12}{started:<22}{}", visible(&story.door)).trim_end().to_owned()
 }
 
-fn heading(title: &str, paint: Paint) -> String {
+/// A heading, with a line of its own in front.
+pub fn heading(title: &str, paint: Paint) -> String {
     format!("\n{}\n", paint.paint(Colour::Bold, title))
 }

@@ -3,12 +3,12 @@
 //! what PVE itself goes by.
 
 use super::text::MARK;
-use super::{API_PORT, MANAGEMENT, SERVICES, cluster_file, host_file, set, ufw};
+use super::{cluster_file, host_file};
 use crate::areas::control;
 use crate::areas::firewall::tables;
 use crate::control::{Check, Control};
 use crate::facts::{Facts, cluster_firewall};
-use crate::profile::{Network, Profile};
+use crate::profile::Profile;
 use std::path::Path;
 
 /// Of a longer name the kernel has a sum (pve-firewall, `compute_ipset_chain_name`; names of sets have 31 bytes there).
@@ -16,90 +16,79 @@ const LONGEST_NAME: usize = 15;
 /// The kernel's numbers are those of syslog(3).
 const LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
 
-pub(in crate::areas::firewall) fn audited(
-    profile: &Profile,
-    facts: &Facts,
-    management: &[Network],
-) -> Vec<Control> {
-    let mut controls = Vec::new();
+pub(in crate::areas::firewall) fn audited(profile: &Profile, facts: &Facts) -> Vec<Control> {
+    let mut controls: Vec<Control> = Vec::new();
     let host = cluster_firewall::host_path(&facts.node_name);
-    of_file(&mut controls, profile, &host, &host_file(profile, facts));
-    of_file(&mut controls, profile, cluster_firewall::PATH.as_ref(), &cluster_file(profile, facts));
-    let names = [MANAGEMENT, SERVICES].into_iter();
-    for name in names.chain(profile.firewall.sets.iter().map(|set| set.name.as_str())) {
-        let mut networks = Vec::new();
-        for network in set(profile, facts, name).unwrap_or_default() {
-            networks.extend(super::halved(&network));
-        }
-        if !networks.is_empty() && name.len() <= LONGEST_NAME {
-            let check = Check::PveSet { name: name.to_owned(), networks };
-            let wanted = format!("the set {name} holds its networks in the kernel");
-            push(&mut controls, format!("firewall.set.{name}"), "D2", wanted, check);
-        }
-    }
-    if !management.is_empty() {
-        let networks = ufw::known_networks(profile, management);
-        let check = Check::PveNothingWider { ports: vec![profile.ssh.port.number(), API_PORT], networks };
-        let wanted = "nobody else reaches SSH and the web interface".to_owned();
-        controls.push(control("firewall.nothing-wider", "D8", wanted, check));
-    }
-    let host_rule = |text: &str| Check::PveHostRule(text.to_owned());
-    for (id, wanted, text) in [
-        ("firewall.smurfs", "packets from broadcast addresses are dropped", "-j PVEFW-smurfs"),
-        ("firewall.tcp-flags", "impossible TCP flags are dropped", "-j PVEFW-tcpflags"),
+    for (path, text) in [
+        (host.as_path(), host_file(profile, facts)),
+        (Path::new(cluster_firewall::PATH), cluster_file(profile, facts)),
     ] {
-        controls.push(control(id, "D5", wanted.to_owned(), host_rule(text)));
+        let mut section = "";
+        for line in text.lines() {
+            if line.starts_with('[') {
+                section = line.split_inclusive(']').next().unwrap_or_default();
+            } else if let Some((said, comment)) = line.split_once(MARK)
+                && let Some(control) = of_line(profile, path, section, (said.trim(), comment))
+                && !controls.iter().any(|known| known.id == control.id)
+            {
+                controls.push(control);
+            }
+        }
     }
     let level = profile.firewall.log_level.as_str();
-    if let Some(number) = LEVELS.iter().position(|known| *known == level) {
-        let text = format!(":0:{number}:PVEFW-HOST-IN: policy DROP");
-        let wanted = format!("what is dropped is logged at level {level}");
-        controls.push(control("firewall.log", "D7", wanted, host_rule(&text)));
+    let number = LEVELS.iter().position(|known| *known == level).unwrap_or(LEVELS.len());
+    let log = format!(":0:{number}:PVEFW-HOST-IN: policy DROP");
+    for (id, row, text) in [
+        ("firewall.smurfs", "D5", "-j PVEFW-smurfs"),
+        ("firewall.tcp-flags", "D5", "-j PVEFW-tcpflags"),
+        ("firewall.log", "D7", log.as_str()),
+    ] {
+        // Without a level nothing is logged.
+        if row == "D5" || number < LEVELS.len() {
+            let wanted = ["the kernel has PVE's rule `", text, "`"].concat();
+            controls.push(control(id, row, wanted, Check::PveHostRule(text.to_owned())));
+        }
     }
     controls
 }
 
-/// The lines of ours that say what happens to packets.
-fn of_file(controls: &mut Vec<Control>, profile: &Profile, path: &Path, text: &str) {
-    let mut group = false;
-    for (at, _) in text.match_indices(MARK) {
-        let before = text.get(..at).unwrap_or_default();
-        let start = before.rfind('\n').map_or(0, |start| start + 1);
-        let line = text.get(start..at).unwrap_or_default().trim();
-        let comment = text.get(at + MARK.len()..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        group = line.starts_with("[group") || group && !line.starts_with('[');
-        let staged = line.starts_with('|');
-        let requirement = match line {
-            _ if group => "D6",
-            _ if staged => "D9",
-            _ if line.contains("Ping(") => "D3",
-            _ if line.starts_with("OUT") => "D1",
-            _ if !line.starts_with("IN") => continue,
-            _ if profile.firewall.services.iter().any(|known| tables::service(*known).0 == comment) => "D4",
-            _ => "D2",
-        };
-        let place = match requirement {
-            "D6" => "group",
-            "D9" => "staged",
-            _ => "rule",
-        };
-        let id = format!("firewall.{place}.{}", slug(line.trim_end_matches(']')));
-        let set = line.split_once('+').and_then(|(_, rest)| rest.split(' ').next()).unwrap_or_default();
-        let seen = group || staged || set.len() <= LONGEST_NAME;
-        if !seen || controls.iter().any(|known| known.id == id) {
-            continue;
+/// What a line of ours says, if it is about packets.
+fn of_line(
+    profile: &Profile,
+    path: &Path,
+    section: &str,
+    (said, comment): (&str, &str),
+) -> Option<Control> {
+    let (kind, name) = section.trim_matches(['[', ']']).split_once(' ').unwrap_or_default();
+    let set = if kind == "IPSET" { name } else { said.split_once('+').map_or("", |(_, rest)| rest) };
+    let long = set.split(' ').next().unwrap_or_default().len() > LONGEST_NAME;
+    let text = || said.to_owned();
+    let file = || Check::PveFile {
+        path: path.display().to_string(),
+        section: section.to_owned(),
+        text: said.to_owned(),
+    };
+    let (requirement, place, check) = match kind {
+        "group" => ("D6", "group.", file()),
+        _ if said.starts_with('|') => ("D9", "staged.", file()),
+        _ if long => return None,
+        "IPSET" => ("D2", "set.", Check::PveSet { name: name.to_owned(), entry: text() }),
+        _ if !said.starts_with("IN ") && !said.starts_with("OUT ") => return None,
+        _ => {
+            let of_service = |known| tables::service(known).0 == comment;
+            let row = match said.get(..4) {
+                Some("OUT ") => "D1",
+                Some("IN P") => "D3",
+                _ if profile.firewall.services.iter().copied().any(of_service) => "D4",
+                _ => "D2",
+            };
+            (row, "rule.", Check::Rule(said.split(' ').map(str::to_owned).collect()))
         }
-        let check = if group || staged {
-            Check::PveFile { path: path.to_owned(), text: line.to_owned() }
-        } else {
-            Check::PveRule(line.to_owned())
-        };
-        push(controls, id, requirement, format!("PVE does what `{line}` says"), check);
-    }
-}
-
-fn push(controls: &mut Vec<Control>, id: String, requirement: &'static str, wanted: String, check: Check) {
-    controls.push(Control { id: id.into(), requirement, wanted, check, changes: Vec::new() });
+    };
+    let dot = if name.is_empty() { "" } else { "." };
+    let id = ["firewall.", place, name, dot, &slug(said)].concat().into();
+    let wanted = ["PVE does what `", said, "` says"].concat();
+    Some(Control { id, requirement, wanted, check, changes: Vec::new() })
 }
 
 /// As a waiver names it: lower case, words joined.
