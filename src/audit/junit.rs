@@ -5,7 +5,8 @@ use crate::report::terminal::visible;
 
 /// The whole document.
 pub fn render(audit: &Audit) -> String {
-    let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"firstlight audit\"".to_owned();
+    let mut text =
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"firstlight audit\"".to_owned();
     for (name, states) in [
         ("tests", &[State::Holds, State::Fails, State::Unseen, State::Refused, State::Waived][..]),
         ("failures", &[State::Fails, State::Refused]),

@@ -7,7 +7,8 @@ use crate::report::terminal::Paint;
 use std::path::Path;
 
 const SENDMAIL: &str = "/usr/sbin/sendmail";
-const HEADER: &str = "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nAuto-Submitted: auto-generated\n\n";
+const HEADER: &str =
+    "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nAuto-Submitted: auto-generated\n\n";
 
 /// Gives it to the node's own mail server; without one nothing is done.
 pub fn send(node: &dyn Node, audit: &Audit) -> Result<()> {

@@ -8,7 +8,9 @@ pub(super) fn of(check: &Check) -> String {
     let (text, name): (&str, &str) = match check {
         Check::Sshd { key, .. } => ("^; else `grep -rni {} /etc/ssh/sshd_config*`: the first one wins", key),
         Check::SudoAllows { name, .. } => ("^; else `sudo -l -U {}`, /etc/sudoers.d", name),
-        Check::AuthorizedKey { name, .. } => ("^; else let nobody but {} write to it or its directories", name),
+        Check::AuthorizedKey { name, .. } => {
+            ("^; else let nobody but {} write to it or its directories", name)
+        }
         Check::Password(name) => ("`passwd {}`", name),
         Check::Link { .. } => ("`pvecm updatecerts`", ""),
         Check::NothingWider { .. } => ("take that rule away, or add its networks to the answer", ""),
@@ -17,9 +19,13 @@ pub(super) fn of(check: &Check) -> String {
         }
         Check::UfwActive { .. } | Check::Rule(_) => ("^; else load the rules anew", ""),
         Check::NoForeignTables => ("`nft list ruleset`: whoever made it takes it away", ""),
-        Check::Kernel { name, .. } => ("^; else `grep -rn {} /etc/sysctl* /usr/lib/sysctl.d`: the last one wins", name),
+        Check::Kernel { name, .. } => {
+            ("^; else `grep -rn {} /etc/sysctl* /usr/lib/sysctl.d`: the last one wins", name)
+        }
         Check::Unit { name, .. } => ("^; else `systemctl status {}`", name),
-        Check::HostKeyBits { .. } => ("algorithms = \"strict\" makes it anew where the node is in no cluster", ""),
+        Check::HostKeyBits { .. } => {
+            ("algorithms = \"strict\" makes it anew where the node is in no cluster", "")
+        }
         Check::Clock => ("`timedatectl`, `chronyc tracking`", ""),
         Check::TotpOpen { user, locked: true } => ("`firstlight totp reset {}`", user),
         Check::TotpOpen { user, .. } => ("`firstlight totp show {}`, then `totp verify`", user),

@@ -24,9 +24,11 @@ pub fn of(audit: &Audit) -> u64 {
     for (place, finding) in audit.findings.iter().enumerate() {
         let counts = |state: State| state != State::Waived;
         let of_row = audit.findings.iter().filter(|other| other.requirement == finding.requirement);
-        let first = audit.findings.iter().take(place).all(|before| {
-            before.requirement != finding.requirement || !counts(before.state)
-        });
+        let first = audit
+            .findings
+            .iter()
+            .take(place)
+            .all(|before| before.requirement != finding.requirement || !counts(before.state));
         if !first || !counts(finding.state) {
             continue;
         }

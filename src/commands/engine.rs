@@ -80,10 +80,7 @@ pub fn answer_or_none(node: &dyn Node, file: Option<&Path>) -> std::result::Resu
 /// What is true on the node of what the profile wants, or else of the defaults.
 pub fn audit(node: &dyn Node, profile: Option<&Profile>) -> Result<Audit> {
     let facts = facts::gather(node)?;
-    profile.map_or_else(
-        || audit::untouched(node, &facts),
-        |profile| Ok(audit::run(node, profile, &facts)),
-    )
+    profile.map_or_else(|| audit::untouched(node, &facts), |profile| Ok(audit::run(node, profile, &facts)))
 }
 
 /// Mails a result to root.

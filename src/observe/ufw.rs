@@ -92,9 +92,7 @@ impl Observer<'_> {
                     (None, Some(network)) => vec![network.to_string()],
                     (None, None) => vec!["everybody".to_owned()],
                 };
-                if let Some(wide) =
-                    sources.iter().find(|source| !Network::parse(source).is_ok_and(within))
-                {
+                if let Some(wide) = sources.iter().find(|source| !Network::parse(source).is_ok_and(within)) {
                     return Ok(Verdict::Fails(format!("the kernel also has `{line}`: {wide}")));
                 }
             }

@@ -315,7 +315,7 @@ pub const ALL: &[Scenario] = &[
     long("strict-keys", "`strict` makes the RSA host key anew, and a rollback brings the old one back (A6 B4 J3)", device::strict),
     long(
         "audit-honest",
-        "a node is broken in sixteen ways that leave our files in place: exactly that control turns red (I1 I3)",
+        "a node is broken in many ways that leave our files in place: exactly that control turns red (I1 I3)",
         audit::honest,
     )
     .committed(),

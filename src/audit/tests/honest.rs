@@ -132,6 +132,14 @@ const UFW_CASES: &[Case] = &[
         &["firewall.nothing-wider"],
     ),
     (
+        "a rule in front of UFW's",
+        |node| {
+            let wide = "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -j ufw-before-input\n";
+            node.says("/usr/sbin/iptables-save", &RULES4.replace("-A INPUT -j ufw-before-input\n", wide));
+        },
+        &["firewall.nothing-in-front"],
+    ),
+    (
         "PVE's firewall is on as well",
         |node| {
             node.files.put("/etc/pve/firewall/cluster.fw", "[OPTIONS]\nenable: 1\n");
@@ -229,7 +237,7 @@ const PVE_CASES: &[Case] = &[
             let first = "-A INPUT -p tcp -m tcp --dport 8006 -j ACCEPT\n-A INPUT -j PVEFW-INPUT\n";
             node.says("/usr/sbin/iptables-save", &PVE4.replace("-A INPUT -j PVEFW-INPUT\n", first));
         },
-        &["firewall.nothing-wider"],
+        &["firewall.nothing-in-front"],
     ),
     (
         "the set lets more in",
@@ -246,7 +254,7 @@ const PVE_CASES: &[Case] = &[
         |node| {
             node.says("/usr/sbin/ipset list", &SETS.replace("10.0.40.9\n", ""));
         },
-        &["firewall.set.backup"],
+        &["firewall.set.backup.10.0.40.9"],
     ),
     (
         "nothing is logged",
@@ -280,9 +288,32 @@ const PVE_CASES: &[Case] = &[
             let text = node.files.text(path).replace("[group web]", "[group other]");
             node.files.put(path, text);
         },
-        &["firewall.group.group-web"],
+        &["firewall.group.web.in-accept-source-backup-p-tcp-dport-80"],
+    ),
+    (
+        "a rule of a group is staged",
+        |node| {
+            replace_in(
+                node,
+                "IN ACCEPT -source +backup -p tcp -dport 80 ",
+                "|IN ACCEPT -source +backup -p tcp -dport 80 ",
+            )
+        },
+        &["firewall.group.web.in-accept-source-backup-p-tcp-dport-80"],
+    ),
+    (
+        "a rule that shall wait is live",
+        |node| replace_in(node, "|IN ACCEPT", "IN ACCEPT"),
+        &["firewall.staged.in-accept-source-backup-p-tcp-dport-443"],
     ),
 ];
+
+fn replace_in(node: &Scripted, before: &str, after: &str) {
+    let path = "/etc/pve/firewall/cluster.fw";
+    let text = node.files.text(path);
+    assert!(text.contains(before));
+    node.files.put(path, text.replace(before, after));
+}
 
 /// A set, a rule, one that is staged, and a group.
 fn rich() -> (Profile, Facts) {
@@ -329,9 +360,7 @@ fn broken(cases: &[Case], make: &dyn Fn() -> Scripted, profile: &Profile, facts:
 #[test]
 fn i3_exactly_the_control_that_is_broken_turns_red_whatever_our_files_say() {
     let profile = profile();
-    let mut facts = facts();
-    // What the observer would else take from the facts: it is broken after they were read.
-    facts.sshd.clear();
+    let facts = facts();
     let mut seen = kinds(&profile, &facts, &broken(UFW_CASES, &|| hardened().0, &profile, &facts));
     let (rich, _) = rich();
     let make = || rich_node(&rich, &facts);
@@ -353,8 +382,8 @@ const KINDS: &[&str] = &[
     "sudo",
     "key",
     "ufw-active",
-    "ufw-rule",
-    "ufw-wider",
+    "rule",
+    "wider",
     "pve-on",
     "ufw-gone",
     "alone",
@@ -370,9 +399,7 @@ const KINDS: &[&str] = &[
     "verified",
     "unlocked",
     "last-run",
-    "pve-rule",
     "pve-set",
-    "pve-wider",
     "pve-host",
     "pve-file",
 ];
@@ -386,8 +413,8 @@ fn kind(check: &Check) -> &'static str {
         Check::SudoAllows { .. } => "sudo",
         Check::AuthorizedKey { .. } => "key",
         Check::UfwActive { .. } => "ufw-active",
-        Check::UfwRule(_) => "ufw-rule",
-        Check::UfwNothingWider { .. } => "ufw-wider",
+        Check::Rule(_) => "rule",
+        Check::NothingWider { .. } => "wider",
         Check::PveFirewallOn => "pve-on",
         Check::UfwGone => "ufw-gone",
         Check::NoForeignTables => "alone",
@@ -400,12 +427,10 @@ fn kind(check: &Check) -> &'static str {
         Check::Password(_) => "password",
         Check::Link { .. } => "link",
         Check::Clock => "clock",
-        Check::TotpVerified(_) => "verified",
-        Check::TotpUnlocked(_) => "unlocked",
+        Check::TotpOpen { locked: false, .. } => "verified",
+        Check::TotpOpen { locked: true, .. } => "unlocked",
         Check::LastRun => "last-run",
-        Check::PveRule(_) => "pve-rule",
         Check::PveSet { .. } => "pve-set",
-        Check::PveNothingWider { .. } => "pve-wider",
         Check::PveHostRule(_) => "pve-host",
         Check::PveFile { .. } => "pve-file",
     }
@@ -418,7 +443,7 @@ fn i3_what_is_widened_in_ipv6_alone_is_seen_too() {
     let six = node.run(&crate::node::Invocation::new("/usr/sbin/ip6tables-save", &[])).unwrap().stdout;
     let first = "-A INPUT -j ACCEPT\n-A INPUT -j PVEFW-INPUT\n";
     node.says("/usr/sbin/ip6tables-save", &six.replace("-A INPUT -j PVEFW-INPUT\n", first));
-    assert_eq!(red(&look(&node, &profile, &facts)), ["firewall.nothing-wider"]);
+    assert_eq!(red(&look(&node, &profile, &facts)), ["firewall.nothing-in-front"]);
 }
 
 #[test]

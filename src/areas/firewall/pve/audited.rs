@@ -53,12 +53,7 @@ pub(in crate::areas::firewall) fn audited(profile: &Profile, facts: &Facts) -> V
 }
 
 /// What a line of ours says, if it is about packets.
-fn of_line(
-    profile: &Profile,
-    path: &Path,
-    section: &str,
-    (said, comment): (&str, &str),
-) -> Option<Control> {
+fn of_line(profile: &Profile, path: &Path, section: &str, (said, comment): (&str, &str)) -> Option<Control> {
     let (kind, name) = section.trim_matches(['[', ']']).split_once(' ').unwrap_or_default();
     let set = if kind == "IPSET" { name } else { said.split_once('+').map_or("", |(_, rest)| rest) };
     let long = set.split(' ').next().unwrap_or_default().len() > LONGEST_NAME;
