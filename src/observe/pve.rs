@@ -38,7 +38,7 @@ impl Observer<'_> {
         let (mut inside, mut members) = (false, Vec::new());
         for line in listing.lines() {
             if let Some(set) = line.strip_prefix("Name: ") {
-                inside = pve_set(set) == Some(name);
+                inside = pve_set(set) == name;
             } else if inside
                 && line.starts_with(|letter: char| letter.is_ascii_hexdigit() || letter == ':')
                 // `nomatch` behind an address takes away, and opens nothing.

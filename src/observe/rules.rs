@@ -4,10 +4,10 @@
 use crate::facts::networks::covers;
 use crate::profile::Network;
 
-/// The name of a set of the datacenter in PVE's file, out of the kernel's.
-pub(super) fn pve_set(name: &str) -> Option<&str> {
-    let set = name.strip_prefix("PVEFW-0-")?;
-    set.strip_suffix("-v4").or(set.strip_suffix("-v6"))
+/// The name of a set of the datacenter in PVE's file, out of the kernel's; any other set's as it is.
+pub(super) fn pve_set(name: &str) -> &str {
+    let set = name.strip_prefix("PVEFW-0-").unwrap_or_default();
+    set.strip_suffix("-v4").or(set.strip_suffix("-v6")).unwrap_or(name)
 }
 
 /// Protocol and type of an echo request, and the same of IPv6.
@@ -138,7 +138,7 @@ pub(super) fn of_line(line: &str, chain: &str, out: bool) -> Option<Rule> {
                 rule.conditional |= !known.contains(&words.next()?);
             }
             "--match-set" => {
-                rule.set = Some(pve_set(words.next()?)?.to_owned());
+                rule.set = Some(pve_set(words.next()?).to_owned());
                 rule.conditional |= words.next()? != if out { "dst" } else { "src" };
             }
             // UFW writes --dports; iptables-save prints it as --dports too.

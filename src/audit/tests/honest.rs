@@ -240,6 +240,15 @@ const PVE_CASES: &[Case] = &[
         &["firewall.nothing-in-front"],
     ),
     (
+        "a set of somebody else's in front",
+        |node| {
+            let first = "-A INPUT -m set --match-set mine src -j ACCEPT\n-A INPUT -j PVEFW-INPUT\n";
+            node.says("/usr/sbin/iptables-save", &PVE4.replace("-A INPUT -j PVEFW-INPUT\n", first));
+            node.says("/usr/sbin/ipset list", &format!("{SETS}Name: mine\nMembers:\n192.0.2.0/24\n"));
+        },
+        &["firewall.nothing-in-front"],
+    ),
+    (
         "the set lets more in",
         |node| {
             node.says(
