@@ -285,8 +285,8 @@ const PVE_CASES: &[Case] = &[
     (
         "chains of UFW are left",
         |node| {
-            let left = PVE4.replace("*filter\n", "*filter\n:ufw-user-input - [0:0]\n");
-            node.says("/usr/sbin/iptables-save", &left);
+            node.files.put("/usr/sbin/iptables-legacy-save", "");
+            node.says("/usr/sbin/iptables-legacy-save", "*filter\n:ufw-user-input - [0:0]\nCOMMIT\n");
         },
         &["firewall.ufw-off"],
     ),
