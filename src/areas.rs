@@ -61,10 +61,12 @@ pub fn propose_all(profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Ref
 pub fn audited(profile: &Profile, facts: &Facts) -> (Vec<Control>, Vec<Refusal>) {
     let (mut controls, mut refusals) = (Vec::new(), Vec::new());
     for area in AREAS.iter().filter(|area| area.enabled(profile)) {
-        controls.extend(area.audited(profile, facts));
-        refusals.extend(area.propose(profile, facts).err().into_iter().flatten());
+        controls.append(&mut area.audited(profile, facts));
+        if let Err(mut reasons) = area.propose(profile, facts) {
+            refusals.append(&mut reasons);
+        }
     }
-    refusals.extend(refused_together(profile, facts));
+    refusals.append(&mut refused_together(profile, facts));
     (controls, refusals)
 }
 

@@ -17,6 +17,6 @@ pub fn send(node: &dyn Node, audit: &Audit) -> Result<()> {
     }
     let summary = audit.summary();
     let subject = ["To: root\nSubject: firstlight audit: ", &summary, "\n", HEADER].concat();
-    let mail = subject + &text::render(audit, Paint::PLAIN);
+    let mail = subject + &text::render(audit, Paint::PLAIN, true);
     run_checked(node, &Invocation::new(SENDMAIL, &["-t", "-oi"]).input(mail.into_bytes())).map(drop)
 }

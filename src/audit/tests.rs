@@ -106,7 +106,7 @@ fn i1_a_waiver_accepts_what_is_red_and_counts_neither_way() {
     assert_eq!(clock.state, State::Waived);
     assert_eq!([clock.waiver.as_str(), &clock.until], ["the site wants it", "2026-01-01"]);
     assert_eq!((score::of(&audit), audit.exit_code()), (100, 0));
-    let shown = text::render(&audit, crate::report::terminal::Paint::PLAIN);
+    let shown = text::render(&audit, crate::report::terminal::Paint::PLAIN, true);
     assert!(shown.contains("accepted: the site wants it\n            until 2026-01-01\n"), "{shown}");
 }
 

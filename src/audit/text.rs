@@ -10,15 +10,15 @@ const WIDTH: usize = 80;
 /// Where a reason and a remedy begin: below the text of the line.
 const INDENT: &str = "            ";
 
-/// The audit in full.
-pub fn render(audit: &Audit, paint: Paint) -> String {
+/// The audit in full, or without what holds.
+pub fn render(audit: &Audit, paint: Paint, all: bool) -> String {
     let mut text = paint.paint(Colour::Bold, "firstlight audit:") + "\n";
     text.push_str(&wrapped(&audit.summary(), "  ", WIDTH));
     for note in &audit.notes {
         text.push_str(&wrapped(note, "  ", WIDTH));
     }
     let mut area = "";
-    for finding in &audit.findings {
+    for finding in audit.findings.iter().filter(|finding| all || finding.state != State::Holds) {
         if area_of(&finding.id) != area {
             area = area_of(&finding.id);
             text.push_str(&heading(area, paint));

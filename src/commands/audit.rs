@@ -18,22 +18,15 @@ pub fn run(node: &dyn Node, file: Option<&Path>, form: AuditForm) -> Ended {
     audit.own = engine::own_milliseconds().unwrap_or_default().unsigned_abs();
     let code = audit.exit_code();
     let shown = match form {
-        AuditForm::Text => text::render(&audit, Paint::of_output()),
+        AuditForm::Text => text::render(&audit, Paint::of_output(), true),
         AuditForm::Json => json::value(&audit).to_string(),
         AuditForm::Junit => junit::render(&audit),
         AuditForm::Record => {
             record::compare(node, &mut audit);
             record::keep(node, &audit)?;
             let importance = if code == 0 { Importance::Info } else { Importance::Warning };
-            let mut said = audit.summary();
-            for note in &audit.notes {
-                said.push_str(&["\n", note].concat());
-            }
-            for finding in audit.findings.iter().filter(|finding| finding.state.is_red()) {
-                said.push_str(&["\n", &finding.id, ": ", &finding.reason].concat());
-            }
             let mut watch = progress::choose();
-            watch.say(importance, &said);
+            watch.say(importance, text::render(&audit, Paint::PLAIN, false).trim_end());
             if profile.is_some_and(|profile| profile.audit.mail)
                 && let Err(error) = engine::mail(node, &audit)
             {

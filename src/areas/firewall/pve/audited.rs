@@ -17,24 +17,10 @@ const LONGEST_NAME: usize = 15;
 const LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
 
 pub(in crate::areas::firewall) fn audited(profile: &Profile, facts: &Facts) -> Vec<Control> {
-    let mut controls: Vec<Control> = Vec::new();
+    let mut controls = Vec::new();
     let host = cluster_firewall::host_path(&facts.node_name);
-    for (path, text) in [
-        (host.as_path(), host_file(profile, facts)),
-        (Path::new(cluster_firewall::PATH), cluster_file(profile, facts)),
-    ] {
-        let mut section = "";
-        for line in text.lines() {
-            if line.starts_with('[') {
-                section = line.split_inclusive(']').next().unwrap_or_default();
-            } else if let Some((said, comment)) = line.split_once(MARK)
-                && let Some(control) = of_line(profile, path, section, (said.trim(), comment))
-                && !controls.iter().any(|known| known.id == control.id)
-            {
-                controls.push(control);
-            }
-        }
-    }
+    of_file(&mut controls, profile, &host, &host_file(profile, facts));
+    of_file(&mut controls, profile, cluster_firewall::PATH.as_ref(), &cluster_file(profile, facts));
     let level = profile.firewall.log_level.as_str();
     let number = LEVELS.iter().position(|known| *known == level).unwrap_or(LEVELS.len());
     let log = format!(":0:{number}:PVEFW-HOST-IN: policy DROP");
@@ -52,10 +38,26 @@ pub(in crate::areas::firewall) fn audited(profile: &Profile, facts: &Facts) -> V
     controls
 }
 
+/// The lines of ours, each once.
+fn of_file(controls: &mut Vec<Control>, profile: &Profile, path: &Path, text: &str) {
+    let mut section = "";
+    for line in text.lines() {
+        if line.starts_with('[') {
+            section = line.split_inclusive(']').next().unwrap_or_default();
+        } else if let Some((said, comment)) = line.split_once(MARK)
+            && let Some(control) = of_line(profile, path, section, (said.trim(), comment))
+            && !controls.iter().any(|known| known.id == control.id)
+        {
+            controls.push(control);
+        }
+    }
+}
+
 /// What a line of ours says, if it is about packets.
 fn of_line(profile: &Profile, path: &Path, section: &str, (said, comment): (&str, &str)) -> Option<Control> {
-    let (kind, name) = section.trim_matches(['[', ']']).split_once(' ').unwrap_or_default();
-    let set = if kind == "IPSET" { name } else { said.split_once('+').map_or("", |(_, rest)| rest) };
+    let (kind, name) = section.split_once(' ').unwrap_or_default();
+    let name = name.trim_end_matches(']');
+    let set = if kind == "[IPSET" { name } else { said.split_once('+').map_or("", |(_, rest)| rest) };
     let long = set.split(' ').next().unwrap_or_default().len() > LONGEST_NAME;
     let text = || said.to_owned();
     let file = || Check::PveFile {
@@ -64,10 +66,10 @@ fn of_line(profile: &Profile, path: &Path, section: &str, (said, comment): (&str
         text: said.to_owned(),
     };
     let (requirement, place, check) = match kind {
-        "group" => ("D6", "group.", file()),
+        "[group" => ("D6", "group.", file()),
         _ if said.starts_with('|') => ("D9", "staged.", file()),
         _ if long => return None,
-        "IPSET" => ("D2", "set.", Check::PveSet { name: name.to_owned(), entry: text() }),
+        "[IPSET" => ("D2", "set.", Check::PveSet { name: name.to_owned(), entry: text() }),
         _ if !said.starts_with("IN ") && !said.starts_with("OUT ") => return None,
         _ => {
             let of_service = |known| tables::service(known).0 == comment;
