@@ -30,7 +30,7 @@ pub trait Area {
     /// What the audit looks at: the statements of `propose`, also where it refuses to bring them about, and those
     /// that no change brings about, so that a transaction has no reason to wait for them.
     fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
-        self.propose(profile, facts).map(|proposal| proposal.controls).unwrap_or_default()
+        self.propose(profile, facts).map(Proposal::into_controls).unwrap_or_default()
     }
 }
 

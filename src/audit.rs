@@ -23,7 +23,6 @@ use crate::facts::{Facts, pmxcfs};
 use crate::node::Node;
 use crate::observe::{Observer, Verdict};
 use crate::profile::Profile;
-use crate::transaction;
 
 /// The result of one audit.
 pub struct Audit {
@@ -35,7 +34,7 @@ pub struct Audit {
     pub own: u64,
     /// In the order of the areas; what the plan refuses last.
     pub findings: Vec<Finding>,
-    /// What could not be looked at, waivers that do nothing, what has turned since the last result that was kept.
+    /// Who is taken for the admin, waivers that do nothing, what has turned since the last result that was kept.
     pub notes: Vec<String>,
 }
 
@@ -146,21 +145,6 @@ pub fn run(node: &dyn Node, profile: &Profile, facts: &Facts) -> Audit {
             remedy: "change the node or the answer as it says, then `firstlight plan`".to_owned(),
             ..Finding::default()
         });
-    }
-    let holder = transaction::holder(node).ok().flatten();
-    for (is_so, note) in [
-        (
-            holder.is_some_and(|holder| holder != std::process::id()),
-            "a run is at work: what it changes may be seen half done",
-        ),
-        (
-            facts.pmxcfs == pmxcfs::State::Down,
-            "pmxcfs is not up: PVE's users, factors and firewall cannot be seen",
-        ),
-    ] {
-        if is_so {
-            audit.notes.push(note.to_owned());
-        }
     }
     waivers::apply(&mut audit, profile);
     audit

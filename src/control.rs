@@ -216,6 +216,11 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// The statements alone.
+    pub fn into_controls(self) -> Vec<Control> {
+        self.controls
+    }
+
     /// Puts the changes into the order of their phases; within a phase they stay as they are. The places in controls are
     /// the new ones afterwards.
     pub fn sort_by_phase(&mut self) {

@@ -69,7 +69,7 @@ pub(super) const CONTROL: Form = Form {
         text.split_once('.').is_some_and(|(area, rest)| {
             !area.is_empty()
                 && area.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-                && only(rest, "-_./@:,+=!")
+                && only(rest, "-_./@:,+=!|()")
         })
     },
     right: "must be the id of a control such as \"ssh.port\", as `firstlight audit` prints it",

@@ -41,7 +41,7 @@ impl Area for Admin {
     }
 
     fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
-        let mut controls = described(profile, facts).controls;
+        let mut controls = described(profile, facts).into_controls();
         let name = profile.admin.name.as_str();
         if profile.admin.sudo == Sudo::Password || pve::wanted(profile, facts) {
             let wanted = format!("{name} has a password, and its hash is a strong one");

@@ -43,7 +43,7 @@ impl Area for Audit {
     }
 
     fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
-        let mut controls = self.propose(profile, facts).map(|it| it.controls).unwrap_or_default();
+        let mut controls = self.propose(profile, facts).map(Proposal::into_controls).unwrap_or_default();
         for (id, row, unit) in [
             ("audit.recover-early", "J3", "firstlight-recover-early.service"),
             ("audit.recover", "J3", "firstlight-recover.service"),

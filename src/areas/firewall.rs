@@ -50,7 +50,7 @@ impl Area for Firewall {
         let networks = management::networks(profile, facts);
         let is_known = networks.is_ok();
         let networks = networks.unwrap_or_default();
-        let mut controls = described(profile, facts, &networks).controls;
+        let mut controls = described(profile, facts, &networks).into_controls();
         let pve = mode(profile, facts) == Some(FirewallMode::Pve);
         if pve {
             controls.extend(pve::audited(profile, facts));

@@ -49,7 +49,7 @@ impl Area for Ssh {
         if !facts.has_package(refused::PACKAGE) {
             return Vec::new();
         }
-        let mut controls = described(profile, facts).controls;
+        let mut controls = described(profile, facts).into_controls();
         // A key that stands in a file that sshd does not read is none.
         let [_, (_, connection)] = connections(profile, facts);
         let values = KEYS_FILES.map(str::to_owned).to_vec();

@@ -70,7 +70,7 @@ impl Area for Totp {
             "the clock is synchronised: codes are made of the time".to_owned(),
             Check::Clock,
         ));
-        proposal.controls
+        proposal.into_controls()
     }
 }
 

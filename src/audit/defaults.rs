@@ -1,7 +1,7 @@
 //! What an untouched node is held against: the answer that says only what it must. Who its admin is, the node alone can
 //! say: the account that is in group sudo.
 
-use super::{Audit, Finding, State};
+use super::Audit;
 use crate::answer::{self, public_key};
 use crate::areas;
 use crate::error::{Error, Result};
@@ -13,19 +13,18 @@ use crate::profile::{FirewallMode, UserName};
 const ANSWER: &str =
     "[firstlight]\nschema = 1\n[firstlight.admin]\nname = \"ops\"\n[firstlight.ssh]\npassword-login = true\n";
 
-/// Looks at a node on which no run was committed. Without anybody in group sudo root stands for the admin.
+/// Looks at a node on which no run was committed. Without anybody in group sudo root stands for the admin, and is refused as
+/// one.
 pub fn untouched(node: &dyn Node, facts: &Facts) -> Result<Audit> {
-    let answer = answer::read("the defaults", ANSWER.as_bytes())
+    let mut answer = answer::read("the defaults", ANSWER.as_bytes())
         .map_err(|problems| Error::new("reading the defaults", problems))?;
-    let mut profile = answer.profile;
+    let profile = &mut answer.profile;
     profile.ssh.password_login = false;
     if facts.pve_version.is_none() {
         profile.firewall.mode = Some(FirewallMode::Ufw);
     }
-    let admin = facts.users.iter().find(|user| is_admin(user));
-    profile.admin.enabled = admin.is_some();
     let mut name = "root";
-    if let Some(admin) = admin {
+    if let Some(admin) = facts.users.iter().find(|user| is_admin(user)) {
         name = &admin.name;
         profile.admin.shell.clone_from(&admin.shell);
         for line in admin.authorized_keys.lines() {
@@ -37,21 +36,7 @@ pub fn untouched(node: &dyn Node, facts: &Facts) -> Result<Audit> {
     if let Ok(name) = UserName::parse(name) {
         profile.admin.name = name;
     }
-    let mut audit = super::run(node, &profile, facts);
-    if admin.is_none() {
-        audit.findings.insert(
-            0,
-            Finding {
-                id: "admin.account".to_owned(),
-                requirement: "A1",
-                wanted: "an admin can log in beside root".to_owned(),
-                state: State::Fails,
-                reason: "nobody is in group sudo".to_owned(),
-                remedy: "`firstlight apply ANSWER`".to_owned(),
-                ..Finding::default()
-            },
-        );
-    }
+    let mut audit = super::run(node, profile, facts);
     audit.notes.push(["no run was committed here; taken for the admin: ", name].concat());
     Ok(audit)
 }

@@ -9,18 +9,26 @@ pub const FORMAT: u64 = 1;
 
 /// The audit as one object.
 pub fn value(audit: &Audit) -> Json {
-    Json::Object(vec![
-        ("format", Json::Number(FORMAT)),
-        ("version", Json::text(env!("CARGO_PKG_VERSION"))),
-        ("at", Json::text(&time::iso(audit.at))),
-        ("source", Json::text(&audit.source)),
-        ("score", Json::Number(score::of(audit))),
-        ("findings", Json::Number(audit.red() as u64)),
-        ("own_milliseconds", Json::Number(audit.own)),
-        ("summary", Json::text(&audit.summary())),
-        ("notes", Json::texts(&audit.notes)),
-        ("controls", Json::List(audit.findings.iter().map(control).collect())),
-    ])
+    let mut members = Vec::new();
+    for (key, text) in [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("at", &time::iso(audit.at)),
+        ("source", &audit.source),
+        ("summary", &audit.summary()),
+    ] {
+        members.push((key, Json::text(text)));
+    }
+    for (key, number) in [
+        ("format", FORMAT),
+        ("score", score::of(audit)),
+        ("findings", audit.red() as u64),
+        ("own_milliseconds", audit.own),
+    ] {
+        members.push((key, Json::Number(number)));
+    }
+    members.push(("notes", Json::texts(&audit.notes)));
+    members.push(("controls", Json::List(audit.findings.iter().map(control).collect())));
+    Json::Object(members)
 }
 
 fn control(finding: &Finding) -> Json {

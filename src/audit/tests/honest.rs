@@ -217,7 +217,7 @@ const PVE_CASES: &[Case] = &[
             assert!(PVE4.contains(rule));
             node.says("/usr/sbin/iptables-save", &PVE4.replace(rule, ""));
         },
-        &["firewall.rule.in-ping-accept-source-management"],
+        &["firewall.rule.IN-Ping(ACCEPT)--source-+management"],
     ),
     (
         "a rule comes first that shuts everybody out",
@@ -227,8 +227,8 @@ const PVE_CASES: &[Case] = &[
             node.says("/usr/sbin/iptables-save", &PVE4.replace("-A PVEFW-HOST-IN -p 2 -j RETURN\n", first));
         },
         &[
-            "firewall.rule.in-accept-source-backup-p-tcp-dport-8007",
-            "firewall.rule.in-accept-source-management-p-tcp-dport-8006",
+            "firewall.rule.IN-ACCEPT--source-+backup--p-tcp--dport-8007",
+            "firewall.rule.IN-ACCEPT--source-+management--p-tcp--dport-8006",
         ],
     ),
     (
@@ -297,7 +297,7 @@ const PVE_CASES: &[Case] = &[
             let text = node.files.text(path).replace("[group web]", "[group other]");
             node.files.put(path, text);
         },
-        &["firewall.group.web.in-accept-source-backup-p-tcp-dport-80"],
+        &["firewall.group.web.IN-ACCEPT--source-+backup--p-tcp--dport-80"],
     ),
     (
         "a rule of a group is staged",
@@ -308,12 +308,12 @@ const PVE_CASES: &[Case] = &[
                 "|IN ACCEPT -source +backup -p tcp -dport 80 ",
             )
         },
-        &["firewall.group.web.in-accept-source-backup-p-tcp-dport-80"],
+        &["firewall.group.web.IN-ACCEPT--source-+backup--p-tcp--dport-80"],
     ),
     (
         "a rule that shall wait is live",
         |node| replace_in(node, "|IN ACCEPT", "IN ACCEPT"),
-        &["firewall.staged.in-accept-source-backup-p-tcp-dport-443"],
+        &["firewall.staged.|IN-ACCEPT--source-+backup--p-tcp--dport-443"],
     ),
 ];
 
@@ -462,5 +462,5 @@ fn i3_a_set_with_a_name_that_the_kernel_cuts_is_left_out_and_nothing_false_is_sa
     profile.firewall.rules[0].from = "a-name-of-16-byt".to_owned();
     let (controls, _) = crate::areas::audited(&profile, &facts);
     let seen = |start: &str| controls.iter().filter(|control| control.id.starts_with(start)).count();
-    assert_eq!((seen("firewall.set."), seen("firewall.rule.in-accept-source-a-name")), (1, 0));
+    assert_eq!((seen("firewall.set."), seen("firewall.rule.IN-ACCEPT--source-+a-name")), (1, 0));
 }

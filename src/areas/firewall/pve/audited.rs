@@ -83,20 +83,7 @@ fn of_line(profile: &Profile, path: &Path, section: &str, (said, comment): (&str
         }
     };
     let dot = if name.is_empty() { "" } else { "." };
-    let id = ["firewall.", place, name, dot, &slug(said)].concat().into();
+    let id = ["firewall.", place, name, dot, &said.replace(' ', "-")].concat().into();
     let wanted = ["PVE does what `", said, "` says"].concat();
     Some(Control { id, requirement, wanted, check, changes: Vec::new() })
-}
-
-/// As a waiver names it: lower case, words joined.
-fn slug(text: &str) -> String {
-    let mut slug = String::new();
-    for letter in text.chars() {
-        if letter.is_ascii_alphanumeric() || "./,:_".contains(letter) {
-            slug.push(letter.to_ascii_lowercase());
-        } else if !slug.is_empty() && !slug.ends_with('-') {
-            slug.push('-');
-        }
-    }
-    slug
 }
