@@ -283,7 +283,11 @@ pub fn read_text(node: &dyn Node, path: &Path) -> Result<Option<String>> {
 
 /// Runs a command and turns a non-zero status into an error that carries its complaint.
 pub fn run_checked(node: &dyn Node, invocation: &Invocation) -> Result<Output> {
-    let output = node.run(invocation)?;
+    checked(invocation, node.run(invocation)?)
+}
+
+/// What a tool said, if it says success.
+pub fn checked(invocation: &Invocation, output: Output) -> Result<Output> {
     if output.success() {
         return Ok(output);
     }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::facts::ufw::{COMMENT_PREFIX, DEFAULTS_PATH};
 use crate::gate::UFW_PROGRAM as UFW;
 use crate::manifest::Scope;
-use crate::node::{Invocation, Node, Output, exists, read_text, run_checked};
+use crate::node::{Invocation, Node, Output, checked, exists, read_text, run_checked};
 use crate::plan::View;
 use crate::transaction::record::Inverse;
 use std::path::Path;
@@ -20,14 +20,14 @@ use std::time::Duration;
 const CONF_PATH: &str = "/etc/ufw/ufw.conf";
 /// What loads UFW's files at boot.
 const INIT: &str = "/lib/ufw/ufw-init";
-/// The lock of the legacy tables. pve-firewall takes it every ten seconds, and whoever does not wait for it fails; `ufw`
-/// does not wait, and cannot be told to.
+/// The lock of the legacy tables. pve-firewall takes it where a round of its ten seconds loads rules (pve-contract 3.7, and
+/// `iptables_restore_cmdlist` of PVE's Firewall.pm, which does not wait for it either); nor does `ufw`, and it cannot be
+/// told to.
 const TABLES_LOCK_PATH: &str = "/run/xtables.lock";
-const ENABLE: [&str; 2] = ["--force", "enable"];
-const DISABLE: [&str; 2] = ["--force", "disable"];
 /// A round of pve-firewall is over by the second one.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_secs(2);
+const DISABLE: [&str; 2] = ["--force", "disable"];
 
 /// Everything `ufw` writes.
 pub fn scopes() -> Vec<Scope> {
@@ -38,22 +38,30 @@ pub fn scopes() -> Vec<Scope> {
     ]
 }
 
-fn call(node: &dyn Node, words: &[&str]) -> Result<Output> {
-    run_checked(node, &Invocation::new(UFW, words).limit(120))
+fn ufw(words: &[&str]) -> Invocation {
+    Invocation::new(UFW, words).limit(120)
 }
 
-/// Loads or unloads rules, again where somebody else may have held the lock of the tables.
-fn switch(node: &dyn Node, words: &[&str]) -> Result<()> {
+fn call(node: &dyn Node, words: &[&str]) -> Result<Output> {
+    run_checked(node, &ufw(words))
+}
+
+/// Loads or unloads rules, again where somebody else may have held the lock of the tables. A tool that hangs, and a run that
+/// is to end, get no second try. `anew`: with nothing left of the first try, as UFW takes what is loaded in part for loaded.
+fn switch(node: &dyn Node, invocation: &Invocation, anew: bool) -> Result<()> {
     let mut tries = 1;
     loop {
-        let done = call(node, words);
-        if done.is_ok() || tries == TRIES || !exists(node, Path::new(TABLES_LOCK_PATH))? {
-            return done.map(drop);
+        let output = node.run(invocation)?;
+        if output.success()
+            || tries == TRIES
+            || node.interrupted()
+            || !exists(node, Path::new(TABLES_LOCK_PATH))?
+        {
+            return checked(invocation, output).map(drop);
         }
         tries += 1;
         node.sleep(PAUSE);
-        if words == ENABLE {
-            // What is loaded in part counts as loaded.
+        if anew {
             let _ = call(node, &DISABLE);
         }
     }
@@ -186,9 +194,9 @@ pub fn make(node: &dyn Node, change: &UfwChange) -> Result<()> {
     }
     let answered_before = ping::holds(node, &change.ping)?;
     ping::make(node, &change.ping)?;
-    switch(node, &ENABLE)?;
+    switch(node, &ufw(&["--force", "enable"]), !before.active)?;
     if before.active && !answered_before {
-        switch(node, &["reload"])?;
+        switch(node, &ufw(&["reload"]), false)?;
     }
     Ok(())
 }
@@ -212,7 +220,7 @@ fn setting(node: &dyn Node, path: &str, name: &str) -> Result<Option<String>> {
 /// Stops filtering ahead of the files going back, where UFW did not filter before.
 pub fn undo(node: &dyn Node, active_before: bool, settings: &[(String, String)]) -> Result<()> {
     if !active_before && exists(node, Path::new(UFW))? {
-        switch(node, &DISABLE)?;
+        switch(node, &ufw(&DISABLE), false)?;
         chains::clear(node)?;
     }
     settings::set_back(node, settings)
@@ -247,7 +255,7 @@ fn not_at_boot() -> UnitChange {
 /// Loads the restored rules, where UFW filtered before. Not by `ufw` itself, which writes its files anew.
 pub fn settle(node: &dyn Node, active_before: bool) -> Result<()> {
     if active_before && exists(node, Path::new(UFW))? {
-        run_checked(node, &Invocation::new(INIT, &["force-reload"]).limit(120))?;
+        switch(node, &Invocation::new(INIT, &["force-reload"]).limit(120), false)?;
     }
     Ok(())
 }
@@ -273,16 +281,24 @@ mod tests {
 
     #[test]
     fn e1_pve_firewall_that_holds_the_lock_of_the_tables_is_waited_for() {
-        let node = refuses(2);
-        node.files.put(TABLES_LOCK_PATH, "");
-        switch(&node, &ENABLE).unwrap();
-        let disabled = node.trace().iter().filter(|step| step.contains("ufw --force disable")).count();
-        assert_eq!(disabled, 2, "what was loaded in part would count as loaded: {:?}", node.trace());
+        let enable = || ufw(&["--force", "enable"]);
+        let disabled =
+            |node: &Scripted| node.trace().iter().filter(|step| step.contains("ufw --force disable")).count();
+        for (anew, wanted) in [(true, 2), (false, 0)] {
+            let node = refuses(2);
+            node.files.put(TABLES_LOCK_PATH, "");
+            switch(&node, &enable(), anew).unwrap();
+            assert_eq!(disabled(&node), wanted, "one that filters is never switched off between tries");
+        }
         let node = refuses(9);
         node.files.put(TABLES_LOCK_PATH, "");
-        assert!(switch(&node, &ENABLE).unwrap_err().because.contains("logging rules"));
+        assert!(switch(&node, &enable(), true).unwrap_err().because.contains("logging rules"));
         let node = refuses(1);
-        assert!(switch(&node, &ENABLE).is_err(), "nobody uses legacy tables: the cause is another one");
+        assert!(
+            switch(&node, &enable(), true).is_err(),
+            "nobody uses legacy tables: the cause is another one"
+        );
+        assert_eq!(disabled(&node), 0);
     }
 
     #[test]
