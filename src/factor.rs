@@ -8,7 +8,7 @@ use crate::facts::pve::{Access, Factor};
 use crate::facts::{host_name, pmxcfs};
 use crate::handover;
 use crate::node::{Invocation, Node, read_text, run_checked};
-use crate::profile::Handover;
+use crate::profile::{Handover, Profile};
 use crate::totp;
 use crate::transaction::record::PveInverse;
 use crate::transaction::state::{prepare, write_atomically};
@@ -61,6 +61,67 @@ pub fn pending(node: &dyn Node) -> Result<Vec<Shown>> {
     Ok(shown)
 }
 
+/// Users of the answer who have no TOTP entry yet, of those whom PVE knows.
+pub fn open(node: &dyn Node, profile: &Profile) -> Result<Vec<String>> {
+    if !profile.totp.enabled || pmxcfs::state(node)? == pmxcfs::State::Absent {
+        return Ok(Vec::new());
+    }
+    let access = Access::read(node)?;
+    let mut users = profile.totp.users.clone();
+    let admin = format!("{}@pam", profile.admin.name.as_str());
+    if !users.contains(&admin) {
+        users.push(admin);
+    }
+    users.retain(|user| access.user(user).is_some() && access.totp_count(user) == 0);
+    Ok(users)
+}
+
+/// A secret for the screen that counts once a code of it was seen; the same one again until then.
+pub fn offer(node: &dyn Node, user: &str, second: bool) -> Result<Shown> {
+    let title = format!("{}{NOT_YET}", totp_of(user, second).title());
+    if waiting(node, &title)?.is_none() {
+        let secret = totp::base32(&node.random(totp::SECRET_BYTES)?);
+        let uri = totp::uri(&host_name(node), user, &secret);
+        handover::add(node, Handover::Console, &title, &format!("{uri}\n{}", totp::grouped(&secret)))?;
+    }
+    pending(node)?
+        .into_iter()
+        .find(|shown| shown.title == title)
+        .ok_or_else(|| Error::new(format!("showing the factor of {user}"), "it has just gone"))
+}
+
+/// Enrols what was offered, if the code is right. The caller holds the lock.
+pub fn enrol_with_code(node: &dyn Node, user: &str, second: bool, code: &str) -> Result<Verified> {
+    let title = format!("{}{NOT_YET}", totp_of(user, second).title());
+    let Some(secret) = waiting(node, &title)?.filter(|secret| is_right(node, secret, code)) else {
+        return Ok(Verified::Wrong);
+    };
+    let known: Vec<String> =
+        access(node, user)?.factors(user, "totp").map(|factor| factor.id.clone()).collect();
+    enrol(node, user, &secret, second)?;
+    handover::remove(node, &title)?;
+    for factor in access(node, user)?.factors(user, "totp").filter(|factor| !known.contains(&factor.id)) {
+        remember(node, &factor.id)?;
+    }
+    Ok(Verified::Enrolled)
+}
+
+/// The recovery keys of the user that nobody has acknowledged; none if there are none.
+pub fn recovery_keys(node: &dyn Node, user: &str) -> Result<Shown> {
+    let title = recovery(user).title();
+    let sections = handover::pending(node)?.into_iter().filter(|(heading, _)| *heading == title);
+    let keys = sections.flat_map(|(_, body)| body.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    Ok(Shown { title, keys, ..Shown::default() })
+}
+
+/// Forgets what was handed over for the user: it is kept elsewhere. The caller holds the lock.
+pub fn forget(node: &dyn Node, user: &str) -> Result<()> {
+    for object in [totp_of(user, false), totp_of(user, true), recovery(user)] {
+        handover::remove(node, &object.title())?;
+    }
+    Ok(())
+}
+
 /// The user's factor for the screen. One who has none gets a secret that counts once a code of it was seen.
 pub fn show(node: &dyn Node, user: &str) -> Result<Shown> {
     let access = access(node, user)?;
@@ -72,24 +133,13 @@ pub fn show(node: &dyn Node, user: &str) -> Result<Shown> {
         let keys = keys.flat_map(|(_, body)| body.lines().map(str::to_owned)).collect();
         return Ok(Shown { title, uri, secret: totp::grouped(&secret), keys });
     }
-    let title = format!("TOTP of {user}{NOT_YET}");
-    if waiting(node, user)?.is_none() {
-        let secret = totp::base32(&node.random(totp::SECRET_BYTES)?);
-        let uri = totp::uri(&host_name(node), user, &secret);
-        handover::add(node, Handover::Console, &title, &format!("{uri}\n{}", totp::grouped(&secret)))?;
-    }
-    pending(node)?
-        .into_iter()
-        .find(|shown| shown.title == title)
-        .ok_or_else(|| Error::new(format!("showing the factor of {user}"), "it has just gone"))
+    offer(node, user, false)
 }
 
 /// Looks whether the code is one of the user's factor, and remembers that. The caller holds the lock.
 pub fn verify(node: &dyn Node, user: &str, code: &str) -> Result<Verified> {
     let access = access(node, user)?;
-    let now = node.now();
-    let right =
-        |secret: &str| totp::from_base32(secret).is_some_and(|key| totp::is_right(&key, now, code.trim()));
+    let right = |secret: &str| is_right(node, secret, code);
     let ours = access.factors(user, "totp").filter(|factor| factor.enabled);
     for factor in ours {
         if totp::secret(&factor.uri).is_some_and(right) {
@@ -99,18 +149,11 @@ pub fn verify(node: &dyn Node, user: &str, code: &str) -> Result<Verified> {
             return Ok(Verified::Right);
         }
     }
-    match waiting(node, user)? {
-        Some(secret) if access.totp_count(user) == 0 && right(&secret) => {
-            enrol(node, user, &secret)?;
-            handover::remove(node, &format!("TOTP of {user}{NOT_YET}"))?;
-            let id = self::access(node, user)?;
-            if let Some((factor, _)) = entry(&id, user) {
-                remember(node, &factor.id)?;
-            }
-            Ok(Verified::Enrolled)
-        }
-        _ => Ok(Verified::Wrong),
-    }
+    if access.totp_count(user) == 0 { enrol_with_code(node, user, false, code) } else { Ok(Verified::Wrong) }
+}
+
+fn is_right(node: &dyn Node, secret: &str, code: &str) -> bool {
+    totp::from_base32(secret).is_some_and(|key| totp::is_right(&key, node.now(), code.trim()))
 }
 
 /// Gives the user a new secret and new recovery keys, takes the old ones away, and lifts the lock that eight wrong codes
@@ -123,7 +166,7 @@ pub fn reset(node: &dyn Node, user: &str) -> Result<()> {
         .flat_map(|kind| access.factors(user, kind))
         .map(|factor| format!("/access/tfa/{user}/{}", factor.id))
         .collect();
-    enrol_with(node, user, &secret)?;
+    enrol_with(node, user, &secret, false)?;
     for path in old {
         run_checked(node, &Invocation::new(pve::PVESH, &["delete", &path]))?;
     }
@@ -144,8 +187,8 @@ pub fn unverified(node: &dyn Node) -> Vec<String> {
     access.factors.iter().filter(open).map(|factor| factor.user.clone()).collect()
 }
 
-fn enrol(node: &dyn Node, user: &str, secret: &str) -> Result<()> {
-    enrol_with(node, user, secret)?;
+fn enrol(node: &dyn Node, user: &str, secret: &str, second: bool) -> Result<()> {
+    enrol_with(node, user, secret, second)?;
     if Access::read(node)?.factors(user, "recovery").next().is_none() {
         let keys = pve::make_recovery_keys(node, user)?;
         handover::add(node, Handover::Console, &recovery(user).title(), &keys)?;
@@ -154,11 +197,11 @@ fn enrol(node: &dyn Node, user: &str, secret: &str) -> Result<()> {
 }
 
 /// Enrols, and wipes off the mark of an enrolment that failed.
-fn enrol_with(node: &dyn Node, user: &str, secret: &str) -> Result<()> {
-    let change = PveChange { object: totp_of(user, false), handover: Handover::Console };
+fn enrol_with(node: &dyn Node, user: &str, secret: &str, second: bool) -> Result<()> {
+    let change = PveChange { object: totp_of(user, second), handover: Handover::Console };
     let inverse: PveInverse = pve::inverse(node, &change)?;
     let issuer = host_name(node);
-    if let Err(error) = pve::enrol(node, user, secret, &issuer, false) {
+    if let Err(error) = pve::enrol(node, user, secret, &issuer, second) {
         undo_pve(node, &inverse)?;
         return Err(error);
     }
@@ -167,11 +210,10 @@ fn enrol_with(node: &dyn Node, user: &str, secret: &str) -> Result<()> {
     handover::add(node, Handover::Console, &title, &format!("{uri}\n{}", totp::grouped(secret)))
 }
 
-/// The secret that waits for its first code.
-fn waiting(node: &dyn Node, user: &str) -> Result<Option<String>> {
-    let title = format!("TOTP of {user}{NOT_YET}");
+/// The secret of this title that waits for its first code.
+fn waiting(node: &dyn Node, title: &str) -> Result<Option<String>> {
     let sections = handover::pending(node)?;
-    let section = sections.iter().find(|(heading, _)| *heading == title);
+    let section = sections.iter().find(|(heading, _)| heading == title);
     Ok(section.and_then(|(_, body)| totp::secret(body.lines().next()?)).map(str::to_owned))
 }
 

@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod areas;
+pub mod ask;
 pub mod bake;
 pub mod change;
 pub mod cli;
@@ -35,3 +36,4 @@ pub mod sorted;
 pub mod status;
 pub mod totp;
 pub mod transaction;
+pub mod wizard;

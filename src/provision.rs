@@ -24,13 +24,19 @@ pub enum Planned {
     Refused(Problems),
 }
 
-/// Reads the node and plans; changes nothing.
-pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
+/// What the node is, where all of it can be seen.
+pub fn facts(node: &dyn Node) -> Result<Facts> {
     let facts = facts::gather(node)?;
     if facts.pmxcfs == pmxcfs::State::Down {
         let because = "PVE is installed and pmxcfs is not up: users, firewall and cluster cannot be seen";
         return Err(Error::new("reading /etc/pve", because).hint("systemctl status pve-cluster"));
     }
+    Ok(facts)
+}
+
+/// Reads the node and plans; changes nothing.
+pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
+    let facts = facts(node)?;
     match areas::propose_all(&answer.profile, &facts) {
         Ok(proposal) => {
             let plan = plan::make(node, proposal)?;

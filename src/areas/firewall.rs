@@ -12,6 +12,7 @@ use crate::facts::{Facts, cluster_firewall};
 use crate::profile::{FirewallMode, Profile, Service};
 
 pub(super) use management::address as management_address;
+pub use management::offered;
 
 /// Settings that send bridged packets to the filters of the layer above, with the ids of their controls.
 const BRIDGE_FILTERS: [(&str, &str); 3] = [

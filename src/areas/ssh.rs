@@ -21,6 +21,8 @@ const STRICT_RSA_BITS: u32 = 4096;
 const HEADER: &str = "# Written by firstlight; change the answer and run `firstlight apply`.\n\
     # It sorts first on purpose: in sshd's configuration the first value wins.\n";
 
+pub use refused::shut_out;
+
 pub(super) struct Ssh;
 
 impl Area for Ssh {

@@ -25,6 +25,7 @@ usage: firstlight COMMAND [OPTION]…        firstlight COMMAND --help
   bake ANSWER --out DIR   the installer's answer and the first-boot executable
   plan [ANSWER]           what would change
   apply [ANSWER]          change it, or put everything back
+  wizard                  ask for the answers, show the plan, apply it
   status                  what happened, step by step
   confirm                 commit what waits for confirmation
   rollback [ID]           take a committed transaction back
@@ -43,7 +44,7 @@ exit codes
   4  applied and waiting for confirmation, or still at work
   5  failed and could not be put back: read what it prints";
 
-const TEXTS: [(&str, &str); 12] = [
+const TEXTS: [(&str, &str); 13] = [
     (
         "check",
         "\
@@ -99,6 +100,23 @@ of record is read. Needs root.
 
 exit codes: 0 done, 1 failed and put back, 2 nothing was touched, 3 done with
             warnings, 4 waiting for confirmation, 5 could not be put back",
+    ),
+    (
+        "wizard",
+        "\
+usage: firstlight wizard [--save FILE]
+
+Asks for what an answer file says, with this node's own values as defaults,
+shows the plan, and applies it once \"apply\" was typed; then waits for a new
+login, and enrols second factors of which a code was seen. At every question ?
+explains it and < goes back. Ctrl-C, or a line that is dropped, leaves the node
+as it was, or as applied and waiting: start it again, and it says so.
+Needs root, and a terminal of 80 columns.
+
+  --save FILE   the answers as a file for `apply` and `bake`: passwords as
+                hashes, readable by root alone
+
+exit codes: as for apply; 2 ended before anything was touched",
     ),
     (
         "status",

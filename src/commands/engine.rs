@@ -79,6 +79,16 @@ pub fn bake(answer: &Answer, executable: &[u8]) -> std::result::Result<Baked, St
     bake::bake(answer, executable).map_err(|problems| Stop::refusal(problems.to_string()))
 }
 
+/// What the node is.
+pub fn facts(node: &dyn Node) -> Result<Facts> {
+    provision::facts(node)
+}
+
+/// What the node makes of an answer.
+pub fn planned(node: &dyn Node, answer: &Answer) -> Result<Planned> {
+    provision::plan(node, answer)
+}
+
 /// What the node is, and what is still needed on it.
 pub fn plan(node: &dyn Node, answer: &Answer) -> std::result::Result<(Box<Facts>, Plan), Stop> {
     match provision::plan(node, answer)? {
@@ -92,10 +102,11 @@ pub fn apply(
     node: &dyn Node,
     plan: &Plan,
     answer: &Answer,
+    door: &'static str,
     limits: &Limits,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
-    provision::apply(node, plan, answer, "command", limits, watch)
+    provision::apply(node, plan, answer, door, limits, watch)
 }
 
 /// By when a run must be over, and who confirms it: as the command line says, else the answer, else a login where the

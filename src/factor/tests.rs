@@ -46,7 +46,7 @@ fn c3_on_verify_nothing_is_enrolled_until_a_right_code_was_seen() {
 #[test]
 fn c3_a_factor_is_unverified_until_we_or_pve_saw_a_code() {
     let node = node();
-    enrol_with(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
+    enrol_with(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", false).unwrap();
     assert_eq!(unverified(&node), [USER]);
     assert_eq!(show(&node, USER).unwrap().secret, "GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ");
     assert!(matches!(verify(&node, USER, "123").unwrap(), Verified::Wrong));
@@ -68,7 +68,7 @@ fn c3_a_factor_is_unverified_until_we_or_pve_saw_a_code() {
 fn c8_a_reset_gives_new_secrets_takes_the_old_ones_and_lifts_the_lock() {
     let node = node();
     let old = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-    enrol(&node, USER, old).unwrap();
+    enrol(&node, USER, old, false).unwrap();
     let locked = node.files.text(FACTORS_PATH).replace("\"recovery\":", "\"totp-locked\":true,\"recovery\":");
     node.files.put(FACTORS_PATH, locked);
     reset(&node, USER).unwrap();

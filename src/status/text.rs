@@ -9,13 +9,19 @@ const WIDTH: usize = 80;
 const WORD: usize = 10;
 const TIME: usize = 12;
 
-/// The status in full.
-pub fn render(status: &Status, paint: Paint) -> String {
+/// What is true, and what to do about it.
+pub fn brief(status: &Status, paint: Paint) -> String {
     let mut text = headline(status, paint);
     if !status.message.is_empty() {
         text.push_str(&indented(&status.message, "  "));
     }
     text.push_str(&wrapped(&next(status), "  ", WIDTH));
+    text
+}
+
+/// The status in full.
+pub fn render(status: &Status, paint: Paint) -> String {
+    let mut text = brief(status, paint);
     for user in &status.unverified {
         let line = format!(
             "The second factor of {user} is unverified: scan `firstlight totp show {user}`, then give a code to \
@@ -85,7 +91,8 @@ fn next(status: &Status) -> String {
         Outcome::GaveUp => "Put back, and not tried again. Mend the cause, then `firstlight apply ANSWER`.",
         Outcome::BadInput => "Nothing was touched. Mend the answer, then `firstlight apply ANSWER`.",
         Outcome::NoAnswer => {
-            "No answer was found at first boot; nothing was changed. `firstlight apply ANSWER` runs one."
+            "No answer was found at first boot; nothing was changed. `firstlight wizard` asks for one, `firstlight apply ANSWER` \
+             takes it from a file."
         }
         Outcome::NeverRan if !status.settled => {
             "The first boot is still to come; wait with `firstlight status --wait`."

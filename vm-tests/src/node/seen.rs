@@ -16,6 +16,25 @@ impl Node {
         machine.qmp.execute("screendump", json!({ "filename": path, "format": "png" })).map(drop)
     }
 
+    /// Presses keys of the keyboard, each a chord of QEMU's names: `["shift", "a"]`.
+    pub fn press(&mut self, keys: &[Vec<String>]) -> Result<()> {
+        self.check()?;
+        let machine = self.machine.as_mut().context("the node is switched off")?;
+        for chord in keys {
+            let chord: Vec<_> = chord.iter().map(|key| json!({ "type": "qcode", "data": key })).collect();
+            machine.qmp.execute("send-key", json!({ "keys": chord, "hold-time": 30 }))?;
+            // The keyboard's controller holds sixteen bytes.
+            std::thread::sleep(std::time::Duration::from_millis(80));
+        }
+        Ok(())
+    }
+
+    /// The serial line, to type into; what the guest says stands in its log.
+    pub fn serial_line(&self) -> Result<std::os::unix::net::UnixStream> {
+        std::os::unix::net::UnixStream::connect(self.hardware.serial_socket())
+            .context("opening the serial line")
+    }
+
     /// Copies the disk as the guest has it now into a raw file.
     pub fn copy_disk(&mut self, path: &Path) -> Result<()> {
         self.ok("sync")?;

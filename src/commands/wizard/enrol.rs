@@ -1,0 +1,82 @@
+//! Second factors, each seen to work before it counts (rows C1 to C5).
+
+use super::{HELP, Standing, Stop};
+use crate::ask::Ask;
+use crate::commands::{lock, recover_first, screen};
+use crate::factor::{self, Verified};
+use crate::node::Node;
+use crate::profile::Profile;
+use crate::progress::Silent;
+
+const LATER: Standing = Standing {
+    code: 0,
+    text: "the node is hardened; second factors are missing: firstlight wizard goes on with them",
+};
+const CLOCK: &str = "   Not one of this secret's. Is the phone's time right, and the node's (timedatectl)?\n";
+const WORDS: &str = "   The six digits that the phone shows for this node; s shows the QR code again, Enter leaves this\n   \
+    user without a second factor for now: `firstlight totp show USER` goes on later.\n";
+
+/// Users of the answer who have none yet; unknown counts as nobody.
+pub fn open(node: &dyn Node, profile: &Profile) -> Vec<String> {
+    factor::open(node, profile).unwrap_or_default()
+}
+
+/// Everybody who has none yet.
+pub fn all(node: &dyn Node, profile: &Profile, ask: &mut dyn Ask, stands: &mut Standing) -> Result<(), Stop> {
+    let users = open(node, profile);
+    if !users.is_empty() {
+        *stands = LATER;
+        ask.stand(LATER);
+    }
+    for user in users {
+        ask.show(&format!("\nSecond factor of {user}: take the phone.\n"));
+        if !device(node, &user, false, ask)? {
+            continue;
+        }
+        keys(node, &user, ask)?;
+        let second = ask.line(&format!("A second device for {user}, such as a spare phone? y or n"), "n")?;
+        if second.trim().starts_with(['y', 'Y']) {
+            device(node, &user, true, ask)?;
+            held(node, &|| factor::forget(node, &user))?;
+        }
+    }
+    Ok(())
+}
+
+/// One device; whether it counts from now on.
+fn device(node: &dyn Node, user: &str, second: bool, ask: &mut dyn Ask) -> Result<bool, Stop> {
+    let offered = held(node, &|| factor::offer(node, user, second))?;
+    screen::show(node, std::slice::from_ref(&offered));
+    loop {
+        let typed = ask.line(&format!("Code of {user}"), "")?;
+        match typed.trim() {
+            "" => return Ok(false),
+            HELP => ask.show(WORDS),
+            "s" => screen::show(node, std::slice::from_ref(&offered)),
+            code => match held(node, &|| factor::enrol_with_code(node, user, second, code))? {
+                Verified::Wrong => ask.show(CLOCK),
+                Verified::Right | Verified::Enrolled => {
+                    ask.show(&format!("   Right. PVE asks {user} for a code at every login from now on.\n"));
+                    return Ok(true);
+                }
+            },
+        }
+    }
+}
+
+/// Recovery keys, until somebody has said that they are kept.
+fn keys(node: &dyn Node, user: &str, ask: &mut dyn Ask) -> Result<(), Stop> {
+    let keys = factor::recovery_keys(node, user)?;
+    if !keys.keys.is_empty() {
+        screen::show(node, &[keys]);
+        while ask.line("For a lost phone. Type kept once they lie in a safe place", "")?.trim() != "kept" {}
+    }
+    held(node, &|| factor::forget(node, user))
+}
+
+/// Does it with the lock: the monthly audit or another terminal may be at work.
+fn held<T>(node: &dyn Node, work: &dyn Fn() -> crate::error::Result<T>) -> Result<T, Stop> {
+    let _lock = lock(node)?;
+    recover_first(node, &mut Silent)?;
+    Ok(work()?)
+}
