@@ -108,10 +108,13 @@ pub fn enrol_with_code(node: &dyn Node, user: &str, second: bool, code: &str) ->
 
 /// The recovery keys of the user that nobody has acknowledged; none if there are none.
 pub fn recovery_keys(node: &dyn Node, user: &str) -> Result<Shown> {
-    let title = recovery(user).title();
-    let sections = handover::pending(node)?.into_iter().filter(|(heading, _)| *heading == title);
-    let keys = sections.flat_map(|(_, body)| body.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
-    Ok(Shown { title, keys, ..Shown::default() })
+    let mut shown = Shown { title: recovery(user).title(), ..Shown::default() };
+    for (heading, body) in handover::pending(node)? {
+        if heading == shown.title {
+            shown.keys.extend(body.lines().map(str::to_owned));
+        }
+    }
+    Ok(shown)
 }
 
 /// Forgets what was handed over for the user: it is kept elsewhere. The caller holds the lock.
@@ -127,10 +130,8 @@ pub fn show(node: &dyn Node, user: &str) -> Result<Shown> {
     let access = access(node, user)?;
     if let Some((factor, secret)) = entry(&access, user) {
         let uri = totp::uri(&host_name(node), user, &secret);
-        let keys = handover::pending(node)?;
-        let keys = keys.iter().filter(|(title, _)| *title == recovery(user).title());
         let title = format!("TOTP of {user} ({})", if factor.last > 0 { "in use" } else { "not used yet" });
-        let keys = keys.flat_map(|(_, body)| body.lines().map(str::to_owned)).collect();
+        let keys = recovery_keys(node, user)?.keys;
         return Ok(Shown { title, uri, secret: totp::grouped(&secret), keys });
     }
     offer(node, user, false)

@@ -56,9 +56,9 @@ pub struct Flow<'a> {
 impl<'a> Flow<'a> {
     /// Before the first question; `roots` is the text of root's `authorized_keys`.
     pub fn new(facts: &'a Facts, roots: &str) -> Self {
-        let roots = roots.lines().filter_map(|line| public_key(line).ok());
+        let mut roots = keys_of(roots);
         // The nodes of a cluster know each other by such keys; nobody else is root@ somewhere for long.
-        let roots = roots.filter(|key| !key.comment.starts_with("root@")).collect();
+        roots.retain(|key| !key.comment.starts_with("root@"));
         let given = QUESTIONS.iter().map(|_| None).collect();
         Self { facts, roots, given, at: 0, trail: Vec::new(), more: false }
     }
@@ -188,8 +188,7 @@ impl<'a> Flow<'a> {
         // A key that was typed is shown as its owner can compare it.
         if question.form == Form::Keys && new && value.contains(' ') {
             self.more = true;
-            let keys = draft::keys(&self.text_with(question, &value));
-            return Reply::Again(format!("   Taken:\n{}", listed(&keys)));
+            return Reply::Again(format!("   Taken:\n{}", listed(&keys_of(&value))));
         }
         self.go_on()
     }
@@ -312,6 +311,11 @@ fn choice_number(number: usize) -> String {
 
 fn joined(networks: &[Network]) -> String {
     networks.iter().map(Network::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Whatever is a key; the reader of answers has a sentence about the rest.
+fn keys_of(lines: &str) -> Vec<PublicKey> {
+    lines.lines().filter_map(|line| public_key(line).ok()).collect()
 }
 
 fn lines_of(keys: &[PublicKey]) -> String {

@@ -5,14 +5,32 @@ use super::guard::Guard;
 use super::{Ask, Gone, Standing};
 use crate::report::terminal::{complain, print};
 use dialoguer::Input;
+use dialoguer::theme::Theme;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, tcgetwinsize};
+use std::fmt::{self, Write};
 use std::io::{BufRead, IsTerminal, Read};
 
 /// Longest line that the kernel hands over at once (n_tty).
 const LONGEST: u64 = 4096;
-/// A screen that does not say how many rows it has: a serial line.
-const ROWS: usize = 24;
+
+/// What was typed over several rows, such as a key, is shown once: dialoguer takes the last row back alone.
+struct Rows<'a> {
+    default: &'a str,
+    columns: usize,
+}
+
+impl Theme for Rows<'_> {
+    fn format_input_prompt_selection(&self, to: &mut dyn Write, prompt: &str, given: &str) -> fmt::Result {
+        let default = if self.default.is_empty() { 0 } else { self.default.chars().count() + 3 };
+        let typed = if given == self.default { 0 } else { given.chars().count() };
+        let above = (prompt.chars().count() + 2 + default + typed).saturating_sub(1) / self.columns;
+        if above > 0 {
+            write!(to, "\x1b[{above}A\x1b[J")?;
+        }
+        write!(to, "{prompt}: {given}")
+    }
+}
 
 /// The terminal.
 pub struct Tty {
@@ -28,6 +46,14 @@ impl Tty {
             && std::io::stderr().is_terminal();
         let dumb = std::env::var_os("TERM").is_none_or(|value| value == "dumb");
         whole.then_some(Self { dumb, standing })
+    }
+
+    /// Rows and columns; a serial line does not know.
+    fn size(&self) -> (usize, usize) {
+        match tcgetwinsize(std::io::stdout()) {
+            Ok(size) if size.ws_row > 0 && size.ws_col > 0 => (size.ws_row.into(), size.ws_col.into()),
+            _ => (24, 80),
+        }
     }
 
     /// A line with the kernel's own keys: backspace, Ctrl-U, Ctrl-C.
@@ -56,7 +82,8 @@ impl Ask for Tty {
         }
         // Between two keys dialoguer gives the terminal back: what is pasted then must not be shown twice.
         let _guard = Guard::new(LocalModes::ECHO | LocalModes::ICANON, self.standing);
-        let mut input = Input::<String>::new().with_prompt(prompt).allow_empty(true);
+        let theme = Rows { default, columns: self.size().1 };
+        let mut input = Input::<String>::with_theme(&theme).with_prompt(prompt).allow_empty(true);
         if !default.is_empty() {
             input = input.default(default.to_owned());
         }
@@ -87,10 +114,7 @@ impl Ask for Tty {
     }
 
     fn rows(&self) -> usize {
-        match tcgetwinsize(std::io::stdout()) {
-            Ok(size) if size.ws_row > 0 => size.ws_row.into(),
-            _ => ROWS,
-        }
+        self.size().0
     }
 
     fn stand(&mut self, standing: Standing) {

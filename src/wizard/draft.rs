@@ -1,10 +1,9 @@
 //! The answer that the wizard writes: TOML, read again by the reader of every answer.
 
-use super::questions::{Form, Question};
+use super::questions::{Choice, Form, Question};
 use crate::answer::{self, Answer};
 use crate::areas;
 use crate::facts::Facts;
-use crate::profile::PublicKey;
 
 /// What an answer made of questions is called.
 pub const SOURCE: &str = "wizard";
@@ -19,11 +18,6 @@ pub fn lines(question: &Question, value: &str) -> Option<String> {
         let items: Vec<String> = items.map(answer::quoted).collect();
         if items.is_empty() { String::new() } else { format!("{key} = [{}]", items.join(", ")) }
     };
-    let choices = |choices: &'static [super::Choice]| {
-        let numbers =
-            words(value).map(|word| word.parse::<usize>().ok().and_then(|number| number.checked_sub(1)));
-        numbers.map(|number| choices.get(number?).map(|choice| choice.lines)).collect::<Option<Vec<_>>>()
-    };
     Some(match question.form {
         Form::Text => format!("{key} = {}", answer::quoted(value)),
         Form::Password if value.is_empty() => String::new(),
@@ -31,9 +25,21 @@ pub fn lines(question: &Question, value: &str) -> Option<String> {
         Form::Texts => list(&mut words(value)),
         Form::Keys if value == NEW_PAIR => "admin.ssh-key-pair = \"node\"".to_owned(),
         Form::Keys => list(&mut value.lines()),
-        Form::One(all) => choices(all).filter(|lines| lines.len() == 1)?.concat(),
-        Form::Many(all) => choices(all)?.join("\n"),
+        Form::One(all) => chosen(all, value).filter(|(_, count)| *count == 1)?.0,
+        Form::Many(all) => chosen(all, value)?.0,
     })
+}
+
+/// The lines of the choices whose numbers these are, and how many.
+fn chosen(choices: &[Choice], numbers: &str) -> Option<(String, usize)> {
+    let (mut lines, mut count) = (String::new(), 0);
+    for word in words(numbers) {
+        let number: usize = word.parse().ok()?;
+        lines.push_str(choices.get(number.checked_sub(1)?)?.lines);
+        lines.push('\n');
+        count += 1;
+    }
+    Some((lines, count))
 }
 
 fn words(value: &str) -> impl Iterator<Item = &str> {
@@ -84,11 +90,6 @@ pub fn complaint(text: &str, facts: &Facts, keys: &[&str]) -> Option<String> {
 /// Whether `key` is `own` or stands in that table.
 pub fn is_below(key: &str, own: &str) -> bool {
     key.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-/// The keys of an answer, for people to compare.
-pub fn keys(text: &str) -> Vec<PublicKey> {
-    answer::read(SOURCE, text.as_bytes()).map(|answer| answer.profile.admin.ssh_keys).unwrap_or_default()
 }
 
 /// Accounts that the answer would shut out.

@@ -76,11 +76,12 @@ pub fn show(
 /// What was chosen, and what it changes.
 fn in_words(answer: &Answer, plan: &Plan) -> String {
     let mut text = "\nThe plan; nothing has been touched yet.\n\n".to_owned();
-    let chosen = check::summary(&answer.profile).replace("), ", ")\n");
-    text.push_str(&wrapped(&chosen, "   ", WIDTH));
+    for part in check::summary(&answer.profile) {
+        text.push_str(&wrapped(&part, "   ", WIDTH));
+    }
     text.push_str(&format!("\n   Changes, in this order: {}\n", plan.steps.len()));
     for step in &plan.steps {
-        text.push_str(&wrapped(&format!("- {}", step.title), "   ", WIDTH));
+        text.push_str(&format!("   - {}", wrapped(&step.title, "     ", WIDTH).trim_start()));
     }
     for (mark, list) in [("Warning", &plan.warnings), ("Note", &plan.notes)] {
         for line in list {
