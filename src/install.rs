@@ -98,3 +98,16 @@ fn enabled(node: &dyn Node) -> Result<bool> {
 fn target((_, text): &(&str, &'static str)) -> Option<&'static str> {
     text.lines().find_map(|line| line.strip_prefix("WantedBy="))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::UNITS;
+
+    #[test]
+    fn j3_another_target_does_not_stop_the_keeper_of_the_deadline() {
+        for (name, text) in UNITS.iter().filter(|(name, _)| name.starts_with("firstlight-deadline")) {
+            let unit = text.split("\n[").next().unwrap_or_default();
+            assert!(unit.lines().any(|line| line == "IgnoreOnIsolate=yes"), "{name}");
+        }
+    }
+}

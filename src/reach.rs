@@ -71,6 +71,8 @@ pub struct Course {
     /// First of the source ports of the probe.
     source: u16,
     trials: Vec<Trial>,
+    /// Management networks that no trial comes from.
+    untried: Vec<Network>,
     keys: key::Keys,
 }
 
@@ -111,7 +113,15 @@ impl Course {
         let services: Vec<(IpAddr, u16)> = listening.filter(|(_, port)| reach.ports.contains(port)).collect();
         let is_silent = |port: &u16| !services.iter().any(|(_, known)| known == port);
         let silent = reach.ports.iter().copied().filter(is_silent).collect();
-        Ok(Self { user: reach.user.clone(), ssh: reach.ssh, services, silent, source, trials, keys })
+        let untried = address::untried(reach, &trials);
+        let user = reach.user.clone();
+        Ok(Self { user, ssh: reach.ssh, services, silent, source, trials, untried, keys })
+    }
+
+    /// What the operator has to know of what is not proved; `None` where every management network is tried.
+    pub fn gap(&self) -> Option<String> {
+        let names: Vec<String> = self.untried.iter().map(Network::to_string).collect();
+        (!names.is_empty()).then(|| format!("no new connection was tried from {}", names.join(", ")))
     }
 
     /// The file that gets the line of the throw-away key.

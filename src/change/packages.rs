@@ -164,7 +164,8 @@ fn wanted(node: &dyn Node, change: &PackagesChange) -> Result<Vec<String>> {
     Ok(files)
 }
 
-/// Reads apt's simulation: `Inst NAME (NEW …`, `Inst NAME [OLD] (NEW …`, `Remv NAME`.
+/// Reads apt's simulation: `Inst NAME (NEW …`, `Inst NAME [OLD] (NEW …`, `Remv NAME`. What it would upgrade is noted,
+/// too: no way back does away with that.
 fn judge(simulated: &Output, change: &PackagesChange) -> Result<Vec<String>> {
     let mut new = Vec::new();
     for line in simulated.stdout.lines() {
@@ -177,9 +178,13 @@ fn judge(simulated: &Output, change: &PackagesChange) -> Result<Vec<String>> {
                 return Err(Error::new("planning the packages", format!("apt would upgrade {name}"))
                     .hint("upgrade the node first, or set firstlight.packages.allow-upgrades = true"));
             }
-            (Some("Inst"), Some(_), Some(next)) if next.starts_with('[') => {}
-            (Some("Inst"), Some(name), _) => {
-                new.push(name.split(':').next().unwrap_or(name).to_owned());
+            (Some("Inst"), Some(name), next) => {
+                let name = name.split(':').next().unwrap_or(name);
+                let before = next.and_then(|next| next.strip_prefix('['));
+                new.push(match before {
+                    Some(before) => removal::upgraded(name, before.trim_end_matches(']')),
+                    None => name.to_owned(),
+                });
             }
             _ => {}
         }

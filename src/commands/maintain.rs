@@ -1,6 +1,7 @@
 //! `firstlight install`, `uninstall` and `recover`: what keeps a node able to put itself back.
 
-use super::{Ended, engine, failed, lock, recover_first, write_status};
+use super::{Ended, Stop, engine, failed, lock, recover_first, write_status};
+use crate::cli::PROGRAM;
 use crate::install::BINARY_PATH;
 use crate::node::{Node, exists};
 use crate::progress;
@@ -29,11 +30,21 @@ pub fn uninstall(node: &dyn Node) -> Ended {
     Ok(0)
 }
 
+/// Our state is gone, and we were there: what a run that was cut off had changed, nobody knows any more.
+fn lost() -> Stop {
+    let text = format!(
+        "{STATE_DIR} is missing: whether a run was cut off, and what it had changed, cannot be told\n  \
+         hint: put {STATE_DIR} back from a backup, then `{PROGRAM} recover`; or make the node whole with \
+         `{PROGRAM} apply ANSWER`; if nothing was cut off, `{PROGRAM} install`"
+    );
+    Stop { code: 5, text }
+}
+
 /// Deals with a run that was cut off.
 pub fn recover(node: &dyn Node, early: bool) -> Ended {
-    // A node on which nothing ever ran stays without a trace of us.
     if !exists(node, Path::new(STATE_DIR))? {
-        return Ok(0);
+        // A node on which nothing ever ran stays without a trace of us.
+        return if exists(node, Path::new(BINARY_PATH))? { Err(lost()) } else { Ok(0) };
     }
     let _lock = lock(node)?;
     let mut watch = progress::choose();

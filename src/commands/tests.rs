@@ -9,7 +9,7 @@ use crate::objects::Objects;
 use crate::profile::{Management, Network, Profile};
 use crate::transaction::journal::Journal;
 use crate::transaction::record::{Closing, Event, FORMAT, Waiting};
-use crate::transaction::state::{OBJECTS_DIR, STATUS_PATH, TransactionId, write_atomically};
+use crate::transaction::state::{OBJECTS_DIR, STATE_DIR, STATUS_PATH, TransactionId, write_atomically};
 
 const ID: TransactionId = TransactionId(1);
 
@@ -104,6 +104,18 @@ fn j3_recovery_on_a_node_where_nothing_ran_leaves_no_trace() {
     let node = Scripted::new();
     assert_eq!(maintain::recover(&node, true).ok(), Some(0));
     assert!(!node.files.has("/var/lib/firstlight"));
+}
+
+#[test]
+fn j3_recovery_without_its_state_says_what_to_do_and_makes_none() {
+    let node = Scripted::new();
+    node.files.put(crate::install::BINARY_PATH, "us");
+    let (code, text) = stopped(maintain::recover(&node, false));
+    assert_eq!(code, 5, "{text}");
+    for part in ["/var/lib/firstlight is missing", "firstlight recover", "firstlight apply ANSWER"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!node.files.has(STATE_DIR));
 }
 
 #[test]

@@ -44,6 +44,15 @@ pub(super) fn trials(reach: &Reach, taken: &Taken) -> Vec<Trial> {
     trials
 }
 
+/// The management networks that none of the trials comes from, though the node has addresses of their family: more than
+/// are tried, without an address to lend, or without a sshd that listens for them.
+pub(super) fn untried(reach: &Reach, trials: &[Trial]) -> Vec<Network> {
+    let family =
+        |network: &Network| reach.own.iter().any(|(own, _)| own.is_ipv4() == network.address().is_ipv4());
+    let tried = |network: &Network| trials.iter().any(|trial| trial.inside && network.contains(trial.from));
+    reach.management.iter().filter(|network| family(network) && !tried(network)).copied().collect()
+}
+
 /// The management networks that can reach us at all; without any, the node's own network of each family.
 fn inside(reach: &Reach) -> Vec<Network> {
     if !reach.management.is_empty() {

@@ -121,6 +121,24 @@ fn nobody_logs_in_where_sshd_does_not_listen_but_outsiders_are_kept_out_there_to
 }
 
 #[test]
+fn e3_a_management_network_that_nothing_was_tried_from_is_told() {
+    let gap = |reach: &Reach| {
+        let node = ready(&[]).0;
+        Course::plot(&node, reach).unwrap().gap()
+    };
+    assert_eq!(gap(&reach(&["10.0.20.0/24", "fd00:20::/64", "172.16.5.0/24"])), None);
+    let mut deaf = reach(&["10.0.20.0/24", "fd00:20::/64"]);
+    deaf.listens.pop();
+    assert_eq!(gap(&deaf).unwrap(), "no new connection was tried from fd00:20::/64");
+    // Nobody comes from a family that the node does not speak.
+    deaf.own.pop();
+    assert_eq!(gap(&deaf), None);
+    let many: Vec<String> = (1..=9).map(|number| format!("172.16.{number}.0/24")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(gap(&reach(&many)).unwrap(), "no new connection was tried from 172.16.9.0/24");
+}
+
+#[test]
 fn the_ports_of_the_probe_are_those_of_no_live_connection() {
     assert_eq!(wire::free_ports(&[]), 9722);
     let socket =

@@ -67,7 +67,7 @@ fn headline(status: &Status, paint: Paint) -> String {
 fn next(status: &Status) -> String {
     let attention = status.exit_code == 3;
     let text = match status.outcome {
-        Outcome::Committed if attention => "The node is as the answer wants it; see the warnings below.",
+        Outcome::Committed if attention => "The node is as the answer wants it, with warnings.",
         Outcome::Committed | Outcome::Unchanged => "The node is as the answer wants it.",
         Outcome::Reverted if status.pending => {
             "It was put back. The first boot tries again at the next boot, three times in all."

@@ -25,6 +25,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// A process that is asked to stop puts the node back itself if it can; one that has begun to gets more time.
 const GRACE_SECONDS: u64 = 60;
 const WAY_BACK_SECONDS: u64 = 900;
+/// What a way back may take that was not armed on the way forward.
+const WAY_BACK_MINUTES: u32 = 60;
 /// What children of a killed run may take to end by themselves (dpkg), and of a run that hung.
 const CHILDREN_SECONDS: u64 = 300;
 const HUNG_CHILDREN_SECONDS: u64 = 10;
@@ -32,14 +34,43 @@ const KILLED_SECONDS: u64 = 10;
 
 /// Arms the timer: from here on the node is put back if this process does not end the transaction in time.
 pub fn arm(node: &dyn Node, journal: &Journal<'_>, minutes: u32) -> Result<()> {
+    journal.write(Event::Armed(armed(node, minutes)?))?;
+    systemctl(node, "restart").map_err(|error| error.hint(format!("systemctl status {SERVICE}")))
+}
+
+/// Arms the timer for a way back that has begun, unless this process armed it on the way forward: should it die or
+/// hang, the keeper goes on with it. A way back goes on without a timer, too: it is the better half of the two.
+pub fn arm_way_back(node: &dyn Node, journal: &Journal<'_>, story: &Story, watch: &mut dyn Watch) {
+    let arm = || {
+        let armed = armed(node, WAY_BACK_MINUTES)?;
+        let mine = |by: &Armed| (&by.boot, by.process, by.began) == (&armed.boot, armed.process, armed.began);
+        if story.phase() == Phase::Unfinished && story.armed.as_ref().is_some_and(mine) {
+            return Ok(());
+        }
+        journal.write(Event::Armed(armed))?;
+        keep_on(node)
+    };
+    if let Err(error) = arm() {
+        watch.say(Importance::Warning, &format!("the way back has no dead-man timer: {error}"));
+    }
+}
+
+/// Sees to it that somebody keeps the deadline: nobody does after `systemctl soft-reboot`, which goes on in the same
+/// boot. One that is at work is left alone.
+pub fn keep_on(node: &dyn Node) -> Result<()> {
+    systemctl(node, "start")
+}
+
+/// This process, in this boot, with so many minutes from now.
+fn armed(node: &dyn Node, minutes: u32) -> Result<Armed> {
     let process =
         read_text(node, Path::new(LOCK_PATH))?.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     let until = node.boottime().saturating_add(u64::from(minutes) * MINUTE);
-    let began = process::began(node, process);
-    journal.write(Event::Armed(Armed { boot: boot_id(node), until, process, began }))?;
-    run_checked(node, &Invocation::new(SYSTEMCTL, &["restart", TIMER, SERVICE]))
-        .map_err(|error| error.hint(format!("systemctl status {SERVICE}")))
-        .map(drop)
+    Ok(Armed { boot: boot_id(node), until, process, began: process::began(node, process) })
+}
+
+fn systemctl(node: &dyn Node, verb: &str) -> Result<()> {
+    run_checked(node, &Invocation::new(SYSTEMCTL, &[verb, TIMER, SERVICE])).map(drop)
 }
 
 /// When the open transaction's time is up, in seconds since 1970 by the clock as it is now.
@@ -59,7 +90,8 @@ struct Open {
 pub fn keep(node: &dyn Node, watch: &mut dyn Watch) -> Result<Option<Outcome>> {
     let mut cursor = None;
     while let Some(open) = find(node)? {
-        let outcome = match &open.story.waiting {
+        // One that goes back waits for nobody any more.
+        let outcome = match open.story.waiting.as_ref().filter(|_| open.story.revert.is_none()) {
             None => watch_run(node, &open, watch)?,
             Some(waiting) if confirm::minutes_left(node, &open.story).is_some() => {
                 match confirm::seen(node, waiting, &mut cursor) {
@@ -134,7 +166,6 @@ fn put_back_locked(
     }
     // What the dead process wrote last may be in memory alone, and is what decides.
     node.sync_file(&open.id.journal())?;
-    end_children(node, &open.armed, watch)?;
     recover(node, Stage::Late, watch)
 }
 
@@ -163,7 +194,7 @@ fn stop(node: &dyn Node, open: &Open, watch: &mut dyn Watch) -> Result<()> {
 }
 
 /// A killed run's tools live on: two that change the node at once are worse than none.
-fn end_children(node: &dyn Node, armed: &Armed, watch: &mut dyn Watch) -> Result<()> {
+pub(super) fn end_children(node: &dyn Node, armed: &Armed, watch: &mut dyn Watch) -> Result<()> {
     let hung = node.boottime() >= armed.until;
     let patience = if hung { HUNG_CHILDREN_SECONDS } else { CHILDREN_SECONDS };
     let mut waited = 0;

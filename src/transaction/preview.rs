@@ -149,9 +149,9 @@ impl View<'_> {
                 if !go.is_empty() {
                     say(format!("packages are purged: {}", go.join(", ")));
                 }
-                for change::Stays { name, needed_by } in stay {
+                for change::Stays { name, because } in stay {
                     stays = true;
-                    say(format!("the package {name} stays: {needed_by} needs it"));
+                    say(format!("the package {name} stays: {because}"));
                 }
             }
             Inverse::Account { name, created: true } => say(format!("the account {name} is removed")),

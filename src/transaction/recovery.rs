@@ -5,7 +5,7 @@ use super::record::{Closing, Event};
 use super::revert::Way;
 use super::state::{self, OBJECTS_DIR, TransactionId};
 use super::story::{Phase, Story};
-use super::{Failure, Outcome, Stage, confirm};
+use super::{Failure, Outcome, Stage, confirm, deadline};
 use crate::error::{Error, Result};
 use crate::node::{Node, boot_id};
 use crate::objects::Objects;
@@ -72,6 +72,11 @@ fn put_back(
     if withdrawn.is_none()
         && let Some(minutes) = confirm::minutes_left(node, &story)
     {
+        if stage == Stage::Late
+            && let Err(error) = deadline::keep_on(node)
+        {
+            watch.say(Importance::Error, &format!("nobody keeps the deadline of {id}: {error}"));
+        }
         return Ok(Some(Outcome::Waiting(id, minutes)));
     }
     let failure = failure_of(node, &story);
@@ -83,6 +88,9 @@ fn put_back(
         return Ok(Some(Outcome::Untouched(id, failure)));
     }
     watch.say(Importance::Warning, &format!("transaction {id} was not finished: putting it back"));
+    if let Some(armed) = story.armed.as_ref().filter(|armed| armed.boot == boot_id(node)) {
+        deadline::end_children(node, armed, watch)?;
+    }
     let objects = Objects::new(node, Path::new(OBJECTS_DIR));
     let reason = match (&story.revert, &story.waiting) {
         (Some(reason), _) => reason.clone(),

@@ -6,7 +6,7 @@ use super::record::{Closing, Event, Inverse};
 use super::run;
 use super::state::{self, TransactionId};
 use super::story::{Made, Story};
-use super::{Failure, Outcome, Stage};
+use super::{Failure, Outcome, Stage, deadline};
 use crate::change;
 use crate::error::Result;
 use crate::facts::pmxcfs;
@@ -38,6 +38,9 @@ impl Way<'_> {
         state::free_ballast(self.node, self.id)?;
         let story = Story::of(&state::records(self.node, self.id)?);
         self.journal.write(Event::Revert { reason: reason.to_owned(), force })?;
+        if stage == Stage::Late {
+            deadline::arm_way_back(self.node, self.journal, &story, self.watch);
+        }
         let mut left = Vec::new();
         let mut kept = Vec::new();
         // Paths of steps that a later stage or recovery takes back once more.
@@ -197,10 +200,10 @@ impl Way<'_> {
             let text = format!("{} was changed by somebody else and is kept", path.display());
             self.watch.say(Importance::Warning, &text);
         }
-        for change::Stays { name, needed_by } in &stay {
-            let text = format!("the package {name} stays with its files: {needed_by} needs it");
+        for change::Stays { name, because } in &stay {
+            let text = format!("the package {name} stays with its files: {because}");
             self.watch.say(Importance::Warning, &text);
-            kept.push(format!("package {name}, which {needed_by} needs").into());
+            kept.push(format!("package {name}: {because}").into());
         }
         if !stay.is_empty() {
             // Which of the files left over are whose, dpkg alone knows, and it has taken its own along.

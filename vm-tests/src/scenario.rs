@@ -126,6 +126,12 @@ pub const ALL: &[Scenario] = &[
     short("reboot", "2: all of it survives a reboot, the hook does not run again (E4 J1 J5)", again::reboot)
         .committed(),
     short("rollback", "7: a committed run is taken back whole (J3)", rollback::whole).committed(),
+    long(
+        "rollback-killed",
+        "7: a rollback killed in the middle of the purge is finished without a restart (J3)",
+        rollback::killed,
+    )
+    .committed(),
     short(
         "rollback-kept",
         "7: what somebody changed since is listed and kept, unless --force (J3)",

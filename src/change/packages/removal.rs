@@ -1,11 +1,11 @@
 //! Taking packages out again: what somebody installed since and needs one of them keeps it.
 
 use super::{
-    APT_GET, INSTALL_SECONDS, PATIENCE_SECONDS, SIMULATE_SECONDS, apt, hold_services, release_services,
-    states,
+    APT_GET, DPKG_QUERY, INSTALL_SECONDS, PATIENCE_SECONDS, SIMULATE_SECONDS, apt, hold_services,
+    release_services, states,
 };
 use crate::error::{Error, Result};
-use crate::node::{Invocation, Node, Output};
+use crate::node::{Invocation, Node, Output, run_checked};
 use std::time::Duration;
 
 const DPKG: &str = "/usr/bin/dpkg";
@@ -14,8 +14,13 @@ const DPKG: &str = "/usr/bin/dpkg";
 pub struct Stays {
     /// Its name.
     pub name: String,
-    /// One that is not ours and would have to go with it.
-    pub needed_by: String,
+    /// Why.
+    pub because: String,
+}
+
+/// A package that apt upgraded on the way, as an entry among the new ones: no name has a `=`.
+pub fn upgraded(name: &str, before: &str) -> String {
+    format!("{name}={before}")
 }
 
 /// Takes the new packages out again, whatever state a crash has left them in; returns those that stay.
@@ -49,17 +54,30 @@ pub fn undo(node: &dyn Node, names: &[String]) -> Result<Vec<Stays>> {
 /// purge takes away. The call that was cut off is made again to its end, from what it had fetched; where that fails,
 /// the purge does what it can.
 fn finish_unpacking(node: &dyn Node, names: &[String]) -> Result<()> {
+    let names: Vec<String> = names
+        .iter()
+        .map(|entry| entry.split_once('=').map_or(&**entry, |(name, _)| name).to_owned())
+        .collect();
     let cut_off = |(name, state): &(String, String)| {
         names.contains(name) && (state.contains(" reinstreq ") || state.ends_with(" half-installed"))
     };
     if states(node)?.iter().any(cut_off) {
-        node.run(&apt(&["-f"], names))?;
+        node.run(&apt(&["-f"], &names))?;
     }
     Ok(())
 }
 
-/// Which of the packages must stay, since others need them, and which ones can go. Changes nothing.
+/// Which of the packages must stay, since others need them or apt does not go back, and which ones can go. Changes
+/// nothing.
 pub fn needed(node: &dyn Node, names: &[String]) -> Result<(Vec<Stays>, Vec<String>)> {
+    let mut stay = Vec::new();
+    for (name, before) in names.iter().filter_map(|entry| entry.split_once('=')) {
+        // A call that was cut off may not have come so far.
+        if run_checked(node, &Invocation::new(DPKG_QUERY, &["-W", "-f=${Version}", name]))?.stdout != before {
+            let because = format!("it was upgraded from {before}, and nothing goes back to that");
+            stay.push(Stays { name: name.to_owned(), because });
+        }
+    }
     let gone = |state: &str| state.ends_with(" not-installed");
     let present: Vec<String> = states(node)?
         .into_iter()
@@ -67,13 +85,13 @@ pub fn needed(node: &dyn Node, names: &[String]) -> Result<(Vec<Stays>, Vec<Stri
         .map(|(name, _)| name)
         .collect();
     if present.is_empty() || foreign(node, &present, names).is_none() {
-        return Ok((Vec::new(), present));
+        return Ok((stay, present));
     }
-    let (mut stay, mut go) = (Vec::new(), Vec::new());
+    let mut go = Vec::new();
     for name in present {
         // One at a time: whatever would take somebody's package along is what has to stay, and no more.
         match foreign(node, std::slice::from_ref(&name), names) {
-            Some(needed_by) => stay.push(Stays { name, needed_by }),
+            Some(other) => stay.push(Stays { name, because: format!("{other} needs it") }),
             None => go.push(name),
         }
     }
@@ -147,8 +165,8 @@ mod tests {
         node.says(&format!("{purge} ufw"), "Purg ufw [0.36]\n");
         let stay = undo(&node, &ours()).unwrap();
         let stay: Vec<(&str, &str)> =
-            stay.iter().map(|stays| (stays.name.as_str(), stays.needed_by.as_str())).collect();
-        assert_eq!(stay, [("sudo", "tool"), ("libours", "tool")]);
+            stay.iter().map(|stays| (stays.name.as_str(), stays.because.as_str())).collect();
+        assert_eq!(stay, [("sudo", "tool needs it"), ("libours", "tool needs it")]);
         assert_eq!(purged(&node), ["ufw"]);
     }
 
@@ -174,6 +192,21 @@ mod tests {
         let place = |part: &str| ran.iter().position(|line| line.contains(part));
         assert!(place(" -f install libours sudo ufw").is_some(), "{ran:?}");
         assert!(place(" -f install ") < place(" --purge "), "{ran:?}");
+    }
+
+    #[test]
+    fn h2_what_was_upgraded_stays_and_is_told() {
+        let node = node();
+        node.says("/usr/bin/apt-get -q --simulate", "Purg sudo [1]\nPurg libours [2]\nPurg ufw [0.36]\n");
+        let asked = "/usr/bin/dpkg-query -W -f=${Version}";
+        node.says(&format!("{asked} tool"), "1.1-1");
+        node.says(&format!("{asked} late"), "2");
+        let names = [ours(), vec![upgraded("tool", "1.0-1"), upgraded("late", "2")]].concat();
+        let stay = undo(&node, &names).unwrap();
+        assert_eq!(stay.len(), 1);
+        assert_eq!(stay[0].name, "tool");
+        assert!(stay[0].because.starts_with("it was upgraded from 1.0-1"), "{}", stay[0].because);
+        assert_eq!(purged(&node), ["sudo ufw libours"]);
     }
 
     #[test]

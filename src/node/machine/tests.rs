@@ -251,3 +251,28 @@ fn e1_a_setting_of_the_kernel_is_read_whole() {
         assert_eq!(Machine::open(path("/")).unwrap().read(path(name)).unwrap(), text);
     }
 }
+
+/// Asks once more as a child, in a time namespace in which only the time since the boot has moved.
+#[test]
+fn j3_the_deadline_counts_the_time_since_the_boot_suspended_or_not() {
+    const CHILD: &str = "FIRSTLIGHT_TEST_BOOTTIME";
+    const AHEAD: u64 = 100_000;
+    let up = Machine::open(Path::new("/")).unwrap().boottime() / 1000;
+    if std::env::var_os(CHILD).is_some() {
+        println!("up {up} seconds");
+        return;
+    }
+    let offset = AHEAD.to_string();
+    let child = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "--fork", "--time", "--boottime", &offset, "--monotonic", "0"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--nocapture", "j3_the_deadline_counts_the_time_since_the_boot_suspended_or_not"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout).into_owned();
+    let seen =
+        said.lines().find_map(|line| line.rsplit_once("up ")?.1.strip_suffix(" seconds")?.parse().ok());
+    let seen: u64 = seen.unwrap_or_else(|| panic!("{said}{}", String::from_utf8_lossy(&child.stderr)));
+    assert!((up + AHEAD..up + AHEAD + 600).contains(&seen), "{seen}, and here {up}");
+}

@@ -34,12 +34,20 @@ impl Run<'_> {
         }
         match failed {
             Some(failure) => Err(failure),
-            None => self.journal.note(Event::Note { text: course.summary() }).map_err(named("journal")),
+            None => {
+                if let Some(gap) = course.gap() {
+                    self.warn(gap)?;
+                }
+                self.journal.note(Event::Note { text: course.summary() }).map_err(named("journal"))
+            }
         }
     }
 
     fn unproved(&mut self, error: &Error) -> std::result::Result<(), Failure> {
-        let text = format!("reachability is not proved: {error}");
+        self.warn(format!("reachability is not proved: {error}"))
+    }
+
+    fn warn(&mut self, text: String) -> std::result::Result<(), Failure> {
         self.watch.say(Importance::Warning, &text);
         self.journal.note(Event::Warning { text }).map_err(named("journal"))
     }

@@ -303,6 +303,9 @@ fn j3_recovery_leaves_a_waiting_run_alone_in_its_boot_and_every_other_boot_puts_
     let outcome = recover(&node, Stage::Late, &mut Silent).unwrap();
     assert!(matches!(outcome, Some(Outcome::Waiting(ID, 10))), "{outcome:?}");
     assert_same(&after, &whole(&node), "left alone");
+    // `systemctl soft-reboot` ends every process and goes on in the same boot.
+    let kept = "/usr/bin/systemctl start firstlight-deadline.timer firstlight-deadline.service";
+    assert!(node.ran().iter().any(|line| line == kept), "somebody keeps the deadline again");
     node.boot_again("an0ther");
     assert!(keep_deadline(&node, &mut Silent).unwrap().is_none(), "not the keeper's: the boot units do it");
     assert!(confirm(&node, "me").unwrap().is_none(), "what another boot applied nobody confirms");

@@ -1,8 +1,10 @@
 //! Rollback as a tool: to any transaction, shown beforehand, with bounded room on the disk.
 
 use super::super::preview::{Fate, preview};
+use super::super::record::{Event, Record};
 use super::super::state::{self, TransactionId};
-use super::super::{Outcome, apply, chain, prune, rollback};
+use super::super::story::{Phase as Stand, Story};
+use super::super::{Outcome, apply, chain, keep_deadline, prune, rollback};
 use super::{ORDER, assert_same, committed, debian::debian, file, whole};
 use crate::control::{Check, Control, Phase, Proposal};
 use crate::manifest::Manifest;
@@ -76,6 +78,53 @@ fn j3_a_crash_between_two_of_them_leaves_the_older_ones_standing_and_whole() {
         }
         assert_same(&before[2], &whole(&node), &format!("step {step}, asked again"));
     }
+}
+
+#[test]
+fn j3_a_rollback_that_dies_is_finished_without_a_reboot() {
+    let total = {
+        let (node, _) = five();
+        node.boot_again("an0ther");
+        node.revive();
+        rollback(&node, Some(id(4)), false, &mut Silent).unwrap();
+        node.steps()
+    };
+    let mut finished = 0;
+    for step in 0..total {
+        let (node, before) = five();
+        let new = whole(&node);
+        node.boot_again("an0ther");
+        node.revive();
+        node.fail_at_step(step);
+        let _ = rollback(&node, Some(id(4)), false, &mut Silent);
+        node.revive();
+        finished += usize::from(keep_deadline(&node, &mut Silent).unwrap().is_some());
+        let now = whole(&node);
+        let same = |wanted: &Manifest| wanted.differences(&now).is_empty();
+        assert!([&new, &before[4], &before[3]].into_iter().any(same), "step {step}: neither old nor new");
+        let open = state::transactions(&node).unwrap().into_iter().filter(|id| {
+            let records = state::records(&node, *id).unwrap();
+            let armed = records
+                .iter()
+                .any(|record| matches!(&record.event, Event::Armed(armed) if armed.boot == "an0ther"));
+            armed && Story::of(&records).phase() == Stand::Unfinished
+        });
+        assert_eq!(open.count(), 0, "step {step}: nothing that was armed is left to do");
+    }
+    assert!(finished > total / 2, "{finished} of {total}");
+}
+
+#[test]
+fn j3_a_rollback_is_armed_before_its_first_effect() {
+    let (node, _) = five();
+    rollback(&node, Some(id(5)), false, &mut Silent).unwrap();
+    let armed = |record: &Record| matches!(record.event, Event::Armed(_));
+    let revert = |record: &Record| matches!(record.event, Event::Revert { .. });
+    let records = state::records(&node, id(5)).unwrap();
+    let place = records.iter().position(revert).unwrap();
+    assert!(records.iter().skip(place).any(armed), "armed anew, once the way back has begun");
+    let effect = records.iter().position(|record| matches!(record.event, Event::Reverting { .. })).unwrap();
+    assert!(records.iter().rposition(armed).unwrap() < effect, "before its first effect");
 }
 
 #[test]

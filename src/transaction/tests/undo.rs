@@ -131,7 +131,7 @@ fn h2_a_package_that_a_later_one_needs_stays_with_its_files_and_is_told() {
             crate::node::Output { status: 0, stdout: String::new(), stderr: String::new() }
         });
         let kept = back(&node, force);
-        assert!(kept.contains(&"package sudo, which tool needs".to_owned()), "{kept:?}");
+        assert!(kept.contains(&"package sudo: tool needs it".to_owned()), "{kept:?}");
         assert!(kept.contains(&"/etc/sudoers".to_owned()), "{kept:?}");
         assert!(node.files.has("/etc/sudoers"), "its configuration stays with it");
         assert!(

@@ -21,6 +21,22 @@ pub fn whole(bench: &mut Bench) -> Result<()> {
     expect_old(node, &before)
 }
 
+/// Killed in the middle of the purge: the keeper of the deadline goes on with it, without a restart and without anybody.
+pub fn killed(bench: &mut Bench) -> Result<()> {
+    let before = bench.original()?;
+    let node = bench.committed()?;
+    node.ok(&format!("setsid {INSTALLED_PATH} rollback > /run/rollback.log 2>&1 < /dev/null &"))?;
+    let purging = "until ! test -e /var/lib/dpkg/info/fail2ban.list; do sleep 0.02; done";
+    let seen = node.run_within(purging, 300)?;
+    ensure!(seen.status == 0, "dpkg purges nothing: {}", node.ok("cat /run/rollback.log")?);
+    node.ok("kill -KILL $(cat /var/lib/firstlight/lock)")?;
+    node.run_within(&format!("{INSTALLED_PATH} status --wait=600"), 650)?;
+    expect_old(node, &before)?;
+    let said = node.ok("journalctl --boot --no-pager --unit=firstlight-deadline.service --output=cat")?;
+    ensure!(said.contains("was not finished: putting it back"), "somebody else has done it: {said}");
+    Ok(())
+}
+
 /// A file that somebody changed since is listed and kept; `--force` takes it back too.
 pub fn kept(bench: &mut Bench) -> Result<()> {
     let before = bench.original()?;

@@ -84,7 +84,7 @@ pub fn built_upon(bench: &mut Bench) -> Result<()> {
         let said = node.run_within(&format!("{INSTALLED_PATH} rollback {option}"), 300)?;
         let text = format!("{}{}", said.stdout, said.stderr);
         ensure!(said.status == 3, "rollback ended with {}: {text}", said.status);
-        ensure!(text.contains(&format!("package sudo, which {DEPENDENT} needs")), "it is not listed: {text}");
+        ensure!(text.contains(&format!("package sudo: {DEPENDENT} needs it")), "it is not listed: {text}");
         for package in ["sudo", DEPENDENT] {
             let query = format!("dpkg-query -W -f '${{Status}}' {package} | grep -qx 'install ok installed'");
             ensure!(node.holds(&query)?, "{package} is gone");

@@ -76,24 +76,31 @@ fn j3_nobody_else_is_stopped_however_late_it_is() {
 }
 
 #[test]
-fn j3_what_a_killed_run_left_running_is_waited_for_and_then_ended() {
-    let node = node();
-    let before = whole(&node);
-    node.with_real_processes();
-    die(&node);
-    let run = 3_999_999_999_u32;
-    rearm(&node, |armed| armed.process = run);
-    let mut child = Command::new("sleep").arg("1000").env("FIRSTLIGHT_RUN", run.to_string()).spawn().unwrap();
-    let process = child.id();
-    let reaper = std::thread::spawn(move || child.wait());
-    let up = node.boottime();
-    keep_deadline(&node, &mut Silent).unwrap();
-    reaper.join().unwrap().unwrap();
-    let stopped = node.stopped();
-    assert!(stopped.iter().all(|(stopped, _)| *stopped == process), "{stopped:?}");
-    assert_eq!(stopped.first(), Some(&(process, false)), "asked first");
-    assert!(node.boottime() - up >= 5 * MINUTE, "dpkg may take its time");
-    assert_same(&before, &whole(&node), "put back");
+fn j3_what_a_killed_run_left_running_is_waited_for_and_then_ended_whoever_puts_the_node_back() {
+    for keeper in [true, false] {
+        let node = node();
+        let before = whole(&node);
+        node.with_real_processes();
+        die(&node);
+        let run = 3_999_999_999_u32;
+        rearm(&node, |armed| armed.process = run);
+        let mut child =
+            Command::new("sleep").arg("1000").env("FIRSTLIGHT_RUN", run.to_string()).spawn().unwrap();
+        let process = child.id();
+        let reaper = std::thread::spawn(move || child.wait());
+        let up = node.boottime();
+        if keeper {
+            keep_deadline(&node, &mut Silent).unwrap();
+        } else {
+            recover(&node, Stage::Late, &mut Silent).unwrap();
+        }
+        let stopped = node.stopped();
+        assert!(stopped.iter().all(|(stopped, _)| *stopped == process), "{stopped:?}");
+        assert_eq!(stopped.first(), Some(&(process, false)), "asked first");
+        reaper.join().unwrap().unwrap();
+        assert!(node.boottime() - up >= 5 * MINUTE, "dpkg may take its time");
+        assert_same(&before, &whole(&node), "put back");
+    }
 }
 
 /// A run that ends in the middle, after its packages.

@@ -8,12 +8,12 @@ use crate::bench::{BINARY_PATH, Bench};
 use crate::node::Node;
 use crate::scenario::hook::{self, INSTALLED_PATH};
 
-/// The plain directory, which the mount hides, seen past it.
+/// The plain directory, which the mount hides, seen past it: a mount made later must not spread to there.
 const BELOW: &str = "/run/below/etc/pve";
 /// Writes down whatever appears there.
-const WATCH: &str = "mkdir -p /run/below && mount --bind / /run/below && test -z \"$(ls -A /run/below/etc/pve)\" && { \
-    setsid sh -c 'while :; do ls -A /run/below/etc/pve; sleep 0.1; done' > /run/plain.log 2>&1 < /dev/null & \
-    echo $! > /run/watch.pid; }";
+const WATCH: &str = "mkdir -p /run/below && mount --bind --make-private / /run/below && \
+    test -z \"$(ls -A /run/below/etc/pve)\" && { \
+    setsid sh -c 'while :; do ls -A /run/below/etc/pve; sleep 0.1; done' > /run/plain.log 2>&1 < /dev/null & echo $! > /run/watch.pid; }";
 
 /// `apply` says at once what is missing; the first boot waits, here for 40 seconds, and then commits.
 pub fn waited(bench: &mut Bench) -> Result<()> {
