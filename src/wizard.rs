@@ -149,7 +149,7 @@ impl<'a> Flow<'a> {
         let decides = |place: &usize| {
             QUESTIONS.get(*place).is_some_and(|question| question.keys.iter().any(|own| is_below(key, own)))
         };
-        match self.trail.iter().position(|place| decides(place)) {
+        match self.trail.iter().position(decides) {
             Some(first) => {
                 self.at = self.trail.get(first).copied().unwrap_or_default();
                 self.trail.truncate(first);

@@ -3,6 +3,9 @@
 use super::{Ask, Gone, Standing};
 use std::collections::VecDeque;
 
+/// What a person answers by themselves to some prompts.
+type Knows<'a> = Box<dyn FnMut(&str) -> Option<String> + 'a>;
+
 /// The person.
 pub struct Script<'a> {
     /// What is typed; `^C` is Ctrl-C, and the end of it a dropped line.
@@ -14,7 +17,7 @@ pub struct Script<'a> {
     /// What happens elsewhere whenever the person waits, with the number of the wait.
     pub meanwhile: Box<dyn FnMut(usize) -> Option<String> + 'a>,
     /// Gives a line instead of `typed` where the prompt begins with this: `Code`.
-    pub knows: Box<dyn FnMut(&str) -> Option<String> + 'a>,
+    pub knows: Knows<'a>,
     waits: usize,
 }
 

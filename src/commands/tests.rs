@@ -14,7 +14,7 @@ use crate::transaction::state::{OBJECTS_DIR, STATE_DIR, STATUS_PATH, Transaction
 const ID: TransactionId = TransactionId(1);
 
 /// A journal with these events behind its beginning.
-fn journal(node: &Scripted, events: Vec<Event>) {
+pub(super) fn journal(node: &Scripted, events: Vec<Event>) {
     state::prepare(node).unwrap();
     node.make_directory(&ID.directory(), 0o700).unwrap();
     let begin = Event::Begin {

@@ -58,10 +58,14 @@ pub fn with(node: &dyn Node, save: Option<&Path>, ask: &mut dyn Ask) -> Ended {
 
 fn talk(node: &dyn Node, save: Option<&Path>, ask: &mut dyn Ask, stands: &mut Standing) -> Ended {
     let save = save.map(engine::absolute).transpose()?;
-    if let Some(path) = &save
-        && exists(node, path)?
-    {
-        return Err(Stop::refusal(format!("{} is there already; name another file", path.display())));
+    if let Some(path) = &save {
+        // After the last question it would be too late to say so.
+        if exists(node, path)? {
+            return Err(Stop::refusal(format!("{} is there already; name another file", path.display())));
+        }
+        if !exists(node, path.parent().unwrap_or(path))? {
+            return Err(Stop::refusal(format!("there is no directory for {}", path.display())));
+        }
     }
     if let Some(code) = resume(node, ask, stands)? {
         return Ok(code);
@@ -89,6 +93,12 @@ fn resume(node: &dyn Node, ask: &mut dyn Ask, stands: &mut Standing) -> Result<O
     if status.waits.is_some() {
         return finish(node, ask, stands).map(Some);
     }
+    if matches!(
+        status.outcome,
+        status::Outcome::Running | status::Outcome::Unfinished | status::Outcome::Stuck
+    ) {
+        return Err(Stop::refusal("that run has to end first, see above"));
+    }
     if let Ok(answer) = engine::answer_or_record(node, None)
         && !enrol::open(node, &answer.profile).is_empty()
     {
@@ -104,8 +114,9 @@ fn resume(node: &dyn Node, ask: &mut dyn Ask, stands: &mut Standing) -> Result<O
 
 /// A new login, then second factors: an entry must not outlive a run that is put back.
 fn finish(node: &dyn Node, ask: &mut dyn Ask, stands: &mut Standing) -> Ended {
-    let code = confirm::wait(node, ask, stands)?;
-    if let (0 | 3, Ok(answer)) = (code, engine::answer_or_record(node, None)) {
+    let (code, kept) = confirm::wait(node, ask, stands)?;
+    if kept {
+        let answer = engine::answer_or_record(node, None)?;
         enrol::all(node, &answer.profile, ask, stands)?;
     }
     Ok(code)

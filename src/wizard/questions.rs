@@ -84,7 +84,7 @@ pub const QUESTIONS: &[Question] = &[
         text: "SSH takes keys only, no passwords. Paste the line of a public key, which is in a file such as \
                ~/.ssh/id_ed25519.pub on your own machine",
         prompt: "Public key",
-        help: "One line: ssh-ed25519, ecdsa, sk-… or ssh-rsa with at least 3072 bits, then the key. If you have none, run \
+        help: "One line: ssh-ed25519, ecdsa, sk-* or ssh-rsa with at least 3072 bits, then the key. If you have none, run \
                `ssh-keygen -t ed25519` on your own machine. Never paste the private key. The fingerprint is shown, so that \
                you can compare it with `ssh-keygen -lf FILE`.",
     },

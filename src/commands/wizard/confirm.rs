@@ -20,8 +20,8 @@ const SECONDS: u32 = 2;
 /// For the keeper of the deadline to finish what it has begun.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Until it is kept or put back; the exit code.
-pub fn wait(node: &dyn Node, ask: &mut dyn Ask, stands: &mut Standing) -> Result<u8, Stop> {
+/// Until it is kept or put back: the exit code, and whether it is kept.
+pub fn wait(node: &dyn Node, ask: &mut dyn Ask, stands: &mut Standing) -> Result<(u8, bool), Stop> {
     *stands = WAITS;
     ask.stand(WAITS);
     ask.show(WORDS);
@@ -34,8 +34,9 @@ pub fn wait(node: &dyn Node, ask: &mut dyn Ask, stands: &mut Standing) -> Result
         }
         match ask.within(SECONDS)?.as_deref().map(str::trim) {
             None => {}
-            Some("confirm") => return confirm::run(node),
-            Some("undo") => return rollback::run(node, &Rollback::default()),
+            // Where the time was up a moment before, what follows tells.
+            Some("confirm") => drop(confirm::run(node)?),
+            Some("undo") => return Ok((rollback::run(node, &Rollback::default())?, false)),
             Some(_) => ask.show(WORDS),
         }
     }
@@ -44,5 +45,5 @@ pub fn wait(node: &dyn Node, ask: &mut dyn Ask, stands: &mut Standing) -> Result
         None => status::read(node)?,
     };
     ask.show(&text::brief(&status, Paint::of_output()));
-    Ok(status.exit_code)
+    Ok((status.exit_code, matches!(status.outcome, status::Outcome::Committed)))
 }

@@ -29,12 +29,13 @@ pub fn ask(node: &dyn Node, ask: &mut dyn Ask, prompt: &str, default: &str) -> R
     }
 }
 
-fn hash(node: &dyn Node, password: &str) -> Result<String, Stop> {
+pub(super) fn hash(node: &dyn Node, password: &str) -> Result<String, Stop> {
     let mut setting = SETTING.to_owned();
     for byte in node.random(SALT)? {
         setting.extend(LETTERS.get(usize::from(byte) % LETTERS.len()).copied().map(char::from));
     }
     // Never on the command line, which others can read.
     let input = format!("{password}\n{setting}\n").into_bytes();
-    Ok(run_checked(node, &Invocation::new(PERL, &["-e", CRYPT]).input(input))?.stdout)
+    let made = run_checked(node, &Invocation::new(PERL, &["-e", CRYPT]).input(input))?.stdout;
+    if made.starts_with(&setting) { Ok(made) } else { Err(Stop::refusal("perl's crypt knows no yescrypt")) }
 }

@@ -8,9 +8,11 @@ use crate::ask::script::Script;
 use crate::factor;
 use crate::facts::pve::Access;
 use crate::node::memory::{Event, Memory};
+use crate::node::scripted::Scripted;
 use crate::profile::Profile;
 use crate::provision::{self, Planned};
 use crate::totp;
+use crate::transaction::record::Event as RecordEvent;
 use crate::transaction::state::PROFILE_PATH;
 use crate::transaction::tests::world;
 
@@ -159,11 +161,41 @@ fn j2_two_passwords_that_differ_are_asked_for_again_and_never_leave_by_the_comma
 }
 
 #[test]
+fn a5_the_hash_is_one_that_this_machines_own_libcrypt_verifies() {
+    let machine = engine::node().unwrap();
+    let [one, two] = [(); 2].map(|()| password::hash(&*machine, PASSWORD).ok().unwrap());
+    assert!(one != two && one.starts_with("$y$j9T$"), "another salt each time: {one}");
+    let verifies = "chomp(my ($word, $hash) = <STDIN>); print crypt($word, $hash) eq $hash ? 'yes' : 'no'";
+    for (password, answer) in [(PASSWORD, "yes"), ("four words on papes", "no")] {
+        let ask = crate::node::Invocation::new("/usr/bin/perl", &["-e", verifies]);
+        let output = machine.run(&ask.input(format!("{password}\n{one}\n").into_bytes())).unwrap();
+        assert_eq!(output.stdout, answer);
+    }
+    let text = format!(
+        "[firstlight]\nschema = 1\n[firstlight.admin]\nname = \"ops\"\nssh-keys = [\"{KEY}\"]\npassword-hash = \"{one}\"\n"
+    );
+    assert!(answer::read("a", text.as_bytes()).is_ok());
+}
+
+#[test]
 fn j2_a_file_that_is_there_is_not_written_over() {
     let node = fresh();
     node.shell(|shell| shell.put(SAVED, "mine"));
     let (code, text) = stopped(with(&node, Some(Path::new(SAVED)), &mut Script::new(&[])));
     assert_eq!((code, text.as_str()), (2, "/root/wizard.toml is there already; name another file"));
+    let (code, text) = stopped(with(&node, Some(Path::new("/nowhere/w.toml")), &mut Script::new(&[])));
+    assert_eq!((code, text.as_str()), (2, "there is no directory for /nowhere/w.toml"));
+}
+
+#[test]
+fn j2_a_run_that_was_cut_off_is_told_and_has_to_be_put_back_first() {
+    let node = Scripted::new();
+    let intent = RecordEvent::Warning { text: "half".to_owned() };
+    crate::commands::tests::journal(&node, vec![intent]);
+    let mut script = Script::new(&[]);
+    let (code, text) = stopped(with(&node, None, &mut script));
+    assert_eq!((code, text.as_str()), (2, "that run has to end first, see above"));
+    assert!(script.seen.contains("firstlight: unfinished\n  cut off\n"), "{}", script.seen);
 }
 
 #[test]
