@@ -70,9 +70,10 @@ impl Pty {
         self.until(&|screen| screen.line().ends_with(end), end);
     }
 
-    /// Waits until this is on the screen.
+    /// Waits until this is on the screen, wherever its lines end.
     pub fn sees(&self, text: &str) {
-        self.until(&|screen| screen.text().contains(text), text);
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.until(&|screen| words(&screen.text()).contains(text), text);
     }
 
     /// Waits until this was sent, on whatever lines.

@@ -12,7 +12,7 @@ use super::{Ended, Stop, apply, engine};
 use crate::ask::{Ask, Gone, Standing, Tty};
 use crate::node::{Node, exists, read_text};
 use crate::profile::Confirm;
-use crate::report::terminal::{Paint, visible};
+use crate::report::terminal::{Paint, visible, wrapped};
 use crate::status::{self, text};
 use crate::transaction::Outcome;
 use crate::wizard::{BACK, Flow, Form, HELP, Reply};
@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 /// On a node of PVE a link into `/etc/pve` (row A4).
 const ROOT_KEYS_PATH: &str = "/root/.ssh/authorized_keys";
 const NOTHING: Standing = Standing { code: 2, text: "the wizard has ended, nothing was changed" };
+const WIDTH: usize = 79;
 /// Marks that nobody answers any more: what that means, the place that asked knows.
 const GONE: u8 = u8::MAX;
 
@@ -155,7 +156,7 @@ fn questions(node: &dyn Node, flow: &mut Flow<'_>, ask: &mut dyn Ask) -> Result<
             match typed.trim() {
                 HELP => ask.show(&flow.help()),
                 BACK if flow.back() => break,
-                BACK => ask.show("   This is the first question.\n"),
+                BACK => say(ask, "This is the first question."),
                 _ => match flow.answer(&typed) {
                     Reply::Next => break,
                     Reply::Again(text) => ask.show(&text),
@@ -164,4 +165,9 @@ fn questions(node: &dyn Node, flow: &mut Flow<'_>, ask: &mut dyn Ask) -> Result<
         }
     }
     Ok(())
+}
+
+/// A paragraph beside the questions.
+fn say(ask: &mut dyn Ask, text: &str) {
+    ask.show(&wrapped(text, "   ", WIDTH));
 }

@@ -1,6 +1,6 @@
 //! The minutes in which a new login, or a word, keeps what was applied.
 
-use super::{Standing, Stop};
+use super::{Standing, Stop, say};
 use crate::ask::Ask;
 use crate::cli::Rollback;
 use crate::commands::{confirm, rollback};
@@ -13,8 +13,9 @@ const WAITS: Standing = Standing {
     code: 4,
     text: "the changes wait for a new login, and are put back without one: firstlight status",
 };
-const WORDS: &str = "\n   Log in anew from another terminal now, as said above: that ends this by itself.\n   Type confirm \
-    to keep everything without a login, or undo to put it back at once.\n";
+const WORDS: &str = "
+Log in anew from another terminal now, as said above: that ends this by itself. Type confirm to keep \
+                     everything without a login, or undo to put it back at once.";
 /// Between two looks.
 const SECONDS: u32 = 2;
 /// For the keeper of the deadline to finish what it has begun.
@@ -24,12 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub fn wait(node: &dyn Node, ask: &mut dyn Ask, stands: &mut Standing) -> Result<(u8, bool), Stop> {
     *stands = WAITS;
     ask.stand(WAITS);
-    ask.show(WORDS);
+    say(ask, WORDS);
     let mut told = u64::MAX;
     while let Some(left) = status::read(node)?.waits {
         let minutes = left.div_ceil(60_000);
         if minutes < told {
-            ask.show(&format!("   {} left\n", time::minutes(minutes)));
+            say(ask, &format!("{} left", time::minutes(minutes)));
             told = minutes;
         }
         match ask.within(SECONDS)?.as_deref().map(str::trim) {
@@ -37,7 +38,7 @@ pub fn wait(node: &dyn Node, ask: &mut dyn Ask, stands: &mut Standing) -> Result
             // Where the time was up a moment before, what follows tells.
             Some("confirm") => drop(confirm::run(node)?),
             Some("undo") => return Ok((rollback::run(node, &Rollback::default())?, false)),
-            Some(_) => ask.show(WORDS),
+            Some(_) => say(ask, WORDS),
         }
     }
     let status = match status::wait(node, PATIENCE)? {

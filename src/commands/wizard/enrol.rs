@@ -1,6 +1,6 @@
 //! Second factors, each seen to work before it counts (rows C1 to C5).
 
-use super::{HELP, Standing, Stop};
+use super::{HELP, Standing, Stop, say};
 use crate::ask::Ask;
 use crate::commands::{lock, recover_first, screen};
 use crate::factor::{self, Verified};
@@ -12,9 +12,9 @@ const LATER: Standing = Standing {
     code: 0,
     text: "the node is hardened; second factors are missing: firstlight wizard goes on with them",
 };
-const CLOCK: &str = "   Not one of this secret's. Is the phone's time right, and the node's (timedatectl)?\n";
-const WORDS: &str = "   The six digits that the phone shows for this node; s shows the QR code again, Enter leaves this\n   \
-    user without a second factor for now: `firstlight totp show USER` goes on later.\n";
+const CLOCK: &str = "Not one of this secret's. Is the phone's time right, and the node's (timedatectl)?";
+const WORDS: &str = "The six digits that the phone shows for this node. s shows the QR code again. Enter leaves this user without \
+                     a second factor for now: start the wizard again, or `firstlight totp show USER`.";
 
 /// Users of the answer who have none yet; unknown counts as nobody.
 pub fn open(node: &dyn Node, profile: &Profile) -> Vec<String> {
@@ -51,12 +51,12 @@ fn device(node: &dyn Node, user: &str, second: bool, ask: &mut dyn Ask) -> Resul
         let typed = ask.line(&format!("Code of {user}"), "")?;
         match typed.trim() {
             "" => return Ok(false),
-            HELP => ask.show(WORDS),
+            HELP => say(ask, WORDS),
             "s" => screen::show(node, std::slice::from_ref(&offered)),
             code => match held(node, &|| factor::enrol_with_code(node, user, second, code))? {
-                Verified::Wrong => ask.show(CLOCK),
+                Verified::Wrong => say(ask, CLOCK),
                 Verified::Right | Verified::Enrolled => {
-                    ask.show(&format!("   Right. PVE asks {user} for a code at every login from now on.\n"));
+                    say(ask, &format!("Right. PVE asks {user} for a code at every login from now on."));
                     return Ok(true);
                 }
             },

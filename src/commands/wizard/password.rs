@@ -1,6 +1,6 @@
 //! A password, typed twice and kept as a hash.
 
-use super::{BACK, HELP, Stop};
+use super::{BACK, HELP, Stop, say};
 use crate::ask::Ask;
 use crate::node::{Invocation, Node, run_checked};
 
@@ -25,7 +25,7 @@ pub fn ask(node: &dyn Node, ask: &mut dyn Ask, prompt: &str, default: &str) -> R
         if ask.secret("The same again")? == typed {
             return hash(node, &typed);
         }
-        ask.show("   The two differ.\n");
+        say(ask, "The two differ.");
     }
 }
 

@@ -1,18 +1,17 @@
 //! The plan in plain words, its diffs on request, and the word that starts it.
 
-use super::{BACK, HELP, Stop};
+use super::{BACK, HELP, Stop, WIDTH, say};
 use crate::answer::Answer;
 use crate::ask::{Ask, page};
 use crate::commands::{check, engine};
 use crate::node::Node;
 use crate::plan::{Plan, show};
 use crate::provision::Planned;
-use crate::report::terminal::{Paint, visible, wrapped};
+use crate::report::terminal::{Paint, wrapped};
 use crate::transaction::state::write_atomically;
 use crate::wizard::{self, Flow};
 use std::path::PathBuf;
 
-const WIDTH: usize = 79;
 const BELOW: &str = "firstlight.";
 
 /// What is applied.
@@ -43,7 +42,7 @@ pub fn show(
         Err(problems) => {
             for problem in &problems.list {
                 let line = format!("This node refuses {}: {}.", problem.key, problem.message);
-                ask.show(&format!("\n{}", wrapped(&line, "   ", WIDTH)));
+                say(ask, &format!("\n{line}"));
             }
             let key = problems.list.first().map(|problem| problem.key.as_str()).unwrap_or_default();
             flow.back_to(key.strip_prefix(BELOW).unwrap_or(key));
@@ -53,7 +52,7 @@ pub fn show(
     page(ask, &in_words(&answer, &plan))?;
     if let Some(path) = save {
         write_atomically(node, path, text.as_bytes())?;
-        ask.show(&format!("\n   Saved as {}, readable by root alone.\n", visible(&path.to_string_lossy())));
+        say(ask, &format!("\nSaved as {}, readable by root alone.", path.display()));
     }
     loop {
         let typed = ask.line("Type apply to begin, d for the diffs, < to go back", "")?;
@@ -64,11 +63,12 @@ pub fn show(
                 flow.back();
                 return Ok(None);
             }
-            HELP => ask.show(
-                "   apply makes these changes in one transaction, with a snapshot of /etc before it. If a step or\n   \
-                 a check fails, or nobody logs in anew in time, everything is put back.\n",
+            HELP => say(
+                ask,
+                "apply makes these changes in one transaction, with a snapshot of /etc before it. If a step or a check \
+                 fails, or nobody logs in anew in time, everything is put back.",
             ),
-            _ => ask.show("   Nothing has been touched. The whole word is needed: apply.\n"),
+            _ => say(ask, "Nothing has been touched. The whole word is needed: apply."),
         }
     }
 }

@@ -34,7 +34,8 @@ pub trait Terminal {
     fn until_either(&mut self, node: &mut Node, first: &str, second: &str) -> Result<bool> {
         let deadline = Instant::now() + node.limit(PATIENCE);
         loop {
-            let shown = self.shown(node)?;
+            // Wherever its lines end.
+            let shown = self.shown(node)?.split_whitespace().collect::<Vec<_>>().join(" ");
             match (shown.contains(first), shown.contains(second)) {
                 (true, _) => return Ok(true),
                 (_, true) => return Ok(false),
