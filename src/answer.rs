@@ -92,6 +92,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Takes secrets that `bake` has made into what it seals.
+    pub fn take_secrets(&mut self, secrets: Vec<(String, String)>) {
+        self.sealed = firstlight::with_secrets(&self.sealed, &secrets);
+        self.profile.totp.secrets = secrets;
+    }
+
     /// A problem with `key` (dotted path) that shows only on the node, at the key's place in the answer or,
     /// when it is missing, at its table's.
     pub fn problem_at(&self, key: &str, message: impl Into<String>) -> Problem {

@@ -6,7 +6,7 @@ pub(crate) mod example;
 pub mod firewall;
 mod packages;
 mod ssh;
-mod totp;
+pub mod totp;
 
 use crate::change::{Change, PveChange, PveObject};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
@@ -44,7 +44,7 @@ pub fn propose_all(profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Ref
         return Err(refusals);
     }
     merged.notes.extend(left_alone(profile, facts));
-    sort_by_phase(&mut merged);
+    merged.sort_by_phase();
     Ok(merged)
 }
 
@@ -60,17 +60,6 @@ fn append(merged: &mut Proposal, mut proposal: Proposal) {
     merged.reach = proposal.reach.or(merged.reach.take());
     merged.warnings.append(&mut proposal.warnings);
     merged.notes.append(&mut proposal.notes);
-}
-
-fn sort_by_phase(proposal: &mut Proposal) {
-    let mut numbered: Vec<_> = std::mem::take(&mut proposal.changes).into_iter().enumerate().collect();
-    numbered.sort_by_key(|(_, (phase, _))| *phase);
-    for control in &mut proposal.controls {
-        for place in &mut control.changes {
-            *place = numbered.iter().position(|(before, _)| before == place).unwrap_or(*place);
-        }
-    }
-    proposal.changes = numbered.into_iter().map(|(_, change)| change).collect();
 }
 
 /// Refusals that need more than one table (design 4).

@@ -32,7 +32,9 @@ pub use host_key::bits as host_key_bits;
 pub use kernel::value as kernel_value;
 pub use packages::{Stays, needed as packages_needed};
 pub use pve::{PveChange, PveObject, undo as undo_pve};
-pub use pve_firewall::{PROGRAM as PVE_FIREWALL_PROGRAM, lint as pve_firewall_lint};
+pub use pve_firewall::{
+    PROGRAM as PVE_FIREWALL_PROGRAM, lint as pve_firewall_lint, replace as write_pve_firewall,
+};
 
 /// One reversible effect. Areas build these; `transaction` observes, does and reverts them.
 #[derive(Clone)]
@@ -184,6 +186,9 @@ pub struct PveFileChange {
     pub content: String,
     /// The text that it was made from, what others wrote included; another one by then is not overwritten.
     pub base: Option<String>,
+    /// Whether PVE checks once it is written: not while the other file is still to come, as the sets that rules in
+    /// `host.fw` name stand in `cluster.fw`.
+    pub checked: bool,
 }
 
 /// What PVE's firewall is switched to.
@@ -282,25 +287,19 @@ impl Change {
 
     /// What the plan's hash is made of: everything that decides the effect; a secret by its reference alone.
     pub fn digest_text(&self) -> String {
-        let lines = match self {
+        let mut text = DigestText(self.kind().to_owned());
+        match self {
             Self::File(change) => {
-                let content = crate::objects::ObjectId::of(&change.content);
-                vec![
-                    change.path.display().to_string(),
-                    content.to_string(),
-                    format!("{:o}", change.mode),
-                    change.owner.clone(),
-                ]
+                let content = crate::objects::ObjectId::of(&change.content).to_string();
+                text.path(&change.path).word(&content).word(&format!("{:o}", change.mode)).word(&change.owner)
             }
             Self::Directory(change) => {
-                vec![change.path.display().to_string(), format!("{:o}", change.mode), change.owner.clone()]
+                text.path(&change.path).word(&format!("{:o}", change.mode)).word(&change.owner)
             }
-            Self::Packages(change) => {
-                let directory = change.directory.as_deref().map(|path| path.display().to_string());
-                let mut lines = vec![change.allow_upgrades.to_string(), directory.unwrap_or_default()];
-                lines.extend(change.names.iter().cloned());
-                lines
-            }
+            Self::Packages(change) => text
+                .flag(change.allow_upgrades)
+                .path(change.directory.as_deref().unwrap_or(Path::new("")))
+                .words(&change.names),
             Self::Account(change) => {
                 let password = match &change.password {
                     None => "kept",
@@ -308,37 +307,37 @@ impl Change {
                     Some(Secret::File(path)) => path,
                     Some(Secret::Credential(name)) => name,
                 };
-                let mut lines = vec![change.name.clone(), change.comment.clone(), change.shell.clone()];
-                lines.extend([change.home.display().to_string(), password.to_owned()]);
-                lines.extend(change.groups.iter().cloned());
-                lines
+                text.word(&change.name).word(&change.comment).word(&change.shell).path(&change.home);
+                text.word(password).words(&change.groups)
             }
             Self::Unit(change) => {
-                vec![change.name.clone(), format!("{:?} {:?}", change.enabled, change.active)]
+                let asked = |state: Option<bool>| match state {
+                    None => "kept",
+                    Some(true) => "yes",
+                    Some(false) => "no",
+                };
+                text.word(&change.name).word(asked(change.enabled)).word(asked(change.active))
             }
-            Self::Reload(change) => vec![change.name.clone()],
-            Self::UfwOff => Vec::new(),
-            Self::PveFile(change) => vec![change.path.display().to_string(), change.content.clone()],
-            Self::PveFirewall(switch) => vec![if *switch == Switch::Off { "off" } else { "on" }.to_owned()],
-            Self::Kernel(change) => vec![change.name.clone(), change.value.clone()],
-            Self::HostKey(change) => vec![change.path.display().to_string(), change.bits.to_string()],
-            Self::Pve(change) => {
-                let mut words = change.object.words();
-                words.push(format!("{}", change.handover == Handover::File));
-                words
-            }
+            Self::Reload(change) => text.word(&change.name),
+            Self::UfwOff => &mut text,
+            Self::PveFile(change) => text.path(&change.path).word(&change.content),
+            Self::PveFirewall(switch) => text.word(if *switch == Switch::Off { "off" } else { "on" }),
+            Self::Kernel(change) => text.word(&change.name).word(&change.value),
+            Self::HostKey(change) => text.path(&change.path).word(&change.bits.to_string()),
+            Self::Pve(change) => text.words(&change.object.words()).flag(change.handover == Handover::File),
             Self::Ufw(change) => {
-                let mut lines = vec![change.incoming.clone(), change.outgoing.clone(), change.routed.clone()];
-                lines.push(change.logging.clone());
-                lines.push(match &change.ping {
-                    None => "ping any".to_owned(),
-                    Some(networks) => format!("ping {}", networks.join(",")),
+                text.word(&change.incoming).word(&change.outgoing).word(&change.routed).word(&change.logging);
+                match &change.ping {
+                    None => text.word("ping any"),
+                    Some(networks) => text.word("ping").word(&networks.join(",")),
+                };
+                change.rules.iter().for_each(|rule| {
+                    text.words(rule);
                 });
-                lines.extend(change.rules.iter().map(|rule| rule.join("\0")));
-                lines
+                &mut text
             }
         };
-        format!("{}\0{}", self.kind(), lines.join("\0"))
+        text.0
     }
 
     /// The word for its kind, in plans and hashes.
@@ -371,4 +370,30 @@ fn with_waiting(path: &Path) -> Vec<Scope> {
     let mut scopes = with_parent(path);
     scopes.push(Scope::Entry(file::waiting_path(path)));
     scopes
+}
+
+/// Words, each behind a zero.
+struct DigestText(String);
+
+impl DigestText {
+    fn word(&mut self, word: &str) -> &mut Self {
+        self.0.push('\0');
+        self.0.push_str(word);
+        self
+    }
+
+    fn words(&mut self, words: &[String]) -> &mut Self {
+        for word in words {
+            self.word(word);
+        }
+        self
+    }
+
+    fn path(&mut self, path: &Path) -> &mut Self {
+        self.word(&path.to_string_lossy())
+    }
+
+    fn flag(&mut self, flag: bool) -> &mut Self {
+        self.word(if flag { "true" } else { "false" })
+    }
 }

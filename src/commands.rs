@@ -27,7 +27,7 @@ use crate::progress::{Importance, Watch, is_journal, prefixed};
 use crate::report::terminal::{self, Colour, Paint, indented};
 use crate::report::{Occasion, Report, break_glass};
 use crate::transaction::state::{self, LOCK_PATH};
-use crate::transaction::{Outcome, Phase, Stage, Story};
+use crate::transaction::{Outcome, Phase, Stage, Story, waits};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -120,8 +120,9 @@ fn complain(text: &str) {
 
 /// The lock, or who holds it.
 fn lock(node: &dyn Node) -> Result<Box<dyn Lock>, Stop> {
-    state::prepare(node)?;
-    if let Some(lock) = node.lock(Path::new(LOCK_PATH))? {
+    let locked = state::prepare(node).and_then(|()| node.lock(Path::new(LOCK_PATH)));
+    // What cannot be locked is not touched; what was cut off before that is neither old nor new all the same.
+    if let Some(lock) = locked.map_err(|error| failed_or(node, &error, 2))? {
         return Ok(lock);
     }
     let process = read_text(node, Path::new(LOCK_PATH))?.unwrap_or_default();
@@ -151,19 +152,35 @@ fn recover_first(node: &dyn Node, watch: &mut dyn Watch) -> Result<(), Stop> {
     }
 }
 
-/// An error out of the middle of a transaction: the journal knows what it means.
+/// An error out of the middle of a transaction: the journals know what it means.
 fn failed(node: &dyn Node, error: &Error) -> Stop {
-    let last = state::transactions(node).ok().and_then(|ids| ids.last().copied());
-    // One that cannot be read may have begun to change something.
-    let begun = |id| {
+    failed_or(node, error, 1)
+}
+
+/// The same, with the code where nothing is open.
+fn failed_or(node: &dyn Node, error: &Error, code: u8) -> Stop {
+    for id in state::transactions(node).unwrap_or_default().into_iter().rev() {
         let story = state::records(node, id).map(|records| Story::of(&records));
-        story.map_or(true, |story| story.phase() == Phase::Unfinished && !story.made.is_empty())
-    };
-    if !last.is_some_and(begun) {
-        return Stop { code: 1, text: error.to_string() };
+        if story.as_ref().is_ok_and(|story| waits(node, story)) {
+            let text = format!("{error}\n  transaction {id} still waits for confirmation");
+            return Stop { code: 4, text };
+        }
+        // One that cannot be read may have begun to change something.
+        if story.is_ok_and(|story| story.phase() != Phase::Unfinished || story.made.is_empty()) {
+            continue;
+        }
+        let help = break_glass(Some(id), "", Paint::PLAIN);
+        let text = format!("{error}\n  the node is neither the old one nor the new one\n{help}");
+        return Stop { code: 5, text };
     }
-    let help = last.map(|id| break_glass(id, "", Paint::PLAIN)).unwrap_or_default();
-    Stop { code: 5, text: format!("{error}\n  the node is neither the old one nor the new one\n{help}") }
+    Stop { code, text: error.to_string() }
+}
+
+/// What is done: an error after it is said, and changes nothing about that.
+fn afterwards(done: Result<(), Error>) {
+    if let Err(error) = done {
+        complain(&error.to_string());
+    }
 }
 
 /// What the run that ended last warned of: what its plan knew, and what came up on the way.

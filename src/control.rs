@@ -172,6 +172,21 @@ pub struct Proposal {
     pub notes: Vec<String>,
 }
 
+impl Proposal {
+    /// Puts the changes into the order of their phases; within a phase they stay as they are. The places in controls are
+    /// the new ones afterwards.
+    pub fn sort_by_phase(&mut self) {
+        let mut numbered: Vec<_> = std::mem::take(&mut self.changes).into_iter().enumerate().collect();
+        numbered.sort_unstable_by_key(|(place, (phase, _))| (*phase, *place));
+        for control in &mut self.controls {
+            for place in &mut control.changes {
+                *place = numbered.iter().position(|(before, _)| before == place).unwrap_or(*place);
+            }
+        }
+        self.changes = numbered.into_iter().map(|(_, change)| change).collect();
+    }
+}
+
 /// Order across areas: what can lock somebody out comes last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {

@@ -17,6 +17,8 @@ use std::path::Path;
 /// Ids of entries of which a code was seen.
 const VERIFIED_PATH: &str = "/var/lib/firstlight/verified";
 const NOT_YET: &str = ", not enrolled yet";
+/// Of a heading: `recovery keys of root@pam`.
+const RECOVERY_KEYS: &str = "recovery keys";
 
 /// What is shown of a factor, once or again.
 #[derive(Default)]
@@ -29,6 +31,13 @@ pub struct Shown {
     pub secret: String,
     /// Lines to keep: recovery keys, a token.
     pub keys: Vec<String>,
+}
+
+impl Shown {
+    /// A secret, to be scanned and to be typed in.
+    pub fn of(title: String, issuer: &str, user: &str, secret: &str) -> Self {
+        Self { title, uri: totp::uri(issuer, user, secret), secret: totp::grouped(secret), keys: Vec::new() }
+    }
 }
 
 /// What `verify` found.
@@ -48,7 +57,7 @@ pub fn pending(node: &dyn Node) -> Result<Vec<Shown>> {
     let mut shown: Vec<Shown> = Vec::new();
     for (title, body) in sections {
         let mut lines = body.lines();
-        let of = title.strip_prefix("recovery keys").map(|of| format!("TOTP{of}"));
+        let of = title.strip_prefix(RECOVERY_KEYS).map(|of| format!("TOTP{of}"));
         if body.starts_with("otpauth:") {
             let (uri, secret) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
             shown.push(Shown { title, uri: uri.to_owned(), secret: secret.to_owned(), keys: Vec::new() });
@@ -61,80 +70,56 @@ pub fn pending(node: &dyn Node) -> Result<Vec<Shown>> {
     Ok(shown)
 }
 
-/// Users of the answer who have no TOTP entry yet, of those whom PVE knows.
-pub fn open(node: &dyn Node, profile: &Profile) -> Result<Vec<String>> {
-    if !profile.totp.enabled || pmxcfs::state(node)? == pmxcfs::State::Absent {
-        return Ok(Vec::new());
+/// The user's factor for the screen, with the recovery keys that wait; the one of the second device before it, and tokens
+/// that wait before both, as what comes last stays. One who has none gets a secret that counts once a code of it was seen.
+pub fn show(node: &dyn Node, user: &str) -> Result<Vec<Shown>> {
+    let access = access(node, user)?;
+    let host = host_name(node);
+    let mut all = Vec::new();
+    for (factor, secret) in entries(&access, user) {
+        let name = totp_of(user, factor.description == pve::description(true)).title();
+        let title = format!("{name} ({})", if factor.last > 0 { "in use" } else { "not used yet" });
+        all.push(Shown::of(title, &host, user, &secret));
     }
-    let access = Access::read(node)?;
-    let mut users = profile.totp.users.clone();
-    let admin = format!("{}@pam", profile.admin.name.as_str());
-    if !users.contains(&admin) {
-        users.push(admin);
+    if let Some(last) = all.last_mut() {
+        let mut tokens = Vec::new();
+        for waits in pending(node)?.into_iter().filter(|shown| handover::is_of(&shown.title, user)) {
+            if waits.uri.is_empty() && !waits.title.starts_with(RECOVERY_KEYS) {
+                tokens.push(waits);
+            } else {
+                last.keys.extend(waits.keys);
+            }
+        }
+        // Beside a code there is no room for one.
+        tokens.append(&mut all);
+        return Ok(tokens);
     }
-    users.retain(|user| access.user(user).is_some() && access.totp_count(user) == 0);
-    Ok(users)
+    offer(node, user, false)
 }
 
 /// A secret for the screen that counts once a code of it was seen; the same one again until then.
-pub fn offer(node: &dyn Node, user: &str, second: bool) -> Result<Shown> {
+pub fn offer(node: &dyn Node, user: &str, second: bool) -> Result<Vec<Shown>> {
     let title = format!("{}{NOT_YET}", totp_of(user, second).title());
     if waiting(node, &title)?.is_none() {
         let secret = totp::base32(&node.random(totp::SECRET_BYTES)?);
         let uri = totp::uri(&host_name(node), user, &secret);
         handover::add(node, Handover::Console, &title, &format!("{uri}\n{}", totp::grouped(&secret)))?;
     }
-    pending(node)?
-        .into_iter()
-        .find(|shown| shown.title == title)
-        .ok_or_else(|| Error::new(format!("showing the factor of {user}"), "it has just gone"))
+    let mut all = pending(node)?;
+    all.retain(|shown| shown.title == title);
+    Ok(all)
 }
 
-/// Enrols what was offered, if the code is right. The caller holds the lock.
-pub fn enrol_with_code(node: &dyn Node, user: &str, second: bool, code: &str) -> Result<Verified> {
-    let title = format!("{}{NOT_YET}", totp_of(user, second).title());
-    let Some(secret) = waiting(node, &title)?.filter(|secret| is_right(node, secret, code)) else {
-        return Ok(Verified::Wrong);
-    };
-    let known: Vec<String> =
-        access(node, user)?.factors(user, "totp").map(|factor| factor.id.clone()).collect();
-    enrol(node, user, &secret, second)?;
-    handover::remove(node, &title)?;
-    for factor in access(node, user)?.factors(user, "totp").filter(|factor| !known.contains(&factor.id)) {
-        remember(node, &factor.id)?;
+/// Users of the answer who have no TOTP entry yet, of those whom PVE knows.
+pub fn open(node: &dyn Node, profile: &Profile) -> Result<Vec<String>> {
+    if pmxcfs::state(node)? == pmxcfs::State::Absent {
+        return Ok(Vec::new());
     }
-    Ok(Verified::Enrolled)
-}
-
-/// The recovery keys of the user that nobody has acknowledged; none if there are none.
-pub fn recovery_keys(node: &dyn Node, user: &str) -> Result<Shown> {
-    let mut shown = Shown { title: recovery(user).title(), ..Shown::default() };
-    for (heading, body) in handover::pending(node)? {
-        if heading == shown.title {
-            shown.keys.extend(body.lines().map(str::to_owned));
-        }
-    }
-    Ok(shown)
-}
-
-/// Forgets what was handed over for the user: it is kept elsewhere. The caller holds the lock.
-pub fn forget(node: &dyn Node, user: &str) -> Result<()> {
-    for object in [totp_of(user, false), totp_of(user, true), recovery(user)] {
-        handover::remove(node, &object.title())?;
-    }
-    Ok(())
-}
-
-/// The user's factor for the screen. One who has none gets a secret that counts once a code of it was seen.
-pub fn show(node: &dyn Node, user: &str) -> Result<Shown> {
-    let access = access(node, user)?;
-    if let Some((factor, secret)) = entry(&access, user) {
-        let uri = totp::uri(&host_name(node), user, &secret);
-        let title = format!("TOTP of {user} ({})", if factor.last > 0 { "in use" } else { "not used yet" });
-        let keys = recovery_keys(node, user)?.keys;
-        return Ok(Shown { title, uri, secret: totp::grouped(&secret), keys });
-    }
-    offer(node, user, false)
+    let access = Access::read(node)?;
+    let devices = crate::areas::totp::devices(profile).into_iter();
+    let mut users: Vec<String> = devices.filter(|(_, second)| !second).map(|(user, _)| user).collect();
+    users.retain(|user| access.user(user).is_some() && access.totp_count(user) == 0);
+    Ok(users)
 }
 
 /// Looks whether the code is one of the user's factor, and remembers that. The caller holds the lock.
@@ -145,12 +130,27 @@ pub fn verify(node: &dyn Node, user: &str, code: &str) -> Result<Verified> {
     for factor in ours {
         if totp::secret(&factor.uri).is_some_and(right) {
             remember(node, &factor.id)?;
-            handover::remove(node, &totp_of(user, false).title())?;
-            handover::remove(node, &recovery(user).title())?;
+            handover::seen(node, user)?;
             return Ok(Verified::Right);
         }
     }
     if access.totp_count(user) == 0 { enrol_with_code(node, user, false, code) } else { Ok(Verified::Wrong) }
+}
+
+/// Enrols what was offered, if the code is right. The caller holds the lock.
+pub fn enrol_with_code(node: &dyn Node, user: &str, second: bool, code: &str) -> Result<Verified> {
+    let title = format!("{}{NOT_YET}", totp_of(user, second).title());
+    let Some(secret) = waiting(node, &title)?.filter(|secret| is_right(node, secret, code)) else {
+        return Ok(Verified::Wrong);
+    };
+    enrol(node, user, &secret, second)?;
+    handover::remove(node, &title)?;
+    let access = access(node, user)?;
+    let ours = |factor: &&Factor| factor.description == pve::description(second);
+    if let Some(factor) = access.factors(user, "totp").filter(ours).last() {
+        remember(node, &factor.id)?;
+    }
+    Ok(Verified::Enrolled)
 }
 
 fn is_right(node: &dyn Node, secret: &str, code: &str) -> bool {
@@ -171,21 +171,43 @@ pub fn reset(node: &dyn Node, user: &str) -> Result<()> {
     for path in old {
         run_checked(node, &Invocation::new(pve::PVESH, &["delete", &path]))?;
     }
+    // Its entry has gone with the others.
+    handover::remove(node, &totp_of(user, true).title())?;
     let keys = pve::make_recovery_keys(node, user)?;
     handover::add(node, Handover::Console, &recovery(user).title(), &keys)?;
     run_checked(node, &Invocation::new(pve::PVEUM, &["user", "tfa", "unlock", user]))?;
     crate::change::sync_pmxcfs(node)
 }
 
-/// Users with an entry of ours of which nobody has seen a code: neither PVE at a login nor we.
+/// Users with an entry of ours of which nobody has seen a code, neither PVE at a login nor we: `root@pam`, `root@pam,
+/// second device`.
 pub fn unverified(node: &dyn Node) -> Vec<String> {
     let verified = read_text(node, Path::new(VERIFIED_PATH)).ok().flatten().unwrap_or_default();
     let Ok(access) = Access::read(node) else { return Vec::new() };
     let open = |factor: &&Factor| {
-        let ours = factor.description == pve::description(false) && factor.enabled && factor.kind == "totp";
-        ours && factor.last == 0 && !verified.lines().any(|id| id == factor.id)
+        factor.enabled
+            && factor.kind == "totp"
+            && factor.last == 0
+            && !verified.lines().any(|id| id == factor.id)
     };
-    access.factors.iter().filter(open).map(|factor| factor.user.clone()).collect()
+    let name = |factor: &Factor| {
+        let (ours, second) = rank(factor);
+        let more = if second { ", second device" } else { "" };
+        (ours || second).then(|| factor.user.clone() + more)
+    };
+    access.factors.iter().filter(open).filter_map(name).collect()
+}
+
+/// What was shown once on a console, and nobody has acknowledged by `totp verify`: recovery keys, tokens that PVE still has.
+pub fn unacknowledged(node: &dyn Node) -> Vec<String> {
+    let Ok(access) = Access::read(node) else { return Vec::new() };
+    let mut shown = handover::unacknowledged(node).unwrap_or_default();
+    shown.retain(|heading| match heading.rsplit_once(' ') {
+        Some(("recovery keys of", user)) => access.factors(user, "recovery").next().is_some(),
+        Some((_, token)) => access.tokens.iter().any(|known| known == token),
+        None => false,
+    });
+    shown
 }
 
 fn enrol(node: &dyn Node, user: &str, secret: &str, second: bool) -> Result<()> {
@@ -235,19 +257,26 @@ fn access(node: &dyn Node, user: &str) -> Result<Access> {
     Ok(access)
 }
 
-/// The entry to show: ours, or one that our codes are right for.
-fn entry<'a>(access: &'a Access, user: &'a str) -> Option<(&'a Factor, String)> {
+/// The entries to show: ours, that of the second device first; else one that our codes are right for.
+fn entries<'a>(access: &'a Access, user: &'a str) -> Vec<(&'a Factor, String)> {
     let mut entries: Vec<_> = access
         .factors(user, "totp")
         .filter(|factor| factor.enabled)
         .filter_map(|factor| Some((factor, totp::secret(&factor.uri)?.to_owned())))
         .collect();
-    entries.sort_by_key(|(factor, _)| factor.description != pve::description(false));
-    entries.into_iter().next()
+    entries.sort_by_key(|(factor, _)| rank(factor));
+    let ours = entries.iter().filter(|(factor, _)| rank(factor) != (false, false)).count();
+    entries.split_off(entries.len().saturating_sub(ours.max(1)))
 }
 
-fn totp_of(user: &str, second: bool) -> PveObject {
-    PveObject::Totp { user: user.to_owned(), issuer: String::new(), second }
+/// Whether an entry is ours, and whether it is ours for the second device: somebody else's come first in this order.
+fn rank(factor: &Factor) -> (bool, bool) {
+    (factor.description == pve::description(false), factor.description == pve::description(true))
+}
+
+/// A user's TOTP entry as PVE shall have it.
+pub fn totp_of(user: &str, second: bool) -> PveObject {
+    PveObject::Totp { user: user.to_owned(), issuer: String::new(), second, secret: String::new() }
 }
 
 fn recovery(user: &str) -> PveObject {

@@ -7,13 +7,16 @@ use crate::change::waiting_path;
 use crate::error::Result;
 use crate::node::{Node, exists, read_text};
 use crate::profile::Handover;
-use crate::transaction::state::{RUN_DIR, make_directories, write_atomically};
+use crate::transaction::state::{RUN_DIR, make_directories, prepare, write_atomically};
 use std::path::Path;
 
 /// Where it lies with `handover = "file"`.
 pub const FILE_PATH: &str = "/root/firstlight-handover.txt";
 /// Where it lies until the console has shown it, and the next boot takes it away.
 pub const RUN_PATH: &str = "/run/firstlight/handover.txt";
+
+/// Headings of what can be shown once only and was shown on a console, until somebody has acknowledged it.
+const SHOWN_PATH: &str = "/var/lib/firstlight/shown-once";
 
 const MARK: &str = "## ";
 
@@ -25,6 +28,11 @@ pub fn add(node: &dyn Node, to: Handover, heading: &str, body: &str) -> Result<(
     };
     if to == Handover::Console {
         make_directories(node, Path::new(RUN_DIR))?;
+        // A TOTP secret can be shown again at any time.
+        if !heading.starts_with("TOTP") {
+            prepare(node)?;
+            note(node, heading, true)?;
+        }
     }
     let text = without(&read_text(node, path)?.unwrap_or_default(), heading);
     write_atomically(node, path, format!("{text}{MARK}{heading}\n\n{body}\n\n").as_bytes())
@@ -32,21 +40,60 @@ pub fn add(node: &dyn Node, to: Handover, heading: &str, body: &str) -> Result<(
 
 /// Takes a section out, wherever it is, and the file with its last one. Safe to repeat.
 pub fn remove(node: &dyn Node, heading: &str) -> Result<()> {
-    for path in [RUN_PATH, FILE_PATH].map(Path::new) {
-        let waiting = waiting_path(path);
-        if exists(node, &waiting)? {
-            node.remove_file(&waiting)?;
-        }
-        let Some(text) = read_text(node, path)? else { continue };
-        let rest = without(&text, heading);
-        if rest.is_empty() {
-            node.remove_file(path)?;
-            path.parent().map_or(Ok(()), |parent| node.sync_directory(parent))?;
-        } else if rest != text {
-            write_atomically(node, path, rest.as_bytes())?;
-        }
+    remove_from(node, FILE_PATH, heading)?;
+    remove_from(node, RUN_PATH, heading)?;
+    note(node, heading, false)
+}
+
+/// Forgets what is a user's: they have seen it. What the answer wants in a file stays there until its owner removes it: PVE
+/// shows recovery keys once.
+pub fn seen(node: &dyn Node, user: &str) -> Result<()> {
+    for (heading, _) in pending(node)?.iter().filter(|(heading, _)| is_of(heading, user)) {
+        remove_from(node, RUN_PATH, heading)?;
+    }
+    for heading in unacknowledged(node)?.iter().filter(|heading| is_of(heading, user)) {
+        note(node, heading, false)?;
     }
     Ok(())
+}
+
+/// Whether a heading names this user: `recovery keys of USER`, `TOTP of USER, second device`, `PVE API token USER!NAME`.
+pub fn is_of(heading: &str, user: &str) -> bool {
+    heading.split([' ', ',', '!']).any(|word| word == user)
+}
+
+/// Headings of what was shown on a console and nobody has acknowledged, in this boot or an earlier one.
+pub fn unacknowledged(node: &dyn Node) -> Result<Vec<String>> {
+    let text = read_text(node, Path::new(SHOWN_PATH))?.unwrap_or_default();
+    Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+/// Notes durably that it was shown, or that it need not be any more.
+fn note(node: &dyn Node, heading: &str, shown: bool) -> Result<()> {
+    let mut headings = unacknowledged(node)?;
+    if headings.iter().any(|known| known == heading) == shown {
+        return Ok(());
+    }
+    headings.retain(|known| known != heading);
+    if shown {
+        headings.push(heading.to_owned());
+    }
+    write_atomically(node, Path::new(SHOWN_PATH), (headings.join("\n") + "\n").as_bytes())
+}
+
+fn remove_from(node: &dyn Node, path: &str, heading: &str) -> Result<()> {
+    let path = Path::new(path);
+    let waiting = waiting_path(path);
+    if exists(node, &waiting)? {
+        node.remove_file(&waiting)?;
+    }
+    let Some(text) = read_text(node, path)? else { return Ok(()) };
+    let rest = without(&text, heading);
+    if rest.is_empty() {
+        node.remove_file(path)?;
+        return path.parent().map_or(Ok(()), |parent| node.sync_directory(parent));
+    }
+    if rest != text { write_atomically(node, path, rest.as_bytes()) } else { Ok(()) }
 }
 
 /// What nobody has acknowledged yet: headings and bodies.
@@ -101,11 +148,13 @@ mod tests {
             assert_eq!((found.mode, found.kind), (0o600, Kind::File));
             let seen = pending(&node).unwrap();
             assert_eq!(seen.len(), if to == Handover::Console { 2 } else { 0 });
+            let noted = unacknowledged(&node).unwrap();
+            assert_eq!(noted.len(), if to == Handover::Console { 2 } else { 0 }, "a file is kept: {noted:?}");
             remove(&node, "recovery keys of a").unwrap();
             remove(&node, "recovery keys of a").unwrap();
             assert_eq!(node.files.text(path), "## recovery keys of ab\n\n3\n\n");
             remove(&node, "recovery keys of ab").unwrap();
-            assert!(!node.files.has(path));
+            assert!(!node.files.has(path) && unacknowledged(&node).unwrap().is_empty());
         }
     }
 }

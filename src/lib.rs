@@ -4,6 +4,9 @@
 //! [`Control`](control::Control)s → [`Plan`](plan::Plan) → [`transaction`] → report. Only the transaction changes
 //! the node, and only through [`Node`](node::Node).
 
+// The shipped binary formats nothing by Debug (`.cargo/release.toml`): `{:?}` would print nothing there.
+#![cfg_attr(not(test), deny(clippy::use_debug))]
+
 pub mod answer;
 pub mod areas;
 pub mod ask;
@@ -19,6 +22,7 @@ pub mod gate;
 pub mod handover;
 pub mod hook;
 pub mod install;
+pub mod json;
 pub mod manifest;
 pub mod node;
 pub mod objects;

@@ -14,10 +14,11 @@ use crate::objects::ObjectId;
 use crate::sorted::{Map, Set};
 use std::path::{Path, PathBuf};
 
-pub use capture::{Scope, capture, capture_like, record};
+pub use capture::{Scope, Wants, capture, capture_like, record};
 pub use entries::Entries;
 use restore::Ground;
-pub use restore::{Unrestored, cluster_mounted, restore, temporary};
+pub use restore::{Unrestored, cluster_mounted, make_directory, make_room, restore, temporary};
+pub use text::read_entries;
 
 /// What stood at some paths.
 #[derive(Default)]

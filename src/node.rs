@@ -181,6 +181,11 @@ pub trait Node {
     /// The whole content of the very file that [`lookup`](Self::lookup) saw: what has taken its place since is an
     /// error, and so is a link anywhere on the way. For whatever an unprivileged user can swap under our eyes.
     fn read_seen(&self, path: &Path, seen: &Metadata) -> Result<Vec<u8>>;
+    /// The same in pieces, for a file that may be larger than the memory.
+    fn read_pieces(&self, path: &Path, seen: &Metadata, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+        take(&self.read_seen(path, seen)?);
+        Ok(())
+    }
     /// Target of a symbolic link.
     fn read_link(&self, path: &Path) -> Result<PathBuf>;
     /// Names in a directory, sorted, without `.` and `..`.

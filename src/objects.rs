@@ -24,6 +24,9 @@ use std::path::{Path, PathBuf};
 pub struct ObjectId([u8; 32]);
 
 impl ObjectId {
+    /// In the place of a content that nobody has read.
+    pub const UNREAD: Self = Self([0; 32]);
+
     /// The name of this content.
     pub fn of(content: &[u8]) -> Self {
         Self(Sha256::digest(content).into())
@@ -165,6 +168,11 @@ impl<'a> Objects<'a> {
         Ok(stored)
     }
 
+    /// Where a content grows that comes in pieces; what a crash leaves of it is half-written like any other.
+    pub fn growing(&self) -> PathBuf {
+        self.new_path(&ObjectId::UNREAD)
+    }
+
     fn path(&self, id: &ObjectId) -> PathBuf {
         self.directory.join(id.to_string())
     }
@@ -204,6 +212,17 @@ impl Batch<'_> {
             }
         }
         Ok(id)
+    }
+
+    /// The same for a content of which nobody holds the whole: it lies at [`Objects::growing`].
+    pub fn add_grown(&mut self, id: ObjectId) -> Result<()> {
+        let objects = self.objects;
+        if self.holds(&id) {
+            return objects.node.remove_file(&objects.growing());
+        }
+        objects.node.rename(&objects.growing(), &objects.new_path(&id))?;
+        self.fresh.insert(id);
+        Ok(())
     }
 
     /// Whether the content is stored, or will be with this batch.

@@ -56,9 +56,9 @@ pub enum View {
 }
 
 /// Looks at the node for each change that is proposed, and keeps those that are still needed.
-pub fn make(node: &dyn Node, proposal: Proposal) -> Result<Plan> {
-    let Proposal { mut changes, controls, gates, reach, warnings, notes } = proposal;
-    changes.sort_by_key(|(phase, _)| *phase);
+pub fn make(node: &dyn Node, mut proposal: Proposal) -> Result<Plan> {
+    proposal.sort_by_phase();
+    let Proposal { changes, controls, gates, reach, warnings, notes } = proposal;
     let mut steps: Vec<Step> = Vec::new();
     for (_, change) in changes {
         if let Change::Reload(reload) = &change {

@@ -206,6 +206,8 @@ pub struct Totp {
     pub issuer: String,
     /// `node` or `bake`.
     pub secret: String,
+    /// With `bake`: users and their secrets in base32; a user's second one is for the second device.
+    pub secrets: Vec<(String, String)>,
     /// Whether recovery keys are made.
     pub recovery_keys: bool,
     /// Whether a second entry is made.
@@ -214,6 +216,14 @@ pub struct Totp {
     pub enforced_realms: Vec<String>,
     /// How long to wait for a synchronised clock.
     pub clock_wait_seconds: u32,
+}
+
+impl Totp {
+    /// The secret that came with the answer for this device.
+    pub fn secret_of(&self, user: &str, second: bool) -> Option<&str> {
+        let mut theirs = self.secrets.iter().filter(|(of, _)| of == user);
+        theirs.nth(usize::from(second)).map(|(_, secret)| secret.as_str())
+    }
 }
 
 /// `[firstlight.fail2ban]`: rows F1 to F4.

@@ -69,8 +69,10 @@ fn writes_to_cluster(node: &dyn Node, plan: &Plan) -> Result<bool> {
 pub fn plan_patiently(node: &dyn Node, answer: &Answer, watch: &mut dyn Watch) -> Result<Planned> {
     let mut waited = 0;
     loop {
+        // It may come while the node is read: what was an error then is none any more.
+        let was_away = waits_for_cluster(node)?;
         match plan(node, answer) {
-            Err(_) if waited < PATIENCE_SECONDS && waits_for_cluster(node)? => {
+            Err(_) if waited < PATIENCE_SECONDS && (was_away || waits_for_cluster(node)?) => {
                 if waited == 0 {
                     watch.say(Importance::Info, "waiting for pmxcfs on /etc/pve");
                 }

@@ -146,7 +146,7 @@ impl Report<'_> {
             }
             (Outcome::Stuck(id, failure, left), _) => {
                 let title = format!("failed, and could not be put back (transaction {id})");
-                bad(&title, failure, "", paint) + &break_glass(*id, left, paint)
+                bad(&title, failure, "", paint) + &break_glass(Some(*id), left, paint)
             }
         }
     }

@@ -6,6 +6,7 @@
 use std::borrow::Borrow;
 
 /// Values by their keys.
+#[cfg_attr(test, derive(Debug))]
 pub struct Map<K, V> {
     pairs: Vec<(K, V)>,
 }
@@ -73,6 +74,11 @@ impl<K: Ord, V> Map<K, V> {
     /// The keys, in order.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &K> {
         self.pairs.iter().map(|(key, _)| key)
+    }
+
+    /// Keys with their values, in order.
+    pub fn as_slice(&self) -> &[(K, V)] {
+        &self.pairs
     }
 
     /// Keys with their values, in order.

@@ -75,7 +75,7 @@ fn read_with(node: &dyn Node, holder: Option<u32>) -> Result<Status> {
     };
     let boot = boot_id(node);
     let pending = exists(node, Path::new(PENDING_PATH))?;
-    let unverified = factor::unverified(node);
+    let (unverified, unacknowledged) = (factor::unverified(node), factor::unacknowledged(node));
     let (up, now) = (node.boottime(), node.now());
-    Ok(fold(Evidence { stories, hook, holder, pending, unverified, boot, up, now }))
+    Ok(fold(Evidence { stories, hook, holder, pending, unverified, unacknowledged, boot, up, now }))
 }

@@ -23,7 +23,7 @@ pub mod tests;
 use state::TransactionId;
 use std::path::PathBuf;
 
-pub use confirm::{Confirmation, Limits, confirm, waiting};
+pub use confirm::{Confirmation, Limits, confirm, confirm_locked, waiting, waits};
 pub use deadline::{keep as keep_deadline, seconds as deadline_seconds};
 pub use process::{descends_from, holder};
 pub use prune::{KEPT, prune};

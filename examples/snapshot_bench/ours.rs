@@ -45,7 +45,7 @@ impl Snapshots {
         machine.create(&waiting, b"", 0o600)?;
         let mut batch = objects.batch()?;
         let mut write = |piece: &[u8]| machine.append(&waiting, piece);
-        let entries = record(machine, &self.scopes(), &[], (&mut batch, true), &mut write)?;
+        let entries = record(machine, &self.scopes(), &[], (&mut batch, &|_| true), &mut write)?;
         let fresh = batch.commit_with(Some(&waiting))?;
         machine.rename(&waiting, &path)?;
         machine.sync_directory(&self.root)?;
@@ -57,7 +57,7 @@ impl Snapshots {
     pub fn restore(&self) -> Result<usize> {
         let machine = &self.machine;
         let before = Manifest::take(machine.read(&self.snapshot_path())?, None)?;
-        let now = capture_like(machine, &self.scopes(), &[], &before)?;
+        let now = capture_like(machine, &self.scopes(), &[], &[&before])?;
         let objects = Objects::new(machine, &self.store());
         let wanted = before.restoration(&now);
         restore(machine, &objects, &wanted)?;

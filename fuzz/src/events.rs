@@ -50,7 +50,7 @@ pub fn event(input: &mut Input<'_>, objects: &[ObjectId]) -> Event {
         9 => Event::Failed { what: input.text(), message: input.text() },
         10 => Event::Probe { control: input.text(), holds: input.flag(), message: input.text() },
         11 => Event::Commit,
-        12 => Event::Revert { reason: input.text(), force: input.flag() },
+        12 => Event::Revert { reason: input.text(), force: input.flag(), ufw_stays: input.flag() },
         13 => Event::Reverting { step, foreign: object(input, objects) },
         14 => Event::Reverted { step, kept: (0..input.below(3)).map(|_| input.path()).collect() },
         15 => Event::Try { number: u32::from(input.byte()), boot: input.text() },

@@ -77,12 +77,16 @@ pub(super) fn totp(top: &Table<'_>) -> Totp {
     if !table.entries.contains_key("users") {
         users.push("root@pam".to_owned());
     }
+    let secrets = table.formed_texts("secrets", SECRET);
+    let pair =
+        |text: &String| text.rsplit_once('=').map(|(user, secret)| (user.to_owned(), secret.to_owned()));
     let totp = Totp {
         enabled: table.flag("enabled", true),
         enrolment: table.chosen("enrolment", &["first-boot", "on-verify"]),
         users,
         issuer: table.formed("issuer", "", ISSUER),
         secret: table.chosen("secret", &["node", "bake"]),
+        secrets: secrets.iter().filter_map(pair).collect(),
         recovery_keys: table.flag("recovery-keys", true),
         second_device: table.flag("second-device", false),
         enforced_realms: table.formed_texts("enforced-realms", REALM),

@@ -108,12 +108,25 @@ pub(super) fn written(root: &DeTable<'_>, profile: &Profile, secrets: Secrets) -
     let dropped = |value: &DeValue<'_>| secrets == Secrets::Dropped && value.is_str();
     let decide = |path: &str, value: &DeValue<'_>| match path {
         "firstlight.admin.password-hash" | "firstlight.report.webhook-key" if dropped(value) => Entry::Skip,
+        "firstlight.totp.secrets" if secrets == Secrets::Dropped => Entry::Skip,
         "firstlight.admin.ssh-keys" if folded => Entry::Skip,
         "firstlight.admin.ssh-keys-of-root" if folded => Entry::Replace(key_list(profile)),
         _ => Entry::Keep,
     };
     write::push_table(&mut out, "firstlight", table, &decide);
     out
+}
+
+/// What is sealed, with secrets that `bake` has made. A line is a key of a table or a value of one: texts are written on
+/// one line with their quotes escaped.
+pub(super) fn with_secrets(sealed: &str, secrets: &[(String, String)]) -> String {
+    const KEY: &str = "\nsecret = \"bake\"\n";
+    let mut line = format!("{KEY}secrets = [");
+    for (index, (user, secret)) in secrets.iter().enumerate() {
+        write::separate(&mut line, index);
+        write::push_text(&mut line, &format!("{user}={secret}"));
+    }
+    sealed.replacen(KEY, &(line + "]\n"), 1)
 }
 
 fn key_list(profile: &Profile) -> String {

@@ -2,6 +2,7 @@
 
 use super::firewall::port;
 use super::table::{Form, only};
+use crate::totp;
 
 /// A PVE user: `NAME@REALM`, as PVE's access control takes it.
 pub(super) const USER_OF_REALM: Form =
@@ -10,6 +11,20 @@ pub(super) const USER_OF_REALM: Form =
 fn is_user_of_realm(text: &str) -> bool {
     text.rsplit_once('@').is_some_and(|(name, realm)| {
         !name.is_empty() && !name.contains([' ', ':', '/']) && is_realm(realm) && text.len() <= 64
+    })
+}
+
+/// A user's TOTP secret, as `bake` writes it.
+pub(super) const SECRET: Form = Form {
+    fits: is_secret,
+    right: "must be USER@REALM=SECRET with 32 letters of base32, as `firstlight bake` writes it",
+};
+
+fn is_secret(text: &str) -> bool {
+    text.rsplit_once('=').is_some_and(|(user, secret)| {
+        is_user_of_realm(user)
+            && totp::from_base32(secret)
+                .is_some_and(|key| key.len() == totp::SECRET_BYTES && totp::base32(&key) == secret)
     })
 }
 
@@ -136,6 +151,9 @@ mod tests {
     fn users_realms_listeners_and_controls_have_their_forms() {
         assert!(is_user_of_realm("root@pam") && is_user_of_realm("a.b@corp-ldap"));
         assert!(!is_user_of_realm("root") && !is_user_of_realm("@pam") && !is_user_of_realm("a b@pam"));
+        let secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+        assert!(is_secret(&format!("a=b@pam={secret}")) && !is_secret(&format!("a@pam={}", &secret[8..])));
+        assert!(!is_secret(secret) && !is_secret(&format!("a@pam={}", secret.to_lowercase())));
         assert!((LISTENER.fits)("tcp/9100") && !(LISTENER.fits)("9100") && !(LISTENER.fits)("udp/0"));
         assert!((CONTROL.fits)("ssh.port") && !(CONTROL.fits)("ssh") && !(CONTROL.fits)("Ssh.port"));
         assert!((SCHEDULE.fits)("Mon *-*-* 03:00") && !(SCHEDULE.fits)(""));

@@ -32,6 +32,17 @@ pub(super) fn contradictions(top: &Table<'_>, profile: &Profile) {
     if admin.pve_role.is_empty() && !admin.api_token.is_empty() {
         note("admin", "api-token", "needs a PVE user, and pve-role = \"\" makes none");
     }
+    let bake = profile.totp.secret == "bake";
+    if bake && profile.totp.enrolment == "on-verify" {
+        note(
+            "totp",
+            "secret",
+            "must be \"node\" with enrolment = \"on-verify\": `totp show` makes the secret there",
+        );
+    }
+    if !bake && !profile.totp.secrets.is_empty() {
+        note("totp", "secrets", "means nothing without secret = \"bake\"");
+    }
     if profile.firewall.mode == Some(FirewallMode::Ufw) && !profile.firewall.groups.is_empty() {
         note("firewall", "group", "is for mode = \"pve\" only: UFW has no groups for guests");
     }

@@ -96,7 +96,7 @@ fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
     {
         refuse(
             "firstlight.admin.sudo-commands",
-            format!("must hold absolute paths on one line each: {wrong:?}"),
+            format!("must hold absolute paths on one line each: \"{}\"", wrong.escape_debug()),
         );
     }
     refusals

@@ -69,6 +69,7 @@ impl Profile {
                 users: vec!["root@pam".to_owned()],
                 issuer: String::new(),
                 secret: "node".to_owned(),
+                secrets: Vec::new(),
                 recovery_keys: true,
                 second_device: false,
                 enforced_realms: Vec::new(),

@@ -115,6 +115,11 @@ fn put_pve_away(proposal: &mut Proposal, facts: &Facts) {
             .push("the firewalls of guests are PVE's too: from now on they do not filter".to_owned());
     }
     proposal.controls.push(off);
+    if facts.pve_version.is_some() {
+        let check = Check::Unit { name: pve::UNIT.to_owned(), enabled: Some(true), active: Some(true) };
+        let wanted = "PVE's firewall service stays enabled and runs: guests need it".to_owned();
+        proposal.controls.push(control("firewall.pve-service", "E1", wanted, check));
+    }
 }
 
 /// PVE's firewall sends bridged traffic through iptables, and nothing takes that back before the next boot (there

@@ -3,7 +3,7 @@
 
 use super::admin::pve as admin;
 use super::{Area, push_pve, refusal};
-use crate::change::PveObject;
+use crate::change::{Change, PveObject};
 use crate::control::{Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::facts::pve::ROOT;
@@ -27,7 +27,8 @@ impl Area for Totp {
         if facts.pve_version.is_none() {
             return Ok(proposal);
         }
-        let users = users(profile, facts);
+        let with_admin = admin::wanted(profile, facts) || facts.access.user(&admin::user(profile)).is_some();
+        let users = users(profile, with_admin);
         let refusals = refused(profile, facts, &users);
         if !refusals.is_empty() {
             return Err(refusals);
@@ -39,26 +40,8 @@ impl Area for Totp {
                      verify {user}` saw a code"
                 ));
             }
-            return Ok(proposal);
-        }
-        for user in &users {
-            factors(&mut proposal, profile, facts, user);
-        }
-        let new = proposal.changes.iter().any(|(_, change)| match change {
-            crate::change::Change::Pve(change) => !change.object.holds(&facts.access),
-            _ => false,
-        });
-        if new {
-            let ask = GateAsk::Clock(profile.totp.clock_wait_seconds);
-            proposal.gates.push(Gate { id: "totp.clock", tool: TIMEDATECTL_PROGRAM, ask });
-            proposal.notes.push(match profile.handover {
-                Handover::Console => "the codes to scan are shown once it is done, on the console if nobody looks; `firstlight totp show USER` \
-                     shows them again"
-                    .to_owned(),
-                Handover::File => format!(
-                    "the codes to scan and the recovery keys are in {FILE_PATH}: remove it once they are kept elsewhere"
-                ),
-            });
+        } else {
+            enrol(&mut proposal, profile, facts, &users);
         }
         for name in profile.totp.enforced_realms.iter().cloned() {
             let id = format!("totp.realm.{name}");
@@ -68,16 +51,39 @@ impl Area for Totp {
     }
 }
 
+/// Everybody's factors, behind a clock that is right.
+fn enrol(proposal: &mut Proposal, profile: &Profile, facts: &Facts, users: &[String]) {
+    for user in users {
+        factors(proposal, profile, facts, user);
+    }
+    let new = proposal.changes.iter().any(|(_, change)| match change {
+        Change::Pve(change) => !change.object.holds(&facts.access),
+        _ => false,
+    });
+    if !new {
+        return;
+    }
+    let ask = GateAsk::Clock(profile.totp.clock_wait_seconds);
+    proposal.gates.push(Gate { id: "totp.clock", tool: TIMEDATECTL_PROGRAM, ask });
+    let what =
+        if profile.totp.secret == "bake" { "recovery keys" } else { "codes to scan and recovery keys" };
+    proposal.notes.push(match profile.handover {
+        Handover::Console => format!(
+            "{what} are shown once it is done, on the console if nobody looks; `firstlight totp show USER` shows them again"
+        ),
+        Handover::File => format!("{what} are in {FILE_PATH}: remove it once they are kept elsewhere"),
+    });
+}
+
 fn on_verify(profile: &Profile) -> bool {
     profile.totp.enrolment == "on-verify"
 }
 
-/// Those that the answer names, and the admin.
-fn users(profile: &Profile, facts: &Facts) -> Vec<String> {
+/// Those that the answer names, and the admin if they are a user of PVE.
+fn users(profile: &Profile, with_admin: bool) -> Vec<String> {
     let mut users = profile.totp.users.clone();
-    let admin = admin::user(profile);
-    if admin::wanted(profile, facts) || facts.access.user(&admin).is_some() {
-        users.push(admin);
+    if with_admin {
+        users.push(admin::user(profile));
     }
     let mut seen: Vec<String> = Vec::new();
     users.retain(|user| {
@@ -88,6 +94,22 @@ fn users(profile: &Profile, facts: &Facts) -> Vec<String> {
     users
 }
 
+/// Every device that a fresh node of this answer enrols: its user, and whether it is the second one.
+pub fn devices(profile: &Profile) -> Vec<(String, bool)> {
+    if !profile.totp.enabled {
+        return Vec::new();
+    }
+    let users = users(profile, profile.admin.enabled && !profile.admin.pve_role.is_empty());
+    let mut devices = Vec::new();
+    for user in users {
+        devices.push((user.clone(), false));
+        if profile.totp.second_device {
+            devices.push((user, true));
+        }
+    }
+    devices
+}
+
 fn factors(proposal: &mut Proposal, profile: &Profile, facts: &Facts, user: &str) {
     let wanted = &profile.totp;
     let issuer = if wanted.issuer.is_empty() { &facts.host_name } else { &wanted.issuer };
@@ -95,7 +117,12 @@ fn factors(proposal: &mut Proposal, profile: &Profile, facts: &Facts, user: &str
     let mut add = |name: &str, row, object| {
         push_pve(proposal, profile, Phase::Accounts, (format!("totp.{name}.{user}"), row), object);
     };
-    let totp = |second| PveObject::Totp { user: user.clone(), issuer: issuer.clone(), second };
+    let totp = |second| PveObject::Totp {
+        user: user.clone(),
+        issuer: issuer.clone(),
+        second,
+        secret: wanted.secret_of(&user, second).unwrap_or_default().to_owned(),
+    };
     add("enrolled", "C1", totp(false));
     if wanted.second_device {
         add("second-device", "C5", totp(true));
@@ -115,11 +142,17 @@ fn refused(profile: &Profile, facts: &Facts, users: &[String]) -> Vec<Refusal> {
                        a second factor; log in to PVE once with one, which rewrites it";
         refuse("enabled", message.to_owned());
     }
-    if profile.totp.secret == "bake" {
-        refuse(
-            "secret",
-            "must be \"node\": secrets from the operator's machine are not in this version".to_owned(),
+    let lacks = |user: &str, second: bool| {
+        let there = access.totp_count(user) > usize::from(second);
+        !there && profile.totp.secret_of(user, second).is_none()
+    };
+    let second = profile.totp.second_device;
+    let lacking = users.iter().find(|user| lacks(user, false) || second && lacks(user, true));
+    if let Some(user) = lacking.filter(|_| profile.totp.secret == "bake") {
+        let message = format!(
+            "must be \"node\", as no secret for {user} came with this answer: `firstlight bake` makes them"
         );
+        refuse("secret", message);
     }
     for user in users {
         let known = access.user(user);
@@ -157,6 +190,13 @@ fn refuse_realm(
     let known = matches!(realm, "pam" | "pve") || facts.access.realms.iter().any(|(name, _)| name == realm);
     if !known {
         refuse(format!("must name realms of this PVE; {realm} is none"));
+    }
+    let kept = PveObject::Realm { name: realm.to_owned() }.holds(&facts.access);
+    if !kept && facts.access.demanded(realm).is_some() {
+        refuse(format!(
+            "must not name {realm}, which demands another kind of second factor already: those who have it could not log \
+             in any more; take the demand away first with `pveum realm modify {realm} --delete tfa`"
+        ));
     }
     let mut left = facts.access.without_factor(realm);
     if on_verify(profile) {

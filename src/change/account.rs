@@ -9,7 +9,7 @@ use super::{AccountChange, Need};
 use crate::error::{Error, Result};
 use crate::facts::accounts::{self, GROUP_PATH, PASSWD_PATH, SHADOW_PATH};
 use crate::manifest::Scope;
-use crate::node::{Invocation, Node, read_text, run_checked};
+use crate::node::{Invocation, Node, exists, read_text, run_checked};
 use crate::plan::View;
 use crate::profile::{PasswordHash, Secret};
 use crate::transaction::record::Inverse;
@@ -28,7 +28,9 @@ pub fn scopes(node: &dyn Node, change: &AccountChange) -> Result<Vec<Scope>> {
         if let Some(parent) = change.home.parent() {
             scopes.push(Scope::Entry(parent.to_owned()));
         }
-        scopes.push(Scope::Tree(change.home.clone()));
+        // `useradd` puts nothing into a home that is there already: what it holds is not ours.
+        let tree = !exists(node, &change.home)?;
+        scopes.push(if tree { Scope::Tree } else { Scope::Entry }(change.home.clone()));
     }
     Ok(scopes)
 }

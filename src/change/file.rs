@@ -120,9 +120,7 @@ pub fn write_file(node: &dyn Node, change: &FileChange) -> Result<()> {
 /// The content first, then the name, each durable.
 pub fn replace(node: &dyn Node, path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> Result<()> {
     let waiting = waiting_path(path);
-    if node.lookup(&waiting)?.is_some() {
-        node.remove_file(&waiting)?;
-    }
+    manifest::make_room(node, &waiting)?;
     if owner == (0, 0) {
         node.create(&waiting, content, mode)?;
     } else {

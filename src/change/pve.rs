@@ -11,14 +11,14 @@ mod undo;
 
 use super::Need;
 use crate::error::{Error, Result};
-use crate::facts::pve::Access;
+use crate::facts::pve::{Access, PveUser};
 use crate::handover;
+use crate::json::Value;
 use crate::node::{Invocation, Node, run_checked};
 use crate::plan::View;
 use crate::profile::Handover;
 use crate::totp;
 use crate::transaction::record::PveInverse;
-use serde_json::Value;
 
 pub use undo::undo;
 
@@ -31,12 +31,14 @@ const CALL_SECONDS: u64 = 120;
 /// How our entries are called in PVE.
 const DESCRIPTION: &str = "firstlight";
 const SECOND: &str = "firstlight, second device";
+/// What a plan says of a secret that it does not show.
+const BAKED: &str = "the secret came with the answer, and was handed over when it was baked";
 /// What a realm demands (contract 2.5): the only word for TOTP.
 const DEMAND: &str = "type=oath";
 /// In an inverse: the old field of keys was in use before.
 const KEYS: &str = "keys";
-/// In an inverse: the user was there, and could not log in.
-const DISABLED: &str = "disabled";
+/// In an inverse: it was there.
+const THERE: &str = "there";
 
 /// Something that PVE shall have.
 #[derive(Clone)]
@@ -81,6 +83,8 @@ pub enum PveObject {
         issuer: String,
         /// For another device.
         second: bool,
+        /// In base32, if it came with the answer and was scanned already; else it is made here.
+        secret: String,
     },
     /// Ten keys for the day that the device is lost.
     Recovery {
@@ -111,7 +115,7 @@ impl PveObject {
     /// Whether PVE has it.
     pub fn holds(&self, access: &Access) -> bool {
         match self {
-            Self::User { id, .. } => access.user(id).is_some_and(|user| user.enabled),
+            Self::User { id, .. } => access.user(id).is_some_and(PveUser::may_log_in),
             Self::Role { user, role, path } => {
                 access.acls.iter().any(|[at, who, what]| (at, who, what) == (path, user, role))
             }
@@ -128,6 +132,9 @@ impl PveObject {
         if let Self::User { comment: more, .. } | Self::Totp { issuer: more, .. } = self {
             words.push(more.clone());
         }
+        if matches!(self, Self::Totp { secret, .. } if !secret.is_empty()) {
+            words.push(BAKED.to_owned());
+        }
         words
     }
 }
@@ -138,6 +145,7 @@ pub fn need(node: &dyn Node, change: &PveChange) -> Result<Option<Need>> {
         return Ok(None);
     }
     let lines = match &change.object {
+        PveObject::Totp { secret, .. } if !secret.is_empty() => vec![BAKED.to_owned()],
         PveObject::Totp { .. } => vec!["the secret is made on the node, and handed over once".to_owned()],
         PveObject::Recovery { .. } | PveObject::Token { .. } => vec!["handed over once".to_owned()],
         _ => Vec::new(),
@@ -145,9 +153,17 @@ pub fn need(node: &dyn Node, change: &PveChange) -> Result<Option<Need>> {
     Ok(Some(Need { title: format!("{}: new", change.object.title()), view: View::Lines(lines) }))
 }
 
+/// What PVE says, once it is certain that it was PVE's files that were read: the plain directory below the mount is empty,
+/// and whoever took that for what was there before would take away what is there.
+fn seen(node: &dyn Node) -> Result<Access> {
+    let access = Access::read(node)?;
+    super::pmxcfs_mounted(node, "looking at users of PVE")?;
+    Ok(access)
+}
+
 /// What was there before, so that what was not can be taken away.
 pub fn inverse(node: &dyn Node, change: &PveChange) -> Result<PveInverse> {
-    let access = Access::read(node)?;
+    let access = seen(node)?;
     let of = |kind: &str, user: &str, name: &str, was: Vec<String>| PveInverse {
         kind: kind.to_owned(),
         title: change.object.title(),
@@ -156,19 +172,24 @@ pub fn inverse(node: &dyn Node, change: &PveChange) -> Result<PveInverse> {
         path: String::new(),
         was,
     };
-    let there: Vec<String> = change.object.holds(&access).then(|| "there".to_owned()).into_iter().collect();
+    let there: Vec<String> = change.object.holds(&access).then(|| THERE.to_owned()).into_iter().collect();
     Ok(match &change.object {
         PveObject::User { id, .. } => {
-            let state = access.user(id).map(|user| if user.enabled { "there" } else { DISABLED }.to_owned());
-            of("user", id, "", state.into_iter().collect())
+            let state = access.user(id).map(|user| match user.may_log_in() {
+                true => vec![THERE.to_owned()],
+                // Who was there and could not log in: why.
+                false => vec![u8::from(user.enabled).to_string(), user.expire.to_string()],
+            });
+            of("user", id, "", state.unwrap_or_default())
         }
         PveObject::Role { user, role, path } => {
             PveInverse { path: path.clone(), ..of("role", user, role, there) }
         }
         PveObject::Token { user, name } => of("token", user, name, there),
         PveObject::Recovery { user } => of("recovery", user, "", there),
+        // Whatever was demanded before, as `make` replaces no other demand: that may hold a key.
         PveObject::Realm { name } => {
-            of("realm", "", name, access.demanded(name).map(str::to_owned).into_iter().collect())
+            of("realm", "", name, access.demanded(name).map(|_| THERE.to_owned()).into_iter().collect())
         }
         PveObject::Totp { user, second, .. } => {
             let mut was: Vec<String> = access.factors(user, "totp").map(|factor| factor.id.clone()).collect();
@@ -183,30 +204,35 @@ pub fn inverse(node: &dyn Node, change: &PveChange) -> Result<PveInverse> {
 /// Makes it; what is secret about it goes to the hand-over.
 pub fn make(node: &dyn Node, change: &PveChange) -> Result<()> {
     let heading = change.object.title();
-    let access = Access::read(node)?;
+    let access = seen(node)?;
     if change.object.holds(&access) {
         return Ok(());
     }
     match &change.object {
-        PveObject::User { id, .. } if access.user(id).is_some() => {
-            pveum(node, &["user", "modify", id, "--enable", "1"])?;
-        }
-        PveObject::User { id, comment } if comment.is_empty() => pveum(node, &["user", "add", id])?,
-        PveObject::User { id, comment } => pveum(node, &["user", "add", id, "--comment", comment])?,
+        PveObject::User { id, comment } => match access.user(id) {
+            Some(user) => {
+                // An end that is still to come is kept.
+                let expire = if user.expired { 0 } else { user.expire }.to_string();
+                pveum(node, &["user", "modify", id, "--enable", "1", "--expire", &expire])?;
+            }
+            None if comment.is_empty() => pveum(node, &["user", "add", id])?,
+            None => pveum(node, &["user", "add", id, "--comment", comment])?,
+        },
         PveObject::Role { user, role, path } => {
             pveum(node, &["acl", "modify", path, "--users", user, "--roles", role])?;
         }
         PveObject::Token { user, name } => {
             let arguments = ["user", "token", "add", user, name, "--privsep", "1", "--output-format", "json"];
             let said = json(node, &call(PVEUM, &arguments))?;
-            let value = said.get("value").and_then(Value::as_str).unwrap_or_default();
+            let value = said.get("value").and_then(Value::text).unwrap_or_default();
             handover::add(node, change.handover, &heading, &format!("{user}!{name}={value}"))?;
         }
-        PveObject::Totp { user, issuer, second } => {
+        PveObject::Totp { user, issuer, second, secret } if secret.is_empty() => {
             let secret = totp::base32(&node.random(totp::SECRET_BYTES)?);
             enrol(node, user, &secret, issuer, *second)?;
             handover::add(node, change.handover, &heading, &shown(change.handover, issuer, user, &secret))?;
         }
+        PveObject::Totp { user, issuer, second, secret } => enrol(node, user, secret, issuer, *second)?,
         PveObject::Recovery { user } => {
             let keys = make_recovery_keys(node, user)?;
             handover::add(node, change.handover, &heading, &keys)?;
@@ -235,8 +261,8 @@ pub fn enrol(node: &dyn Node, user: &str, secret: &str, issuer: &str, second: bo
 pub fn make_recovery_keys(node: &dyn Node, user: &str) -> Result<String> {
     let path = format!("/access/tfa/{user}");
     let said = json(node, &call(PVESH, &["create", &path, "--type", "recovery", "--output-format", "json"]))?;
-    let keys = said.get("recovery").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let keys: Vec<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let keys = said.get("recovery").map(Value::list).unwrap_or_default();
+    let keys: Vec<&str> = keys.iter().filter_map(Value::text).collect();
     if keys.is_empty() {
         return Err(Error::new(format!("making recovery keys of {user}"), "pvesh did not say which"));
     }
@@ -245,6 +271,10 @@ pub fn make_recovery_keys(node: &dyn Node, user: &str) -> Result<String> {
 
 /// A realm that demands a factor shuts out every user without one (contract 2.5): looked at once more.
 fn safe_to_demand(access: &Access, realm: &str) -> Result<()> {
+    if access.demanded(realm).is_some() {
+        let doing = format!("demanding a second factor in the realm {realm}");
+        return Err(Error::new(doing, "it demands another kind of factor by now"));
+    }
     match access.without_factor(realm).first() {
         None if !access.factors_damaged => Ok(()),
         user => {
@@ -286,9 +316,9 @@ fn pveum(node: &dyn Node, arguments: &[&str]) -> Result<()> {
 /// What a call says that must say something.
 fn json(node: &dyn Node, invocation: &Invocation) -> Result<Value> {
     let output = run_checked(node, invocation)?;
-    // What it says is secret: the reason alone is shown.
-    serde_json::from_str(&output.stdout)
-        .map_err(|error| Error::new(format!("reading what {} said", invocation.line()), error))
+    // What it says is secret, and is not shown.
+    Value::read(&output.stdout)
+        .ok_or_else(|| Error::new(format!("reading what {} said", invocation.line()), "it is no JSON"))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::cluster::{self, PATIENCE_SECONDS};
 use super::{FileChange, Need, PveFileChange, Switch, file, kernel};
 use crate::error::{Error, Result};
 use crate::facts::cluster_firewall;
+use crate::manifest;
 use crate::node::{Invocation, Node, Output, exists, read_text};
 use crate::plan::View;
 use crate::transaction::deadline_seconds;
@@ -77,6 +78,11 @@ pub fn inverse(node: &dyn Node) -> Result<Inverse> {
     Ok(Inverse::PveFirewall(settings))
 }
 
+/// Writes the datacenter's file. The caller holds its lock.
+pub fn replace(node: &dyn Node, text: &str) -> Result<()> {
+    file::write_file(node, &as_file(Path::new(cluster_firewall::PATH), text))
+}
+
 /// Writes what `decide` makes of what stands there then, all under PVE's lock.
 fn put(
     node: &dyn Node,
@@ -88,13 +94,16 @@ fn put(
         if let Some(directory) = path.parent()
             && !exists(node, directory)?
         {
-            node.make_directory(directory, 0o755)?;
+            // It may have gone while the lock was waited for.
+            cluster::mounted(node, "changing /etc/pve")?;
+            manifest::make_directory(node, directory, 0o755)?;
         }
         file::write_file(node, &as_file(path, &content))
     })
 }
 
-/// Writes the file; where the firewall is on, until the kernel has it.
+/// Writes the file. With the last one PVE says whether it can read them all and, where the firewall is on, the kernel has
+/// them.
 pub fn write(node: &dyn Node, change: &PveFileChange) -> Result<()> {
     put(node, &change.path, &|found| {
         if found == change.base {
@@ -106,6 +115,9 @@ pub fn write(node: &dyn Node, change: &PveFileChange) -> Result<()> {
         )
         .hint("plan again: what they wrote is kept then"))
     })?;
+    if !change.checked {
+        return Ok(());
+    }
     if let Some(complaint) = lint(node)? {
         return Err(Error::new("checking PVE's firewall files", complaint));
     }
@@ -214,6 +226,7 @@ mod tests {
             path: cluster_firewall::PATH.into(),
             content: OFF.to_owned(),
             base: base.map(str::to_owned),
+            checked: true,
         })
     }
 
@@ -227,6 +240,16 @@ mod tests {
         node.on(&format!("{PROGRAM} compile"), |_, _| answers(0, "no changes\nfirewall disabled\n", RULE));
         let error = change(None).effect(&node).unwrap_err().to_string();
         assert!(error.contains("missing property"), "{error}");
+    }
+
+    #[test]
+    fn d5_while_the_file_with_the_sets_is_still_to_come_pve_is_not_asked() {
+        let node = node();
+        node.on(&format!("{PROGRAM} compile"), |_, _| answers(0, "", RULE));
+        let Change::PveFile(first) = change(None) else { panic!() };
+        Change::PveFile(PveFileChange { checked: false, ..first }).effect(&node).unwrap();
+        assert_eq!(node.files.text(cluster_firewall::PATH), OFF);
+        assert!(node.ran().is_empty(), "{:?}", node.ran());
     }
 
     #[test]
@@ -253,6 +276,24 @@ mod tests {
         let error = change(None).effect(&node).unwrap_err().to_string();
         assert!(error.contains("somebody changed it"), "{error}");
         assert_eq!(node.files.text(cluster_firewall::PATH), "[OPTIONS]\n");
+    }
+
+    #[test]
+    fn j1_pmxcfs_that_goes_while_its_lock_is_held_leaves_nothing_in_the_plain_directory() {
+        let node = node();
+        node.files.put(crate::facts::pmxcfs::PROGRAM_PATH, "");
+        let path = Path::new(cluster_firewall::PATH);
+        let error = put(&node, path, &|_| {
+            node.unmount_cluster();
+            Ok(Some(OFF.to_owned()))
+        });
+        assert!(error.unwrap_err().to_string().contains("pmxcfs is not mounted"));
+        assert!(!node.trace().iter().any(|step| step.contains("/etc/pve/firewall")), "{:?}", node.trace());
+        // In the moment between that look and its making.
+        let directory = Path::new("/etc/pve/firewall");
+        let error = manifest::make_directory(&node, directory, 0o755).unwrap_err().to_string();
+        assert!(error.contains("pmxcfs was stopped"), "{error}");
+        assert!(!node.files.has("/etc/pve/firewall"));
     }
 
     #[test]

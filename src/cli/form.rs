@@ -167,5 +167,11 @@ fn distance(left: &str, right: &str) -> usize {
 
 /// lexopt's own sentence; it names the option.
 fn complaint(error: lexopt::Error) -> Usage {
-    Usage(error.to_string())
+    Usage(match error {
+        // Its own would show the value by Debug, which the shipped binary does without.
+        lexopt::Error::UnexpectedValue { option, value } => {
+            format!("unexpected argument for option '{option}': \"{}\"", value.to_string_lossy())
+        }
+        other => other.to_string(),
+    })
 }

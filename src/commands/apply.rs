@@ -1,6 +1,8 @@
 //! `firstlight apply`: recover, plan, install, one transaction, report.
 
-use super::{Ended, Stop, engine, failed, lock, recover_first, screen, warnings_of_run, write_status};
+use super::{
+    Ended, Stop, afterwards, engine, failed, lock, recover_first, screen, warnings_of_run, write_status,
+};
 use crate::answer::Answer;
 use crate::factor;
 use crate::node::Node;
@@ -28,7 +30,7 @@ pub fn execute(
     hash: Option<&str>,
     confirm: Option<Confirm>,
 ) -> Result<(Outcome, u8), Stop> {
-    let _lock = lock(node)?;
+    let _held = lock(node)?;
     let mut watch = progress::choose();
     recover_first(node, &mut *watch)?;
     // Before the installation, although design 3 names it first: whoever is refused finds nothing new on the node.
@@ -42,7 +44,7 @@ pub fn execute(
     drop(watch);
     let outcome = ended.map_err(|error| failed(node, &error))?;
     if let Outcome::Committed(_) = outcome {
-        engine::clear_notes(node)?;
+        afterwards(engine::clear_notes(node));
     }
     let login = engine::login(node, answer, &facts);
     let warnings = match outcome {

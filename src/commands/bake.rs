@@ -1,15 +1,19 @@
 //! `firstlight bake`: the two files of an unattended installation. For anybody, on any machine.
 
-use super::{Ended, Stop, engine};
+use super::{Ended, Stop, engine, screen};
 use crate::error::{Error, Result};
+use crate::factor::Shown;
 use crate::node::{Node, exists};
+use crate::qr::Code;
 use crate::report::terminal::{print, visible};
 use crate::transaction::state::write_atomically;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// Writes `answer.toml` and `first-boot` into `out`.
 pub fn run(node: &dyn Node, file: &Path, out: &Path, executable: Option<&Path>) -> Ended {
-    let answer = engine::read_answer(node, file)?;
+    let mut answer = engine::read_answer(node, file)?;
+    let shown = engine::make_secrets(node, &mut answer)?;
     let executable = match executable {
         Some(path) => engine::absolute(path)?,
         None => engine::own_executable()?,
@@ -21,14 +25,36 @@ pub fn run(node: &dyn Node, file: &Path, out: &Path, executable: Option<&Path>) 
     write_atomically(node, &answer, baked.answer_toml.as_bytes())?;
     write_atomically(node, &first_boot, &baked.first_boot)?;
     node.set_mode(&first_boot, 0o700)?;
+    let looks = std::io::stdout().is_terminal();
+    let codes = if looks { String::new() } else { in_a_file(node, &out, &shown)? };
     let (answer, first_boot) = (answer.to_string_lossy(), first_boot.to_string_lossy());
     print(&visible_lines(&format!(
-        "{answer}\n{first_boot}, {} bytes\n\nBoth may hold secrets. The next step, where Proxmox's tool is:\n\n  \
+        "{answer}\n{first_boot}, {} bytes\n{codes}\nBoth may hold secrets. The next step, where Proxmox's tool is:\n\n  \
          proxmox-auto-install-assistant prepare-iso ISO --fetch-from iso \\\n    --answer-file {answer} \\\n    \
          --on-first-boot {first_boot}\n",
         baked.first_boot.len()
     )));
+    if looks && !shown.is_empty() {
+        screen::show(node, &shown);
+    }
     Ok(0)
+}
+
+/// Where nobody looks, what is to be scanned is in a file for the operator alone, which is named.
+fn in_a_file(node: &dyn Node, out: &Path, all: &[Shown]) -> Result<String> {
+    if all.is_empty() {
+        return Ok(String::new());
+    }
+    let path = out.join("totp-codes.txt");
+    let mut text = String::new();
+    for Shown { title, uri, secret, .. } in all {
+        let code = Code::of(uri.as_bytes()).map(|code| code.half_blocks()).unwrap_or_default();
+        for line in ["## ", title, "\n\n", uri, "\n", secret, "\n\n", &code, "\n\n"] {
+            text.push_str(line);
+        }
+    }
+    write_atomically(node, &path, text.as_bytes())?;
+    Ok(format!("{}, codes to scan: remove it once that is done\n", path.display()))
 }
 
 /// The directory with all links resolved, because the node never writes through one; made when it is missing.
@@ -51,4 +77,32 @@ fn resolve(path: &Path) -> Result<PathBuf> {
 
 fn visible_lines(text: &str) -> String {
     text.lines().map(|line| visible(line) + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::scripted::Scripted;
+
+    #[test]
+    fn c1_baked_codes_are_in_a_file_that_its_owner_alone_reads_and_not_on_standard_output() {
+        let node = Scripted::new();
+        node.files.directory("/out");
+        let secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+        let shown = |user: &str| Shown {
+            title: format!("TOTP of {user}"),
+            uri: crate::totp::uri("pve1", user, secret),
+            secret: crate::totp::grouped(secret),
+            keys: Vec::new(),
+        };
+        let said = in_a_file(&node, Path::new("/out"), &[shown("root@pam"), shown("ops@pam")]).unwrap();
+        assert_eq!(said, "/out/totp-codes.txt, codes to scan: remove it once that is done\n");
+        let text = node.files.text("/out/totp-codes.txt");
+        assert_eq!(node.lookup(Path::new("/out/totp-codes.txt")).unwrap().unwrap().mode, 0o600);
+        for user in ["root@pam", "ops@pam"] {
+            let code = Code::of(shown(user).uri.as_bytes()).unwrap();
+            assert!(text.contains(&code.half_blocks()) && text.contains(&format!("## TOTP of {user}\n")));
+        }
+        assert_eq!(in_a_file(&node, Path::new("/nowhere"), &[]).unwrap(), "");
+    }
 }

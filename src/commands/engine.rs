@@ -5,6 +5,7 @@ use super::Stop;
 use crate::answer::{self, Answer};
 use crate::bake::{self, Baked};
 use crate::error::{Error, Result};
+use crate::factor::Shown;
 use crate::facts::{self, Facts};
 use crate::hook::{self, End};
 use crate::install;
@@ -89,6 +90,11 @@ pub fn planned(node: &dyn Node, answer: &Answer) -> Result<Planned> {
     provision::plan(node, answer)
 }
 
+/// Makes the secrets that the answer wants made here; what is to be scanned.
+pub fn make_secrets(node: &dyn Node, answer: &mut Answer) -> Result<Vec<Shown>> {
+    bake::make_secrets(node, answer)
+}
+
 /// What the node is, and what is still needed on it.
 pub fn plan(node: &dyn Node, answer: &Answer) -> std::result::Result<(Box<Facts>, Plan), Stop> {
     match provision::plan(node, answer)? {
@@ -123,9 +129,9 @@ fn is_over_ssh(node: &dyn Node) -> bool {
         || transaction::descends_from(node, std::process::id(), &["sshd", "sshd-session"])
 }
 
-/// Commits what waits for confirmation.
+/// Commits what waits for confirmation. The caller holds the lock.
 pub fn confirm(node: &dyn Node) -> Result<Option<Outcome>> {
-    transaction::confirm(node, "`firstlight confirm`")
+    transaction::confirm_locked(node, "`firstlight confirm`")
 }
 
 /// Keeps the deadline of the open transaction until it is over.

@@ -1,6 +1,7 @@
 //! What stands at a path, in words and for programs. Never a content.
 
 use crate::manifest::{Entry, State};
+use crate::objects::ObjectId;
 use crate::report::json::Json;
 use crate::report::terminal::visible;
 
@@ -24,7 +25,7 @@ pub fn json(entry: Option<&Entry>) -> Json {
     let kind = match &entry.state {
         State::File { size, content: id } => {
             bytes = Json::Number(*size);
-            content = Json::text(&id.to_string());
+            content = if *id == ObjectId::UNREAD { Json::Null } else { Json::text(&id.to_string()) };
             "file"
         }
         State::Directory => "directory",

@@ -1,12 +1,12 @@
 //! `firstlight install`, `uninstall` and `recover`: what keeps a node able to put itself back.
 
-use super::{Ended, Stop, engine, failed, lock, recover_first, write_status};
+use super::{Ended, Stop, afterwards, engine, failed, lock, recover_first, write_status};
 use crate::cli::PROGRAM;
 use crate::install::BINARY_PATH;
 use crate::node::{Node, exists};
 use crate::progress;
 use crate::report::terminal::{Paint, print};
-use crate::report::{Occasion, Report, tell};
+use crate::report::{Occasion, Report, break_glass, tell};
 use crate::transaction::state::STATE_DIR;
 use crate::transaction::{Outcome, Stage};
 use std::path::Path;
@@ -35,7 +35,8 @@ fn lost() -> Stop {
     let text = format!(
         "{STATE_DIR} is missing: whether a run was cut off, and what it had changed, cannot be told\n  \
          hint: put {STATE_DIR} back from a backup, then `{PROGRAM} recover`; or make the node whole with \
-         `{PROGRAM} apply ANSWER`; if nothing was cut off, `{PROGRAM} install`"
+         `{PROGRAM} apply ANSWER`; if nothing was cut off, `{PROGRAM} install`\n{}",
+        break_glass(None, "", Paint::PLAIN)
     );
     Stop { code: 5, text }
 }
@@ -58,7 +59,7 @@ pub fn recover(node: &dyn Node, early: bool) -> Ended {
         Some(Outcome::Stuck(..)) if early => Ok(0),
         Some(outcome) => {
             if let Outcome::Reverted(..) = outcome {
-                engine::say_unconfirmed(node)?;
+                afterwards(engine::say_unconfirmed(node));
             }
             let report =
                 Report { occasion: Occasion::Recover, outcome: &outcome, warnings: &[], login: None };

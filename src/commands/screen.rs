@@ -1,7 +1,7 @@
 //! One-time secrets on a screen: the QR code at the left, what to type in at the right, 80 columns and 24 rows (design
 //! 8). Never on the standard output of a unit: that is the journal.
 
-use super::Stop;
+use super::{Stop, engine};
 use crate::factor::Shown;
 use crate::node::{Invocation, Node, exists, read_text};
 use crate::qr::{Code, Style};
@@ -15,12 +15,18 @@ const SETFONT: &str = "/usr/bin/setfont";
 /// Debian's font with half blocks, for the usual cells of 16 rows. Others with them have 512 signs, for which VGA takes the bit
 /// that makes a colour bright, and QEMU draws both.
 const FONT_PATH: &str = "/usr/share/consolefonts/CyrKoi-VGA16.psf.gz";
+/// The font that a screen had before ours.
+const FORMER_PATH: &str = "/run/firstlight/font";
 /// `▀`, as setfont writes it.
 const HALF_BLOCK: &str = "U+2580";
 const CONSOLES_PATH: &str = "/sys/class/tty/console/active";
 /// Room for what stands beside the code, or below it.
 const WORDS_COLUMNS: usize = 39;
 const WORDS_ROWS: usize = 20;
+/// Longest line that is read.
+const LINE: u64 = 64;
+/// The first of the kernel's own screens.
+const FIRST: &str = "/dev/tty1";
 const WHITE: &str = "\x1b[0m";
 
 /// A terminal to show something on.
@@ -55,6 +61,27 @@ pub fn show(node: &dyn Node, all: &[Shown]) {
         };
         print(&render(shown, code.as_ref(), style, terminal.size().1));
     }
+    let loaded = exists(node, Path::new(FORMER_PATH)).unwrap_or_default();
+    if terminal.screen && loaded && std::io::stdin().is_terminal() {
+        print("Enter, when it is scanned: ");
+        let _ = engine::read_line(LINE);
+        // With the former font it would be other signs.
+        print("\x1b[H\x1b[J");
+        give_font_back(node, terminal.device);
+    }
+}
+
+/// Nobody has to read a code on the first screen any more.
+pub fn all_seen(node: &dyn Node) {
+    give_font_back(node, FIRST);
+}
+
+/// Gives a screen the font that it had before ours, once nobody has to read a code on it any more.
+fn give_font_back(node: &dyn Node, device: &str) {
+    if exists(node, Path::new(FORMER_PATH)).unwrap_or_default() {
+        Terminal { node, device, screen: true }.setfont(&[FORMER_PATH]);
+        let _ = node.remove_file(Path::new(FORMER_PATH));
+    }
 }
 
 /// Shows them on the node's consoles: the first screen, and the serial line if there is one (design 6, `handover`).
@@ -69,7 +96,7 @@ pub fn show_on_consoles(node: &dyn Node, all: &[Shown]) {
         if !file.is_terminal() {
             continue;
         }
-        let terminal = Terminal { node, device: &device, screen: device == "/dev/tty1" };
+        let terminal = Terminal { node, device: &device, screen: device == FIRST };
         for shown in all {
             let code = Code::of(shown.uri.as_bytes());
             let style = code.as_ref().and_then(|code| terminal.style(code));
@@ -120,10 +147,12 @@ impl Terminal<'_> {
         saved && text.to_ascii_uppercase().contains(HALF_BLOCK)
     }
 
-    /// Loads a font with half blocks; it stays until the next boot, so that the code can still be read.
+    /// Loads a font with half blocks. It stays for as long as the code is to be read: until Enter where somebody looks,
+    /// until the last code was seen (`totp verify`) on a console, or until the next boot.
     fn load_font(&self) -> bool {
         self.screen
             && exists(self.node, Path::new(FONT_PATH)).unwrap_or_default()
+            && self.setfont(&["-O", FORMER_PATH])
             && self.setfont(&[FONT_PATH])
             && self.has_half_blocks()
     }

@@ -1,22 +1,30 @@
 //! The commands on a node in a temporary directory: what they refuse, and what they leave behind.
 
+mod comparison;
+
 use super::*;
 use crate::cli::{Rollback, Snapshots};
 use crate::facts::Facts;
 use crate::manifest::{self, Scope};
+use crate::node::Output;
+use crate::node::memory::{DISK_DEVICE, Fault, Memory, Tree};
 use crate::node::scripted::Scripted;
-use crate::objects::Objects;
+use crate::objects::{ObjectId, Objects};
 use crate::profile::{Management, Network, Profile};
 use crate::transaction::journal::Journal;
-use crate::transaction::record::{Closing, Event, FORMAT, Waiting};
+use crate::transaction::record::{Closing, Event, FORMAT, Inverse, Waiting};
 use crate::transaction::state::{OBJECTS_DIR, STATE_DIR, STATUS_PATH, TransactionId, write_atomically};
 
 const ID: TransactionId = TransactionId(1);
 
 /// A journal with these events behind its beginning.
-pub(super) fn journal(node: &Scripted, events: Vec<Event>) {
+fn journal(node: &dyn Node, events: Vec<Event>) {
+    journal_of(node, ID, events);
+}
+
+fn journal_of(node: &dyn Node, id: TransactionId, events: Vec<Event>) {
     state::prepare(node).unwrap();
-    node.make_directory(&ID.directory(), 0o700).unwrap();
+    node.make_directory(&id.directory(), 0o700).unwrap();
     let begin = Event::Begin {
         format: FORMAT,
         version: "0.1.0".into(),
@@ -26,19 +34,23 @@ pub(super) fn journal(node: &Scripted, events: Vec<Event>) {
         boot: String::new(),
         cluster: String::new(),
     };
-    let journal = Journal::start(node, ID.journal(), begin).unwrap();
+    let journal = Journal::start(node, id.journal(), begin).unwrap();
     events.into_iter().for_each(|event| journal.write(event).unwrap());
 }
 
 /// A transaction that was committed, with a snapshot of what is in /etc.
 fn committed(node: &Scripted) {
-    journal(node, vec![Event::Commit]);
+    committed_as(node, ID);
+}
+
+fn committed_as(node: &Scripted, id: TransactionId) {
+    journal_of(node, id, vec![Event::Commit]);
     let objects = Objects::new(node, Path::new(OBJECTS_DIR));
     let mut batch = objects.batch().unwrap();
     let scopes = [Scope::Tree("/etc".into())];
     let manifest = manifest::capture(node, &scopes, &[], Some(&mut batch)).unwrap();
     batch.commit().unwrap();
-    write_atomically(node, &ID.snapshot(), &manifest.encode()).unwrap();
+    write_atomically(node, &id.snapshot(), &manifest.encode()).unwrap();
 }
 
 fn stopped(ended: Ended) -> (u8, String) {
@@ -72,6 +84,7 @@ fn j5_the_holder_of_the_lock_is_seen_without_taking_it() {
     node.files.put("/proc/locks", others);
     assert_eq!(crate::transaction::holder(&node).unwrap(), None);
     node.files.put("/proc/locks", format!("{others}2: FLOCK  ADVISORY  WRITE 412 fd:01:{inode} 0 EOF\n"));
+    node.files.put(LOCK_PATH, "412\n");
     assert_eq!(crate::transaction::holder(&node).unwrap(), Some(412));
     assert_eq!(crate::status::read(&node).unwrap().exit_code, 4);
     // The holder itself writes what is true without it.
@@ -112,7 +125,13 @@ fn j3_recovery_without_its_state_says_what_to_do_and_makes_none() {
     node.files.put(crate::install::BINARY_PATH, "us");
     let (code, text) = stopped(maintain::recover(&node, false));
     assert_eq!(code, 5, "{text}");
-    for part in ["/var/lib/firstlight is missing", "firstlight recover", "firstlight apply ANSWER"] {
+    for part in [
+        "/var/lib/firstlight is missing",
+        "firstlight recover",
+        "firstlight apply ANSWER",
+        "Break glass",
+        "ufw disable",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!node.files.has(STATE_DIR));
@@ -184,54 +203,6 @@ fn e3_the_report_names_the_address_first_that_the_admin_can_reach() {
     assert_eq!(crate::provision::addresses(&profile, &facts).len(), 2);
 }
 
-#[test]
-fn j3_a_snapshot_is_listed_shown_and_compared() {
-    let node = Scripted::new();
-    node.files.put("/etc/motd", "hello\n");
-    committed(&node);
-    node.files.put("/etc/motd", "hello you\n");
-    for what in [
-        Snapshots::List,
-        Snapshots::Show { id: ID, path: None },
-        Snapshots::Show { id: ID, path: Some("/etc/motd".into()) },
-        Snapshots::Diff { id: ID, other: None, path: None, json: false },
-        Snapshots::Diff { id: ID, other: Some(ID), path: None, json: true },
-        Snapshots::Diff { id: ID, other: None, path: Some("/etc/motd".into()), json: false },
-        Snapshots::Prune { keep: 3 },
-    ] {
-        assert_eq!(snapshots::run(&node, &what).ok(), Some(0));
-    }
-    let missing = Some("/etc/none".into());
-    let wrong = [
-        Snapshots::Show { id: TransactionId(9), path: None },
-        Snapshots::Show { id: ID, path: missing.clone() },
-        Snapshots::Diff { id: ID, other: None, path: missing, json: false },
-    ];
-    for what in wrong {
-        assert_eq!(stopped(snapshots::run(&node, &what)).0, 2);
-    }
-}
-
-#[test]
-fn j3_a_comparison_shows_what_everybody_may_read_and_nothing_else() {
-    let node = Scripted::new();
-    for (path, mode) in [("/etc/open", 0o644), ("/etc/shadow", 0o640), ("/etc/closed/key", 0o644)] {
-        node.files.put(path, "hunter1\n");
-        node.set_mode(Path::new(path), mode).unwrap();
-    }
-    node.set_mode(Path::new("/etc/closed"), 0o700).unwrap();
-    committed(&node);
-    for path in ["/etc/open", "/etc/shadow", "/etc/closed/key", "/etc/new"] {
-        node.files.put(path, "hunter22\n");
-    }
-    node.set_mode(Path::new("/etc/new"), 0o600).unwrap();
-    let text = snapshots::comparison(&node, (ID, None), None).ok().unwrap();
-    assert_eq!(text.matches("hunter22").count(), 1, "{text}");
-    assert!(text.contains("/etc/open: changed\n") && text.contains("-hunter1\n"), "{text}");
-    assert_eq!(text.matches("content not shown").count(), 3, "{text}");
-    assert!(text.contains("/etc/new: new since\n"), "{text}");
-}
-
 /// Every file below `directory`, as text.
 fn sources(directory: &Path, all: &mut String) {
     for entry in std::fs::read_dir(directory).unwrap() {
@@ -268,21 +239,28 @@ fn the_lock_out_table_names_tests_answers_and_scenarios_that_exist() {
     assert!(named > 15, "the table has only {named} proofs");
 }
 
+fn waiting() -> Event {
+    Event::Waiting(Waiting {
+        until: 600_000,
+        admin: "ops".into(),
+        keys: Vec::new(),
+        not_from: Vec::new(),
+        factors: Vec::new(),
+        cursor: String::new(),
+        boot: "b00t".to_owned(),
+    })
+}
+
+fn intent() -> Event {
+    let (inverse, before) = (Inverse::Paths, ObjectId::of(b""));
+    Event::Intent { step: 0, inverse, scopes: Vec::new(), before }
+}
+
 #[test]
 fn j3_a_waiting_run_is_confirmed_or_taken_back_and_nothing_else_touches_it() {
     let waits = |node: &Scripted| {
         node.files.put("/proc/sys/kernel/random/boot_id", "b00t\n");
-        let boot = "b00t".to_owned();
-        let waiting = Waiting {
-            until: 600_000,
-            admin: "ops".into(),
-            keys: Vec::new(),
-            not_from: Vec::new(),
-            factors: Vec::new(),
-            cursor: String::new(),
-            boot,
-        };
-        journal(node, vec![Event::Waiting(waiting)]);
+        journal(node, vec![waiting()]);
     };
     let node = Scripted::new();
     waits(&node);
@@ -307,4 +285,63 @@ fn j3_a_waiting_run_is_confirmed_or_taken_back_and_nothing_else_touches_it() {
     assert_ne!(status.outcome.word(), "committed");
     assert_eq!(confirm::run(&node).ok(), Some(0));
     assert_ne!(crate::status::read(&node).unwrap().outcome.word(), "committed");
+}
+
+#[test]
+fn j3_an_error_is_told_by_every_transaction_and_not_by_the_newest_alone() {
+    // The second was rolled back; the first was cut off in the middle of that.
+    let node = Scripted::new();
+    journal(
+        &node,
+        vec![
+            intent(),
+            Event::Commit,
+            Event::Revert { reason: "asked for".into(), force: false, ufw_stays: false },
+        ],
+    );
+    let closed = Event::Closed { outcome: Closing::RolledBack, message: String::new() };
+    journal_of(&node, TransactionId(2), vec![intent(), Event::Commit, closed]);
+    let stop = failed(&node, &Error::new("closing", "Read-only file system"));
+    assert_eq!(stop.code, 5);
+    assert!(stop.text.contains("firstlight snapshots diff 0001"), "{}", stop.text);
+}
+
+#[test]
+fn j3_an_error_while_a_run_waits_breaks_no_glass() {
+    let node = Scripted::new();
+    node.files.put("/proc/sys/kernel/random/boot_id", "b00t\n");
+    journal(&node, vec![intent(), waiting()]);
+    let stop = failed(&node, &Error::new("changing cluster.fw", "firewall-cluster is held"));
+    assert_eq!(stop.code, 4);
+    assert!(stop.text.contains("held\n  transaction 0001 still waits for confirmation"), "{}", stop.text);
+}
+
+#[test]
+fn j3_a_lock_that_cannot_be_taken_hides_no_node_that_is_neither_old_nor_new() {
+    for (begun, wanted) in [(true, 5), (false, 2)] {
+        let node = Memory::new(Tree::new(DISK_DEVICE), |_, _| Output {
+            status: 127,
+            stdout: String::new(),
+            stderr: String::new(),
+        });
+        node.shell(|shell| shell.directory("/var/lib"));
+        journal(&node, if begun { vec![intent()] } else { vec![intent(), Event::Commit] });
+        node.break_with(Fault::ReadOnly(0));
+        let _ = node.create(Path::new("/var/lib/more"), b"", 0o600);
+        let (code, text) = stopped(rollback::run(&node, &Rollback::default()));
+        assert_eq!(code, wanted, "{text}");
+        assert!(text.contains("Read-only file system"), "{text}");
+        assert_eq!(text.contains("Break glass"), begun, "{text}");
+    }
+}
+
+#[test]
+fn j3_confirming_holds_the_lock_from_the_look_to_the_end() {
+    let node = Scripted::new();
+    node.files.put("/proc/sys/kernel/random/boot_id", "b00t\n");
+    journal(&node, vec![waiting()]);
+    node.revive();
+    assert_eq!(confirm::run(&node).ok(), Some(0));
+    let locked = node.trace().iter().filter(|step| step.starts_with("lock ")).count();
+    assert_eq!(locked, 1, "whoever takes it in between decides, and is not told");
 }

@@ -16,12 +16,18 @@ pub fn run(node: &dyn Node, what: Factor, user: &str) -> Ended {
     if what != Factor::Verify {
         screen::needs_terminal()?;
     }
-    let _lock = lock(node)?;
+    let held = lock(node)?;
     recover_first(node, &mut *progress::choose())?;
     match what {
-        Factor::Show => screen::show(node, &[factor::show(node, user)?]),
+        Factor::Show => {
+            let shown = factor::show(node, user)?;
+            // Whoever scans may take their time.
+            drop(held);
+            screen::show(node, &shown);
+        }
         Factor::Reset => {
             factor::reset(node, user)?;
+            drop(held);
             show_what_is_new(node, user)?;
         }
         Factor::Verify => return verify(node, user),
@@ -43,7 +49,11 @@ fn verify(node: &dyn Node, user: &str) -> Ended {
     }
     // From standard input, and not from the command line, which others can read.
     let code = engine::read_line(LINE)?;
-    match factor::verify(node, user, &code)? {
+    let verified = factor::verify(node, user, &code)?;
+    if !matches!(verified, Verified::Wrong) && factor::pending(node)?.is_empty() {
+        screen::all_seen(node);
+    }
+    match verified {
         Verified::Right => print(&format!("the code is right: {user} has a second factor that works\n")),
         Verified::Enrolled => {
             print(&format!("the code is right: {user} needs one at every login to PVE from now on\n"));

@@ -34,6 +34,11 @@ pub fn is_on(text: &str) -> bool {
     value(text) == 1
 }
 
+/// Whether there is a line to switch it by.
+pub fn has_switch(text: &str) -> bool {
+    switched(text, 0) != switched(text, 1)
+}
+
 /// The last valid `enable`: 0, 1, or a time in seconds since 1970 one minute after which PVE switches it off.
 pub fn value(text: &str) -> u64 {
     let mut last = 0;

@@ -98,7 +98,7 @@ fn installed_packages(status: &str) -> Vec<(String, String)> {
     let installed = packages::all(status).filter(|package| package.is_installed());
     let mut packages: Vec<_> =
         installed.map(|package| (package.name.to_owned(), package.version.to_owned())).collect();
-    packages.sort();
+    packages.sort_unstable();
     packages
 }
 

@@ -3,8 +3,8 @@
 //! may be written there, or pmxcfs does not mount any more (pve-observed 3.8).
 
 use crate::error::{Error, Result};
+use crate::json::Value;
 use crate::node::{Kind, Node, exists, read_text};
-use serde_json::Value;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -93,10 +93,10 @@ pub fn cluster_name(node: &dyn Node) -> Option<String> {
 /// `.members`); empty on a standalone node.
 pub fn member_addresses(node: &dyn Node) -> Vec<IpAddr> {
     let text = read_text(node, Path::new(MEMBERS_PATH)).ok().flatten().unwrap_or_default();
-    let Ok(members) = serde_json::from_str::<Value>(&text) else { return Vec::new() };
-    let nodes = members.get("nodelist").and_then(Value::as_object);
-    let addresses = nodes.into_iter().flat_map(|nodes| nodes.values());
-    addresses.filter_map(|node| node.get("ip")?.as_str()?.parse().ok()).collect()
+    let members = Value::read(&text);
+    let nodes = members.as_ref().and_then(|members| members.get("nodelist"));
+    let nodes = nodes.map(Value::members).unwrap_or_default();
+    nodes.iter().filter_map(|(_, node)| node.get("ip")?.text()?.parse().ok()).collect()
 }
 
 /// `cluster_name:` directly in a `totem` section of corosync.conf(5).

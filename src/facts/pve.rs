@@ -4,8 +4,8 @@
 //! Formats: pve-contract 1.6, 2.4, 2.5 and the recordings 20 to 23. What is not known here is passed over.
 
 use crate::error::Result;
+use crate::json::Value;
 use crate::node::{Node, read_text};
-use serde_json::Value;
 use std::path::Path;
 
 /// Users, tokens and ACLs.
@@ -41,10 +41,21 @@ pub struct Access {
 pub struct PveUser {
     /// `ops@pam`.
     pub id: String,
-    /// May log in.
+    /// Switched on.
     pub enabled: bool,
+    /// When it ends, in seconds since 1970; 0 for never.
+    pub expire: u64,
+    /// Whether it has ended.
+    pub expired: bool,
     /// The old place of second factors: empty, or `x` beside `tfa.cfg`; anything else is a secret of old.
     pub keys: String,
+}
+
+impl PveUser {
+    /// What PVE asks before anything else (`PVE::AccessControl::check_user_enabled`).
+    pub fn may_log_in(&self) -> bool {
+        self.enabled && !self.expired
+    }
 }
 
 /// A second factor.
@@ -72,7 +83,7 @@ impl Access {
         let text =
             |path: &str| Ok::<_, crate::error::Error>(read_text(node, Path::new(path))?.unwrap_or_default());
         let mut access = Self::default();
-        access.take_users(&text(USERS_PATH)?);
+        access.take_users(&text(USERS_PATH)?, node.now() / 1000);
         access.take_factors(&text(FACTORS_PATH)?);
         access.take_realms(&text(REALMS_PATH)?);
         Ok(access)
@@ -101,19 +112,22 @@ impl Access {
 
     /// Users of the realm that may log in and have no TOTP entry.
     pub fn without_factor(&self, realm: &str) -> Vec<&String> {
-        let of_realm =
-            |user: &&PveUser| user.enabled && user.id.rsplit_once('@').is_some_and(|(_, of)| of == realm);
+        let of_realm = |user: &&PveUser| {
+            user.may_log_in() && user.id.rsplit_once('@').is_some_and(|(_, of)| of == realm)
+        };
         let users = self.users.iter().filter(of_realm);
         users.filter(|user| self.totp_count(&user.id) == 0).map(|user| &user.id).collect()
     }
 
-    fn take_users(&mut self, text: &str) {
+    fn take_users(&mut self, text: &str, now: u64) {
         for line in text.lines() {
             let fields: Vec<&str> = line.split(':').collect();
             let field = |place: usize| fields.get(place).copied().unwrap_or_default().trim().to_owned();
             match fields.first().copied() {
                 Some("user") if fields.len() > 2 => {
-                    self.users.push(PveUser { id: field(1), enabled: field(2) == "1", keys: field(8) });
+                    let (enabled, expire) = (field(2) == "1", field(3).parse().unwrap_or_default());
+                    let expired = expire > 0 && expire < now;
+                    self.users.push(PveUser { id: field(1), enabled, expire, expired, keys: field(8) });
                 }
                 Some("token") if fields.len() > 1 => self.tokens.push(field(1)),
                 Some("role") if fields.len() > 1 => self.roles.push(field(1)),
@@ -127,7 +141,8 @@ impl Access {
             }
         }
         if self.user(ROOT).is_none() {
-            self.users.push(PveUser { id: ROOT.to_owned(), enabled: true, keys: String::new() });
+            let (id, keys) = (ROOT.to_owned(), String::new());
+            self.users.push(PveUser { id, enabled: true, expire: 0, expired: false, keys });
         }
     }
 
@@ -135,20 +150,19 @@ impl Access {
         if text.trim().is_empty() {
             return;
         }
-        let Ok(read) = serde_json::from_str::<Value>(text) else {
+        let Some(read) = Value::read(text) else {
             self.factors_damaged = true;
             return;
         };
-        let users = read.get("users").and_then(Value::as_object);
-        for (user, kinds) in users.into_iter().flatten() {
-            for (kind, entries) in kinds.as_object().into_iter().flatten() {
-                match entries.as_array() {
-                    Some(entries) => {
-                        let entries = entries.iter().filter(|entry| entry.is_object());
+        for (user, kinds) in read.get("users").map(Value::members).unwrap_or_default() {
+            for (kind, entries) in kinds.members() {
+                match entries {
+                    Value::List(entries) => {
+                        let entries = entries.iter().filter(|entry| matches!(entry, Value::Object(_)));
                         self.factors.extend(entries.map(|entry| factor(user, kind, entry)));
                     }
-                    None if kind == "recovery" => self.factors.push(factor(user, kind, entries)),
-                    None => {}
+                    _ if kind == "recovery" => self.factors.push(factor(user, kind, entries)),
+                    _ => {}
                 }
             }
         }
@@ -172,7 +186,7 @@ impl Access {
 
 /// A TOTP entry is the URI alone until somebody has logged in with it, then an object (pve-observed 3.4).
 fn factor(user: &str, kind: &str, entry: &Value) -> Factor {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |value: Option<&Value>| value.and_then(Value::text).unwrap_or_default().to_owned();
     let inner = entry.get("entry");
     let used = inner.and_then(|inner| inner.get("totp"));
     Factor {
@@ -182,16 +196,19 @@ fn factor(user: &str, kind: &str, entry: &Value) -> Factor {
         description: text(entry.get("description")),
         enabled: entry.get("enable").is_none_or(is_true),
         uri: text(used.or(inner)),
-        last: inner.and_then(|inner| inner.get("last-count")?.as_u64()).unwrap_or_default(),
+        last: inner.and_then(|inner| inner.get("last-count")?.number()).unwrap_or_default(),
     }
 }
 
 /// Truth values are not of one type (pve-contract 1.2).
 fn is_true(value: &Value) -> bool {
     match value {
-        Value::Bool(value) => *value,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !matches!(text.as_str(), "" | "0" | "no" | "off" | "false"),
+        Value::Flag(value) => *value,
+        // Zero, however it is written: `0`, `0.0`, `-0e3`.
+        Value::Number(text) => {
+            text.bytes().take_while(|byte| !b"eE".contains(byte)).any(|byte| matches!(byte, b'1'..=b'9'))
+        }
+        Value::Text(text) => !matches!(text.as_str(), "" | "0" | "no" | "off" | "false"),
         _ => true,
     }
 }
@@ -212,12 +229,15 @@ mod tests {
     #[test]
     fn a2_users_roles_and_tokens_are_read_as_pve_writes_them() {
         let text = "user:ops@pam:1:0:::ops@example.org:Ops%3A two:x:\nuser:off@pve:0:0::::::\n\
+                    user:past@pve:1:1000000000::::::\nuser:later@pve:1:99999999999::::::\n\
                     token:ops@pam!t1:0:1::\n\ngroup:admins:ops@pam:c:\nrole:Own:VM.Audit:\n\
                     acl:1:/:@admins,ops@pam:Administrator,PVEAuditor:\nacl:\nnonsense\n";
         let access = access(text, "{}", "");
         let ops = access.user("ops@pam").unwrap();
         assert_eq!((ops.enabled, ops.keys.as_str()), (true, "x"));
         assert!(!access.user("off@pve").unwrap().enabled);
+        let may = |id: &str| access.user(id).unwrap().may_log_in();
+        assert!(!may("past@pve") && may("later@pve") && may(ROOT) && !may("off@pve"));
         assert!(access.user(ROOT).unwrap().enabled, "without a line of its own");
         assert_eq!(access.tokens, ["ops@pam!t1"]);
         assert_eq!(access.roles, ["Own"]);

@@ -1,6 +1,6 @@
 //! A copy of configuration files below one directory, with new contents laid over what the node has.
 
-use super::include::{components, file_name, is_pattern, matches_path};
+use super::include::{components, is_pattern, matches_path};
 use crate::error::{Error, Result};
 use crate::node::{Kind, Node, exists};
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ impl<'a> Stage<'a> {
         }
         let laid_over = self.overlay.iter().map(|(path, _)| path);
         files.extend(laid_over.filter(|path| matches_path(pattern, &path.to_string_lossy())).cloned());
-        files.sort();
+        files.sort_unstable();
         files.dedup();
         Ok(files)
     }
@@ -131,7 +131,7 @@ impl<'a> Stage<'a> {
         let mut files = self.names(directory)?;
         let laid_over = self.overlay.iter().map(|(path, _)| path);
         files.extend(laid_over.filter(|path| path.parent() == Some(directory)).cloned());
-        files.sort_by_key(|path| file_name(path));
+        files.sort_unstable();
         files.dedup();
         Ok(files)
     }

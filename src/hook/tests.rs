@@ -1,6 +1,7 @@
 //! Exactly once, three tries, then loud.
 
 use super::{End, TRIES, records, run, tries};
+use crate::node::Node;
 use crate::node::scripted::Scripted;
 use crate::payload;
 use crate::progress::Silent;
@@ -139,6 +140,48 @@ fn j1_a_damaged_payload_ends_at_once() {
     assert!(message.contains(EXECUTABLE), "{message}");
     assert!(!node.files.has(PENDING_PATH));
     assert!(!node.files.text("/etc/passwd").contains("ops:"));
+}
+
+#[test]
+fn j1_the_wait_for_pmxcfs_is_bounded_and_nothing_is_written_where_it_is_mounted() {
+    let node = installed(Some(ANSWER));
+    node.files.put("/usr/bin/pmxcfs", "ELF");
+    node.files.directory("/etc/pve");
+    let mut failed = String::new();
+    for number in 1..=TRIES {
+        node.revive();
+        let began = node.boottime();
+        failed = run(&node, Path::new(EXECUTABLE), &mut Silent).err().unwrap().to_string();
+        assert!(failed.contains("pmxcfs is not up"), "{failed}");
+        let seconds = (node.boottime() - began) / 1000;
+        assert!((600..620).contains(&seconds), "try {number} waited {seconds} s");
+        assert!(node.list(Path::new("/etc/pve")).unwrap().is_empty());
+        assert!(!node.files.has("/var/lib/firstlight/tx/0001"), "nothing was begun");
+        assert_eq!(node.files.has(PENDING_PATH), number < TRIES, "PVE runs us again, and not without limit");
+    }
+    let End::GaveUp(message) = boot(&node) else { panic!("fourth boot after {failed}") };
+    assert!(message.contains("pmxcfs is not up"), "{message}");
+}
+
+#[test]
+fn j1_pmxcfs_that_comes_while_the_node_is_read_costs_no_try() {
+    let node = installed(Some(ANSWER));
+    node.files.put("/usr/bin/pmxcfs", "ELF");
+    // It is asked after `/etc/pve` was looked at; the third time in all, the mount is there when it answers.
+    let asked = std::cell::Cell::new(0);
+    node.on("/usr/sbin/sshd -T", move |files, _| {
+        asked.set(asked.get() + 1);
+        if asked.get() == 3 {
+            files.directory("/etc/pve/nodes/pve1");
+            std::os::unix::fs::symlink("nodes/pve1", files.host("/etc/pve/local")).unwrap();
+            files.put("/proc/self/mounts", "/dev/fuse /etc/pve fuse rw 0 0\n");
+        }
+        crate::node::Output { status: 0, stdout: String::new(), stderr: String::new() }
+    });
+    node.revive();
+    let ended = run(&node, Path::new(EXECUTABLE), &mut Silent);
+    let told = ended.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    assert!(!told.contains("pmxcfs"), "{told}");
 }
 
 #[test]

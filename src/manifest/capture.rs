@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::node::{Kind, Metadata, Node, Sighting};
 use crate::objects::{Batch, ObjectId};
 use crate::sorted::{Map, Set};
+use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -53,17 +54,18 @@ pub fn capture(
     skip: &[PathBuf],
     store: Option<&mut Batch<'_>>,
 ) -> Result<Manifest> {
-    capture_sharing(node, scopes, skip, store, None)
+    capture_sharing(node, scopes, skip, store, &[])
 }
 
-/// The same without contents, in the memory of `like` as far as nothing differs from it.
+/// The same without contents, in the memory of the first of `versions` as far as nothing differs from it. A file that
+/// has the size of none of them is not read: it is another one, and has no content in the outcome.
 pub fn capture_like(
     node: &dyn Node,
     scopes: &[Scope],
     skip: &[PathBuf],
-    like: &Manifest,
+    versions: &[&Manifest],
 ) -> Result<Manifest> {
-    capture_sharing(node, scopes, skip, None, Some(like))
+    capture_sharing(node, scopes, skip, None, versions)
 }
 
 fn capture_sharing(
@@ -71,12 +73,12 @@ fn capture_sharing(
     scopes: &[Scope],
     skip: &[PathBuf],
     store: Option<&mut Batch<'_>>,
-    like: Option<&Manifest>,
+    versions: &[&Manifest],
 ) -> Result<Manifest> {
     let (mut manifest, mut absent) = (Manifest::default(), Vec::new());
-    let mut like = Like::new(like);
-    let mut walk =
-        Walk { node, skip, store, contents: true, ground: Ground::default(), files: Map::default() };
+    let mut like = Like::new(versions.first().copied());
+    let (ground, files) = (Ground::default(), Map::default());
+    let mut walk = Walk { node, skip, store, contents: &|_| true, versions, ground, files };
     for scope in scopes {
         walk.visit(scope, &mut |path, entry| {
             match entry.state {
@@ -97,18 +99,18 @@ fn capture_sharing(
 }
 
 /// The same as text, given to `write` in pieces as it is found, so that no tree is too large; what was read before
-/// is remembered, and contents go into `batch` with `contents` alone. Says how many entries there are.
+/// is remembered, and the contents that `contents` likes go into `batch`. Says how many entries there are.
 pub fn record(
     node: &dyn Node,
     scopes: &[Scope],
     skip: &[PathBuf],
-    (batch, contents): (&mut Batch<'_>, bool),
+    (batch, contents): (&mut Batch<'_>, Wants<'_>),
     write: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<usize> {
     let mut text = Writer::new(write);
     let mut count = 0;
-    let mut walk =
-        Walk { node, skip, store: Some(batch), contents, ground: Ground::default(), files: Map::default() };
+    let (store, ground, files) = (Some(batch), Ground::default(), Map::default());
+    let mut walk = Walk { node, skip, store, contents, versions: &[], ground, files };
     let mut trees: Vec<&Scope> = scopes.iter().filter(|scope| matches!(scope, Scope::Tree(_))).collect();
     trees.sort_unstable_by_key(|scope| scope.path());
     let mut done: Vec<&Path> = Vec::new();
@@ -142,12 +144,17 @@ pub fn record(
     Ok(count)
 }
 
+/// Whose contents are stored, by path.
+pub type Wants<'a> = &'a dyn Fn(&Path) -> bool;
+
 struct Walk<'a, 'b> {
     node: &'a dyn Node,
     skip: &'a [PathBuf],
     store: Option<&'a mut Batch<'b>>,
-    /// Whether contents are stored, or named alone.
-    contents: bool,
+    /// Whose contents are stored; the others are named alone.
+    contents: Wants<'a>,
+    /// Where there are any, a file is read if it may be the one of one of them.
+    versions: &'a [&'a Manifest],
     /// Which directories are reached without a link on the way.
     ground: Ground,
     /// Files with several names: identity and group number.
@@ -265,21 +272,16 @@ impl Walk<'_, '_> {
 
     fn describe(&mut self, path: &Path, seen: &Sighting) -> Result<Entry> {
         let metadata = &seen.metadata;
-        let recalled = self.recall(seen);
+        let recalled = self.recall(path, seen);
         let state = match (metadata.kind, recalled) {
             (Kind::Directory, _) => State::Directory,
             (Kind::Link, _) => State::Link { target: self.node.read_link(path)? },
             (Kind::Other, _) => State::Other,
             (Kind::File, Some(content)) => State::File { content, size: metadata.size },
-            (Kind::File, None) => {
-                // Read once: size and SHA-256 are of the same bytes, whatever a writer does meanwhile.
-                let content = self.node.read_seen(path, metadata)?;
-                let id = match &mut self.store {
-                    Some(store) if self.contents => store.add(&content)?,
-                    _ => ObjectId::of(&content),
-                };
-                State::File { content: id, size: u64::try_from(content.len()).unwrap_or(u64::MAX) }
+            (Kind::File, None) if self.is_another(path, metadata) => {
+                State::File { content: ObjectId::UNREAD, size: metadata.size }
             }
+            (Kind::File, None) => self.read(path, metadata)?,
         };
         let attributes = match metadata.kind {
             _ if recalled.is_some() => Vec::new(),
@@ -304,11 +306,37 @@ impl Walk<'_, '_> {
         })
     }
 
+    /// Whether the file is none of the versions, as its size tells.
+    fn is_another(&self, path: &Path, found: &Metadata) -> bool {
+        let fits = |version: &&Manifest| match version.get(path).map(|entry| &entry.state) {
+            Some(State::File { size, .. }) => *size == found.size,
+            _ => false,
+        };
+        !self.versions.is_empty() && !self.versions.iter().any(fits)
+    }
+
+    /// Reads once: size and SHA-256 are of the same bytes, whatever a writer does meanwhile.
+    fn read(&mut self, path: &Path, seen: &Metadata) -> Result<State> {
+        if let Some(store) = &mut self.store
+            && (self.contents)(path)
+        {
+            let content = self.node.read_seen(path, seen)?;
+            let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
+            return Ok(State::File { content: store.add(&content)?, size });
+        }
+        let (mut sum, mut size) = (Sha256::new(), 0);
+        self.node.read_pieces(path, seen, &mut |piece| {
+            sum.update(piece);
+            size += piece.len() as u64;
+        })?;
+        Ok(State::File { content: sum.into(), size })
+    }
+
     /// A content that is wanted in the store counts as read only if it is there.
-    fn recall(&self, seen: &Sighting) -> Option<ObjectId> {
+    fn recall(&self, path: &Path, seen: &Sighting) -> Option<ObjectId> {
         let store = self.store.as_ref()?;
         let content = store.recall(seen)?;
-        let wanted = self.contents && seen.metadata.kind == Kind::File;
+        let wanted = seen.metadata.kind == Kind::File && (self.contents)(path);
         (!wanted || store.holds(&content)).then_some(content)
     }
 

@@ -12,7 +12,8 @@ mod stage;
 
 use super::{Entry, State};
 use crate::error::{Error, Result};
-use crate::node::{Kind, Node};
+use crate::facts::pmxcfs::PROGRAM_PATH;
+use crate::node::{Kind, Node, exists};
 use crate::objects::{ObjectId, Objects};
 use crate::sorted::{Map, Set};
 pub(super) use clear::Ground;
@@ -125,22 +126,35 @@ impl Work<'_> {
         let parents: Set<&Path> = wanted.iter().filter_map(|wanted| wanted.path.parent()).collect();
         let mut ground = Ground::default();
         for parent in parents.iter() {
-            let removed = self.remove_leftovers_in(parent, &mut ground);
+            let removed = self.remove_leftovers_in(parent, wanted, &mut ground);
             self.note(removed);
         }
     }
 
-    fn remove_leftovers_in(&mut self, parent: &Path, ground: &mut Ground) -> Result<()> {
+    fn remove_leftovers_in(
+        &mut self,
+        parent: &Path,
+        wanted: &[Wanted<'_>],
+        ground: &mut Ground,
+    ) -> Result<()> {
         let node = self.node;
         if !ground.carries(node, parent)? {
             return Ok(());
         }
         for name in node.list(parent)? {
-            if is_temporary(parent, &name) {
-                let leftover = parent.join(&name);
-                node.remove_file(&leftover)?;
-                self.touched.directory(&leftover);
+            if !is_temporary(parent, &name) {
+                continue;
             }
+            let leftover = parent.join(&name);
+            let directory = node.lookup(&leftover)?.is_some_and(|found| found.kind == Kind::Directory);
+            if !directory {
+                node.remove_file(&leftover)?;
+            } else if wanted.iter().any(|wanted| temporary(wanted.path) == leftover) {
+                make_room(node, &leftover)?;
+            } else {
+                continue;
+            }
+            self.touched.directory(&leftover);
         }
         Ok(())
     }
@@ -159,7 +173,7 @@ impl Work<'_> {
     fn make_directory(&mut self, path: &Path, entry: &Entry) -> Result<()> {
         if self.node.lookup(path)?.is_none() {
             let mode = if self.fixed(path) { 0o755 } else { 0o700 };
-            self.node.make_directory(path, mode)?;
+            make_directory(self.node, path, mode)?;
             self.touched.directory(path);
             self.touched.inside(path);
         }
@@ -187,6 +201,16 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// Makes a directory, and none in the plain directory that is seen once pmxcfs is gone: it could not be mounted any more.
+pub fn make_directory(node: &dyn Node, path: &Path, mode: u32) -> Result<()> {
+    node.make_directory(path, mode)?;
+    if path.starts_with(CLUSTER) && exists(node, Path::new(PROGRAM_PATH))? && !cluster_mounted(node)? {
+        node.remove_directory(path)?;
+        return Err(Error::new("changing /etc/pve", "pmxcfs was stopped"));
+    }
+    Ok(())
 }
 
 /// pmxcfs is mounted when `/etc/pve` is another file system than `/etc`.
@@ -256,6 +280,23 @@ impl Touched {
             }
         }
         Ok(())
+    }
+}
+
+/// Makes `waiting` free, where something of ours is about to wait. A directory is not ours: whoever made it does not keep
+/// us from the path, and finds it under a name that nobody could know before.
+pub fn make_room(node: &dyn Node, waiting: &Path) -> Result<()> {
+    match node.lookup(waiting)?.map(|found| found.kind) {
+        None => Ok(()),
+        Some(Kind::Directory) => {
+            let mut name = waiting.file_name().unwrap_or_default().to_owned();
+            name.push("-");
+            for byte in node.random(8)? {
+                name.push(format!("{byte:02x}"));
+            }
+            node.rename(waiting, &waiting.with_file_name(name))
+        }
+        Some(_) => node.remove_file(waiting),
     }
 }
 

@@ -44,40 +44,45 @@ impl Manifest {
         Self::take(text.to_vec(), None)
     }
 
-    /// The same, in the memory of `like` as far as nothing differs from it. The text is read from its end, and given
-    /// back as it is read.
-    pub fn take(mut text: Vec<u8>, like: Option<&Self>) -> Result<Self> {
-        let refuse = |because: &str| Error::new("reading a manifest", because);
-        let (body, last) = text
-            .split_at_checked(text.len().wrapping_sub(LAST_LENGTH))
-            .ok_or_else(|| refuse("it is cut off"))?;
-        let sum = last.strip_prefix(LAST).and_then(|rest| rest.strip_suffix(b"\n")).and_then(ObjectId::parse);
-        if sum != Some(ObjectId::of(body)) {
-            return Err(refuse("it is damaged: the SHA-256 at its end is not that of the rest"));
-        }
-        if !body.starts_with(FIRST) {
-            return Err(refuse("it has a version this firstlight does not know"));
-        }
-        let (mut end, mut like, mut manifest) = (body.len(), Like::new(like), Self::default());
-        while let Some(body) = text.get(FIRST.len()..end).filter(|body| !body.is_empty()) {
-            let before = body.iter().rposition(|byte| *byte == b'\n');
-            let line = body.get(before.map_or(0, |at| at + 1)..).unwrap_or_default();
-            if !line.is_empty() {
-                let (path, entry) = read_entry(line).ok_or_else(|| refuse("a line of it is no entry"))?;
-                like.push(&mut manifest.entries, path, entry);
-            }
-            end = FIRST.len() + before.unwrap_or_default();
-            if text.len() - end > PIECE * 8 {
-                text.truncate(end);
-                text.shrink_to_fit();
-            }
-        }
+    /// The same, in the memory of `like` as far as nothing differs from it.
+    pub fn take(text: Vec<u8>, like: Option<&Self>) -> Result<Self> {
+        let (mut like, mut manifest) = (Like::new(like), Self::default());
+        read_entries(text, &mut |path, entry| like.push(&mut manifest.entries, path, entry))?;
         manifest.entries.reverse();
         manifest.entries.sort();
         // Whoever wrote entry by entry could not know which names stay alone.
         manifest.forget_single_names();
         Ok(manifest)
     }
+}
+
+/// Reads a manifest entry by entry, last first; the text is given back as it is read.
+pub fn read_entries(mut text: Vec<u8>, take: &mut dyn FnMut(PathBuf, Entry)) -> Result<()> {
+    let refuse = |because: &str| Error::new("reading a manifest", because);
+    let (body, last) =
+        text.split_at_checked(text.len().wrapping_sub(LAST_LENGTH)).ok_or_else(|| refuse("it is cut off"))?;
+    let sum = last.strip_prefix(LAST).and_then(|rest| rest.strip_suffix(b"\n")).and_then(ObjectId::parse);
+    if sum != Some(ObjectId::of(body)) {
+        return Err(refuse("it is damaged: the SHA-256 at its end is not that of the rest"));
+    }
+    if !body.starts_with(FIRST) {
+        return Err(refuse("it has a version this firstlight does not know"));
+    }
+    let mut end = body.len();
+    while let Some(body) = text.get(FIRST.len()..end).filter(|body| !body.is_empty()) {
+        let before = body.iter().rposition(|byte| *byte == b'\n');
+        let line = body.get(before.map_or(0, |at| at + 1)..).unwrap_or_default();
+        if !line.is_empty() {
+            let (path, entry) = read_entry(line).ok_or_else(|| refuse("a line of it is no entry"))?;
+            take(path, entry);
+        }
+        end = FIRST.len() + before.unwrap_or_default();
+        if text.len() - end > PIECE * 8 {
+            text.truncate(end);
+            text.shrink_to_fit();
+        }
+    }
+    Ok(())
 }
 
 /// The text of a manifest, entry by entry.

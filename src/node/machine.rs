@@ -15,17 +15,19 @@ mod lock;
 mod make;
 mod place;
 mod signals;
+mod stat;
 #[cfg(test)]
 mod tests;
 
 use super::{Invocation, Kind, Lock, Metadata, Node, Output, Sighting};
 use crate::error::{Error, Result};
 use make::{exact_mode, give};
-use place::{Links, done};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
+use place::{Links, done, terminated};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
+use stat::{metadata, present, require_file};
 use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -46,7 +48,9 @@ impl Machine {
     /// The node whose root directory is `root`: `/`, or a directory below which files alone are touched.
     pub fn open(root: &Path) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let descriptor = done(rustix::fs::open(root, flags, Mode::empty()), "opening the root", root)?;
+        let descriptor = terminated(root.as_os_str().as_bytes())
+            .and_then(|root| rustix::fs::open(&*root, flags, Mode::empty()));
+        let descriptor = done(descriptor, "opening the root", root)?;
         Ok(Self {
             root: descriptor,
             directory: root.to_owned(),
@@ -55,10 +59,21 @@ impl Machine {
         })
     }
 
+    /// Opens the very file that was seen; its size by now.
+    fn open_seen(&self, path: &Path, seen: &Metadata) -> Result<(OwnedFd, usize)> {
+        let verb = "reading";
+        let file = self.open_inside(path, PLAIN, Links::Refuse, verb)?;
+        let stat = metadata(&done(rustix::fs::fstat(&file), verb, path)?);
+        if stat.kind != Kind::File || stat.identity != seen.identity {
+            return Err(named(verb, path, "it was replaced by something else at this very moment"));
+        }
+        Ok((file, usize::try_from(stat.size).unwrap_or(usize::MAX)))
+    }
+
     /// Opens the regular file at `path` itself, to change it.
     fn open_file(&self, path: &Path, flags: OFlags, verb: &str) -> Result<OwnedFd> {
         let place = self.place(path, Links::Refuse, verb)?;
-        let file = rustix::fs::openat(place.parent(), place.name, flags | PLAIN, Mode::empty());
+        let file = rustix::fs::openat(place.parent(), place.name(), flags | PLAIN, Mode::empty());
         let file = file.map_err(|errno| self.refused(path, errno, verb))?;
         require_file(&file, path, verb)?;
         Ok(file)
@@ -87,7 +102,11 @@ impl Machine {
         let verb = "changing the time of";
         let place = self.place(path, Links::Refuse, verb)?;
         let times = Timestamps { last_access, last_modification };
-        done(rustix::fs::utimensat(place.parent(), place.name, &times, AtFlags::SYMLINK_NOFOLLOW), verb, path)
+        done(
+            rustix::fs::utimensat(place.parent(), place.name(), &times, AtFlags::SYMLINK_NOFOLLOW),
+            verb,
+            path,
+        )
     }
 }
 
@@ -95,9 +114,11 @@ impl Node for Machine {
     fn lookup(&self, path: &Path) -> Result<Option<Metadata>> {
         let verb = "looking up";
         let found = self.find(path, verb).and_then(|place| match place {
-            Some(place) => {
-                present(rustix::fs::statat(place.parent(), place.name, AtFlags::SYMLINK_NOFOLLOW), verb, path)
-            }
+            Some(place) => present(
+                rustix::fs::statat(place.parent(), place.name(), AtFlags::SYMLINK_NOFOLLOW),
+                verb,
+                path,
+            ),
             None => Ok(None),
         })?;
         Ok(found.map(|stat| metadata(&stat)))
@@ -112,19 +133,19 @@ impl Node for Machine {
     }
 
     fn read_seen(&self, path: &Path, seen: &Metadata) -> Result<Vec<u8>> {
-        let verb = "reading";
-        let file = self.open_inside(path, PLAIN, Links::Refuse, verb)?;
-        let stat = metadata(&done(rustix::fs::fstat(&file), verb, path)?);
-        if stat.kind != Kind::File || stat.identity != seen.identity {
-            return Err(named(verb, path, "it was replaced by something else at this very moment"));
-        }
-        done(content::read_all(&file, usize::try_from(stat.size).unwrap_or(usize::MAX)), verb, path)
+        let (file, size) = self.open_seen(path, seen)?;
+        done(content::read_all(&file, size), "reading", path)
+    }
+
+    fn read_pieces(&self, path: &Path, seen: &Metadata, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let (file, _) = self.open_seen(path, seen)?;
+        done(content::read_pieces(&file, take), "reading", path)
     }
 
     fn read_link(&self, path: &Path) -> Result<PathBuf> {
         let verb = "reading the link";
         let place = self.place(path, Links::Follow, verb)?;
-        let target = done(rustix::fs::readlinkat(place.parent(), place.name, Vec::new()), verb, path)?;
+        let target = done(rustix::fs::readlinkat(place.parent(), place.name(), Vec::new()), verb, path)?;
         Ok(OsString::from_vec(target.into_bytes()).into())
     }
 
@@ -137,7 +158,8 @@ impl Node for Machine {
         let (descriptor, names) = self.open_and_list(directory)?;
         let mut found = Vec::with_capacity(names.len());
         for name in names {
-            let stat = rustix::fs::statat(&descriptor, &*name, AtFlags::SYMLINK_NOFOLLOW);
+            let stat = terminated(name.as_bytes())
+                .and_then(|name| rustix::fs::statat(descriptor.as_fd(), &*name, AtFlags::SYMLINK_NOFOLLOW));
             if let Some(stat) = present(stat, verb, directory)? {
                 let changed = Some((stat.st_ctime, u32::try_from(stat.st_ctime_nsec).unwrap_or_default()));
                 found.push(Sighting { name, metadata: metadata(&stat), changed });
@@ -149,7 +171,7 @@ impl Node for Machine {
     fn attributes(&self, path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
         let verb = "reading the attributes of";
         let place = self.place(path, Links::Follow, verb)?;
-        done(attributes::read(&place.through_proc()), verb, path)
+        done(place.through_proc().and_then(|place| attributes::read(&place)), verb, path)
     }
 
     fn immutable(&self, path: &Path) -> Result<Option<PathBuf>> {
@@ -178,39 +200,41 @@ impl Node for Machine {
         let verb = "renaming";
         let old = self.place(from, Links::Refuse, verb)?;
         if let (Some(name), true) = (to.file_name(), from.parent() == to.parent()) {
-            return self.changed(
-                rustix::fs::renameat(old.parent(), old.name, old.parent(), name),
-                "renaming to",
-                to,
-            );
+            let renamed = terminated(name.as_bytes())
+                .and_then(|name| rustix::fs::renameat(old.parent(), old.name(), old.parent(), &*name));
+            return self.changed(renamed, "renaming to", to);
         }
         let new = self.place(to, Links::Refuse, verb)?;
-        self.changed(rustix::fs::renameat(old.parent(), old.name, new.parent(), new.name), "renaming to", to)
+        self.changed(
+            rustix::fs::renameat(old.parent(), old.name(), new.parent(), new.name()),
+            "renaming to",
+            to,
+        )
     }
 
     fn remove_file(&self, path: &Path) -> Result<()> {
         let place = self.place(path, Links::Refuse, "removing")?;
-        self.changed(rustix::fs::unlinkat(place.parent(), place.name, AtFlags::empty()), "removing", path)
+        self.changed(rustix::fs::unlinkat(place.parent(), place.name(), AtFlags::empty()), "removing", path)
     }
 
     fn make_directory(&self, path: &Path, mode: u32) -> Result<()> {
         let verb = "making the directory";
         let place = self.place(path, Links::Refuse, verb)?;
-        self.changed(rustix::fs::mkdirat(place.parent(), place.name, Mode::RWXU), verb, path)?;
+        self.changed(rustix::fs::mkdirat(place.parent(), place.name(), Mode::RWXU), verb, path)?;
         let flags = OFlags::DIRECTORY | PLAIN;
-        let directory = rustix::fs::openat(place.parent(), place.name, flags, Mode::empty());
+        let directory = rustix::fs::openat(place.parent(), place.name(), flags, Mode::empty());
         done(directory.and_then(|directory| exact_mode(&directory, mode)), verb, path)
     }
 
     fn make_directory_for(&self, path: &Path, mode: u32, owner: (u32, u32)) -> Result<()> {
         let verb = "making the directory";
         let place = self.place(path, Links::Refuse, verb)?;
-        let fresh = match rustix::fs::mkdirat(place.parent(), place.name, Mode::RWXU) {
+        let fresh = match rustix::fs::mkdirat(place.parent(), place.name(), Mode::RWXU) {
             Err(rustix::io::Errno::EXIST) => false,
             made => self.changed(made, verb, path).map(|()| true)?,
         };
         let flags = OFlags::DIRECTORY | PLAIN;
-        let directory = rustix::fs::openat(place.parent(), place.name, flags, Mode::empty());
+        let directory = rustix::fs::openat(place.parent(), place.name(), flags, Mode::empty());
         let directory = directory.map_err(|errno| self.refused(path, errno, verb))?;
         let found = metadata(&done(rustix::fs::fstat(&directory), verb, path)?);
         // A directory that is private to us cannot be moved here by anybody else.
@@ -225,20 +249,22 @@ impl Node for Machine {
     fn remove_directory(&self, path: &Path) -> Result<()> {
         let verb = "removing the directory";
         let place = self.place(path, Links::Refuse, verb)?;
-        self.changed(rustix::fs::unlinkat(place.parent(), place.name, AtFlags::REMOVEDIR), verb, path)
+        self.changed(rustix::fs::unlinkat(place.parent(), place.name(), AtFlags::REMOVEDIR), verb, path)
     }
 
     fn make_link(&self, path: &Path, target: &Path) -> Result<()> {
         let verb = "making the link";
         let place = self.place(path, Links::Refuse, verb)?;
-        self.changed(rustix::fs::symlinkat(target, place.parent(), place.name), verb, path)
+        let made = terminated(target.as_os_str().as_bytes())
+            .and_then(|target| rustix::fs::symlinkat(&*target, place.parent(), place.name()));
+        self.changed(made, verb, path)
     }
 
     fn make_name(&self, path: &Path, existing: &Path) -> Result<()> {
         let verb = "making another name";
         let old = self.place(existing, Links::Refuse, verb)?;
         let new = self.place(path, Links::Refuse, verb)?;
-        let made = rustix::fs::linkat(old.parent(), old.name, new.parent(), new.name, AtFlags::empty());
+        let made = rustix::fs::linkat(old.parent(), old.name(), new.parent(), new.name(), AtFlags::empty());
         done(made, verb, path)
     }
 
@@ -247,7 +273,11 @@ impl Node for Machine {
         let place = self.place(path, Links::Refuse, verb)?;
         let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        self.changed(rustix::fs::chownat(place.parent(), place.name, Some(uid), Some(gid), flags), verb, path)
+        self.changed(
+            rustix::fs::chownat(place.parent(), place.name(), Some(uid), Some(gid), flags),
+            verb,
+            path,
+        )
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
@@ -255,11 +285,11 @@ impl Node for Machine {
         let place = self.place(path, Links::Refuse, verb)?;
         // fchmodat without following needs Linux 6.6, so the entry is opened; a device never is.
         let stat =
-            done(rustix::fs::statat(place.parent(), place.name, AtFlags::SYMLINK_NOFOLLOW), verb, path)?;
+            done(rustix::fs::statat(place.parent(), place.name(), AtFlags::SYMLINK_NOFOLLOW), verb, path)?;
         if metadata(&stat).kind == Kind::Other {
             return Err(named(verb, path, "it is a device, socket or pipe"));
         }
-        let file = rustix::fs::openat(place.parent(), place.name, PLAIN, Mode::empty());
+        let file = rustix::fs::openat(place.parent(), place.name(), PLAIN, Mode::empty());
         let file = file.map_err(|errno| self.refused(path, errno, verb))?;
         self.changed(rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)), verb, path)
     }
@@ -267,7 +297,8 @@ impl Node for Machine {
     fn set_attribute(&self, path: &Path, name: &str, value: Option<&[u8]>) -> Result<()> {
         let verb = "changing an attribute of";
         let place = self.place(path, Links::Refuse, verb)?;
-        self.changed(attributes::write(&place.through_proc(), name, value), verb, path)
+        let written = place.through_proc().and_then(|place| attributes::write(&place, name, value));
+        self.changed(written, verb, path)
     }
 
     fn set_modified(&self, path: &Path, modified: (i64, u32)) -> Result<()> {
@@ -349,45 +380,4 @@ impl Node for Machine {
 #[cold]
 fn named(verb: &str, path: &Path, because: &str) -> Error {
     Error::new(format!("{verb} {}", path.display()), because)
-}
-
-/// `None` for what is not there, or stands below something that is no directory.
-fn present(
-    found: rustix::io::Result<rustix::fs::Stat>,
-    verb: &str,
-    path: &Path,
-) -> Result<Option<rustix::fs::Stat>> {
-    match found {
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
-        other => done(other.map(Some), verb, path),
-    }
-}
-
-fn metadata(stat: &rustix::fs::Stat) -> Metadata {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Kind::File,
-        FileType::Directory => Kind::Directory,
-        FileType::Symlink => Kind::Link,
-        _ => Kind::Other,
-    };
-    Metadata {
-        kind,
-        mode: stat.st_mode & 0o7777,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        size: u64::try_from(stat.st_size).unwrap_or_default(),
-        modified: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or_default()),
-        identity: (stat.st_dev, stat.st_ino),
-        links: stat.st_nlink,
-    }
-}
-
-/// The size of an open regular file; anything else is refused, since reading or writing it does things.
-fn require_file(file: &OwnedFd, path: &Path, verb: &str) -> Result<usize> {
-    let stat = metadata(&done(rustix::fs::fstat(file), verb, path)?);
-    match stat.kind {
-        Kind::File => Ok(usize::try_from(stat.size).unwrap_or(usize::MAX)),
-        Kind::Directory => Err(named(verb, path, "it is a directory")),
-        Kind::Link | Kind::Other => Err(named(verb, path, "it is not a regular file")),
-    }
 }

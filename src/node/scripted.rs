@@ -166,6 +166,11 @@ impl Scripted {
         self.cluster.set(true);
     }
 
+    /// Stops pmxcfs: the plain directory is seen again.
+    pub fn unmount_cluster(&self) {
+        self.cluster.set(false);
+    }
+
     fn in_cluster(&self, path: &Path) -> bool {
         self.cluster.get() && path.starts_with(CLUSTER)
     }

@@ -5,18 +5,18 @@ use super::{Observer, Verdict};
 use crate::change::PVE_FIREWALL_PROGRAM;
 use crate::error::Result;
 use crate::facts::cluster_firewall;
+use crate::json::Value;
 use crate::node::exists;
-use serde_json::Value;
 use std::path::Path;
 
 /// Jump of the iptables firewall into PVE's chains; pve-firewall removes it within 10 s of being switched off.
 const PVE_JUMP: &str = "-A INPUT -j PVEFW-INPUT";
 /// What PVE does in the end with what no rule let in.
 const PVE_DROP: &str = "-A PVEFW-HOST-IN -j DROP";
-/// Both kinds of iptables, whichever the alternatives choose (pve-contract 3.8).
-const BACKENDS: [(&str, &str); 2] = [
-    ("/usr/sbin/iptables-save", "/usr/sbin/iptables-legacy-save /usr/sbin/iptables-nft-save"),
-    ("/usr/sbin/ip6tables-save", "/usr/sbin/ip6tables-legacy-save /usr/sbin/ip6tables-nft-save"),
+/// What the alternatives choose, and both kinds of iptables (pve-contract 3.8).
+const KINDS: [(&str, [&str; 2]); 2] = [
+    ("/etc/alternatives/iptables-save", ["/usr/sbin/iptables-legacy-save", "/usr/sbin/iptables-nft-save"]),
+    ("/etc/alternatives/ip6tables-save", ["/usr/sbin/ip6tables-legacy-save", "/usr/sbin/ip6tables-nft-save"]),
 ];
 const NFT_PROGRAM: &str = "/usr/sbin/nft";
 /// What iptables itself keeps in nftables.
@@ -63,19 +63,23 @@ impl Observer<'_> {
     }
 
     pub(super) fn ufw_gone(&mut self) -> Result<Verdict> {
-        let left = self.families()?.iter().any(|family| has_line(&family.listing, ":ufw"));
-        Ok(Verdict::of(!left, || "the kernel still has chains of UFW".to_owned()))
+        for program in KINDS.into_iter().flat_map(|(_, both)| both) {
+            if exists(self.node, Path::new(program))? && has_line(&self.listing(program, &[])?, ":ufw") {
+                return Ok(Verdict::Fails(format!("the kernel still has chains of UFW: {program}")));
+            }
+        }
+        Ok(Verdict::Holds)
     }
 
     pub(super) fn no_foreign_tables(&mut self) -> Result<Verdict> {
-        for (used, others) in BACKENDS {
-            for other in others.split(' ') {
-                if !exists(self.node, Path::new(other))? {
+        for (choice, both) in KINDS {
+            let chosen = self.node.read_link(Path::new(choice)).unwrap_or_default();
+            for other in both {
+                let path = Path::new(other);
+                if chosen.as_os_str().is_empty() || chosen == path || !exists(self.node, path)? {
                     continue;
                 }
-                let (used, found) = (self.listing(used, &[])?, self.listing(other, &[])?);
-                let second = |line: &&str| line.starts_with("-A INPUT ") && !has_line(&used, line);
-                if let Some(line) = found.lines().find(second) {
+                if let Some(line) = deciding(&self.listing(other, &[])?) {
                     return Ok(Verdict::Fails(format!("{other} also has `{line}`")));
                 }
             }
@@ -90,11 +94,26 @@ impl Observer<'_> {
     }
 }
 
+/// The first line of another iptables that decides about packets: a rule in a built-in chain, a policy, or a table that
+/// iptables itself cannot show.
+fn deciding(listing: &str) -> Option<&str> {
+    let mut filter = false;
+    let built_in = |rest: &str| ["INPUT ", "FORWARD ", "OUTPUT "].iter().any(|chain| rest.starts_with(chain));
+    listing.lines().find(|line| {
+        if line.starts_with('*') {
+            filter = *line == "*filter";
+        }
+        let rule = line.strip_prefix("-A ").is_some_and(built_in);
+        let policy = line.strip_prefix(':').is_some_and(|rest| built_in(rest) && !rest.contains(" ACCEPT"));
+        filter && (rule || policy) || line.contains("`filter' is incompatible")
+    })
+}
+
 /// The first table with a filter for incoming packets that is neither iptables' own nor one of bans.
 fn foreign_table(listing: &str) -> Option<String> {
-    let listing: Value = serde_json::from_str(listing).ok()?;
-    for chain in listing.get("nftables")?.as_array()?.iter().filter_map(|object| object.get("chain")) {
-        let field = |name: &str| chain.get(name).and_then(Value::as_str).unwrap_or_default();
+    let listing = Value::read(listing)?;
+    for chain in listing.get("nftables")?.list().iter().filter_map(|object| object.get("chain")) {
+        let field = |name: &str| chain.get(name).and_then(Value::text).unwrap_or_default();
         let (family, table) = (field("family"), field("table"));
         let own = family != "inet" && IPTABLES_TABLES.contains(&table) || table.starts_with(BANS);
         if field("hook") == "input" && field("type") == "filter" && !own {

@@ -206,25 +206,49 @@ fn d1_pves_firewall_filters_when_it_says_so_and_the_kernel_does_in_both_families
     node.says("/usr/sbin/iptables-save", rules);
     node.says("/usr/sbin/ip6tables-save", "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n");
     assert!(fails(&see(&node, &Check::PveFirewallOn)).contains("does not filter IPv6"));
-    node.says("/usr/sbin/ip6tables-save", "*filter\n:ufw6-user-input - [0:0]\nCOMMIT\n");
-    assert!(fails(&see(&node, &Check::UfwGone)).contains("chains of UFW"));
+    for save in ["/usr/sbin/iptables-legacy-save", "/usr/sbin/ip6tables-nft-save"] {
+        node.files.put(save, "");
+        node.says(save, "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n");
+        assert_eq!(see(&node, &Check::UfwGone), Verdict::Holds);
+        node.says(save, "*filter\n:ufw6-user-input - [0:0]\nCOMMIT\n");
+        assert!(fails(&see(&node, &Check::UfwGone)).contains("chains of UFW"), "whichever is chosen");
+        node.says(save, "");
+    }
 }
 
 #[test]
-fn j4_rules_that_the_chosen_iptables_does_not_show_are_told() {
+fn j4_whatever_the_iptables_that_is_not_chosen_decides_is_told() {
+    use std::os::unix::fs::symlink;
     let node = node();
-    assert_eq!(see(&node, &Check::NoForeignTables), Verdict::Holds);
-    for path in ["/usr/sbin/iptables-legacy-save", "/usr/sbin/iptables-nft-save"] {
+    let (legacy, nft) = ("/usr/sbin/iptables-legacy-save", "/usr/sbin/iptables-nft-save");
+    for path in [legacy, nft] {
         node.files.put(path, "");
     }
-    node.says("/usr/sbin/iptables-legacy-save", RULES4);
-    node.says("/usr/sbin/iptables-nft-save", "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n");
+    node.files.directory("/etc/alternatives");
+    symlink(legacy, node.files.host("/etc/alternatives/iptables-save")).unwrap();
+    node.says(legacy, RULES4);
+    let empty =
+        "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n*nat\n:INPUT ACCEPT [0:0]\n-A OUTPUT -j mine\nCOMMIT\n";
+    node.says(nft, empty);
     assert_eq!(see(&node, &Check::NoForeignTables), Verdict::Holds);
-    node.says("/usr/sbin/iptables-nft-save", "*filter\n-A INPUT -s 192.0.2.0/24 -j DROP\nCOMMIT\n");
-    assert_eq!(
-        fails(&see(&node, &Check::NoForeignTables)),
-        "/usr/sbin/iptables-nft-save also has `-A INPUT -s 192.0.2.0/24 -j DROP`"
-    );
+    // The same UFW twice: loaded, then pve-firewall switched the alternatives, then loaded again.
+    for (said, line) in [
+        (RULES4, ":INPUT DROP [0:0]"),
+        ("*filter\n:INPUT DROP [0:0]\nCOMMIT\n", ":INPUT DROP [0:0]"),
+        ("*filter\n:INPUT ACCEPT [0:0]\n-A FORWARD -j DROP\nCOMMIT\n", "-A FORWARD -j DROP"),
+        ("*filter\n-A INPUT -s 192.0.2.0/24 -j DROP\nCOMMIT\n", "-A INPUT -s 192.0.2.0/24 -j DROP"),
+        (
+            "# Table `filter' is incompatible, use 'nft' tool.\n",
+            "# Table `filter' is incompatible, use 'nft' tool.",
+        ),
+    ] {
+        node.says(nft, said);
+        assert_eq!(fails(&see(&node, &Check::NoForeignTables)), format!("{nft} also has `{line}`"));
+    }
+    std::fs::remove_file(node.files.host("/etc/alternatives/iptables-save")).unwrap();
+    symlink(nft, node.files.host("/etc/alternatives/iptables-save")).unwrap();
+    node.says(legacy, empty);
+    assert_eq!(see(&node, &Check::NoForeignTables), Verdict::Holds, "what is chosen is not another one");
 }
 
 #[test]

@@ -4,17 +4,17 @@
 use super::terminal::{Colour, Paint, indented};
 use crate::transaction::state::TransactionId;
 
-/// The text for transaction `id`; `left` says what is not yet put back.
-pub fn break_glass(id: TransactionId, left: &str, paint: Paint) -> String {
+/// The text for transaction `id`, or for a node whose state is gone; `left` says what is not yet put back.
+pub fn break_glass(id: Option<TransactionId>, left: &str, paint: Paint) -> String {
     let mut text = format!("\n{}\n", paint.paint(Colour::Red, "Break glass"));
     if !left.is_empty() {
         text.push_str("  Not put back:\n");
         text.push_str(&indented(left, "    "));
     }
-    text.push_str(&format!(
-        "  \
-  Stay logged in. The node's console works whatever sshd and firewall do.
-
+    text.push_str("  Stay logged in. The node's console works whatever sshd and firewall do.\n\n");
+    if let Some(id) = id {
+        text.push_str(&format!(
+            "  \
   Try again, once the cause is gone (no quorum, full disk, dpkg locked):
     firstlight recover
   See which files differ from before, and one of them:
@@ -22,6 +22,23 @@ pub fn break_glass(id: TransactionId, left: &str, paint: Paint) -> String {
     firstlight snapshots diff {id} /etc/ssh/sshd_config
   Put one file back by hand:
     firstlight snapshots show {id} /etc/ssh/sshd_config > /etc/ssh/sshd_config
+"
+        ));
+    }
+    text.push_str(BY_HAND);
+    if let Some(id) = id {
+        text.push_str(&format!(
+            "
+  Without firstlight: /var/lib/firstlight/tx/{id}/snapshot names every file with
+  the SHA-256 of its content; /var/lib/firstlight/objects/ holds the contents.
+"
+        ));
+    }
+    text
+}
+
+/// What helps whether we know anything or not.
+const BY_HAND: &str = "  \
   Open the firewall until this is over:
     ufw disable; pve-firewall stop
   Let sshd run without our settings:
@@ -31,10 +48,4 @@ pub fn break_glass(id: TransactionId, left: &str, paint: Paint) -> String {
     pveum user tfa unlock USER@pam
   Finish an interrupted package:
     dpkg --configure -a && apt-get -f install
-
-  Without firstlight: /var/lib/firstlight/tx/{id}/snapshot names every file with
-  the SHA-256 of its content; /var/lib/firstlight/objects/ holds the contents.
-"
-    ));
-    text
-}
+";

@@ -17,6 +17,8 @@ pub struct Evidence {
     pub pending: bool,
     /// Users of PVE with a factor of ours of which nobody has seen a code.
     pub unverified: Vec<String>,
+    /// What was shown once on a console, and nobody has acknowledged.
+    pub unacknowledged: Vec<String>,
     /// Kernel's id of this boot.
     pub boot: String,
     /// Milliseconds since it, on `CLOCK_BOOTTIME`.
@@ -49,6 +51,8 @@ pub struct Status {
     pub latest: Option<TransactionId>,
     /// Users of PVE with a factor of ours of which nobody has seen a code.
     pub unverified: Vec<String>,
+    /// What was shown once on a console, and nobody has acknowledged.
+    pub unacknowledged: Vec<String>,
     /// Every transaction, oldest first.
     pub stories: Vec<Story>,
 }
@@ -186,6 +190,7 @@ pub fn fold(evidence: Evidence) -> Status {
         now: evidence.now,
         waits,
         unverified: evidence.unverified,
+        unacknowledged: evidence.unacknowledged,
         latest: latest.map(|story| story.id),
         stories: evidence.stories,
     }

@@ -30,6 +30,7 @@ pub fn value(status: &Status) -> Json {
         ("door", text(|story| &story.door)),
         ("source", text(|story| &story.source)),
         ("unverified", Json::texts(&status.unverified)),
+        ("unacknowledged", Json::texts(&status.unacknowledged)),
         ("steps", list(|story| Json::List(story.steps.iter().map(step).collect()))),
         ("gates", list(|story| Json::List(story.gates.iter().map(gate).collect()))),
         ("probes", list(|story| Json::List(story.probes.iter().map(probe).collect()))),

@@ -2,6 +2,7 @@
 
 use crate::transaction::record::{Closing, Event, Record, Waiting};
 use crate::transaction::state::TransactionId;
+use crate::transaction::{self as engine, Phase};
 use std::path::PathBuf;
 
 /// What one journal tells.
@@ -60,6 +61,17 @@ pub enum Standing {
     Closed(Closing),
     /// The journal cannot be believed.
     Damaged,
+}
+
+impl Standing {
+    fn of(story: &engine::Story) -> Self {
+        match (story.phase(), story.closed) {
+            (Phase::Committed, _) => Self::Committed,
+            (_, Some(closing)) => Self::Closed(closing),
+            (_, None) if story.waits() => Self::Waiting,
+            (_, None) => Self::Open,
+        }
+    }
 }
 
 /// One step of the plan.
@@ -126,6 +138,11 @@ impl Story {
         }
         for record in records {
             story.take(record);
+        }
+        // How it stands is what recovery goes by, whatever the order of the records.
+        story.standing = Standing::of(&engine::Story::of(records));
+        if matches!(story.standing, Standing::Open | Standing::Waiting) {
+            story.ended = None;
         }
         if story.standing == Standing::Closed(Closing::Stuck) {
             for step in &mut story.steps {
@@ -213,14 +230,14 @@ impl Story {
             Event::Failed { what, message } => self.fail(what, message, at),
             Event::Reverting { step, .. } => self.take_back(*step),
             Event::Reverted { step, kept } => self.taken_back(*step, kept),
-            Event::Waiting(waiting) => {
-                self.standing = Standing::Waiting;
-                self.waiting = Some(waiting.clone());
+            Event::Waiting(waiting) => self.waiting = Some(waiting.clone()),
+            Event::Commit => {
+                self.ended = Some(at);
+                self.message.clear();
             }
-            Event::Commit => self.close(Standing::Committed, at),
             Event::Revert { reason, .. } => self.revert(reason),
-            Event::Closed { outcome, message } => {
-                self.close(Standing::Closed(*outcome), at);
+            Event::Closed { message, .. } => {
+                self.ended = Some(at);
                 self.add_message(message);
             }
             Event::Armed(armed) => self.armed.clone_from(&armed.boot),
@@ -258,10 +275,8 @@ impl Story {
         }
     }
 
-    /// A commit that is taken back is not over; why it was put back counts only when nothing else failed.
+    /// Why it was put back counts only when nothing else failed.
     fn revert(&mut self, reason: &str) {
-        self.standing = Standing::Open;
-        self.ended = None;
         if self.message.is_empty() {
             self.add_message(reason);
         }
@@ -286,11 +301,6 @@ impl Story {
         {
             step.outcome = StepOutcome::Reverted;
         }
-    }
-
-    fn close(&mut self, standing: Standing, at: u64) {
-        self.standing = standing;
-        self.ended = Some(at);
     }
 
     fn add_message(&mut self, text: &str) {

@@ -44,7 +44,7 @@ fn failed(what: &str) -> Event {
 }
 
 fn revert() -> Event {
-    Event::Revert { reason: "a step failed".into(), force: false }
+    Event::Revert { reason: "a step failed".into(), force: false, ufw_stays: false }
 }
 
 fn closed(outcome: Closing) -> Event {
@@ -115,6 +115,7 @@ fn evidence(transactions: Vec<Vec<Record>>, hook: Vec<Record>) -> Evidence {
         holder: None,
         pending: false,
         unverified: Vec::new(),
+        unacknowledged: Vec::new(),
         boot: BOOT.into(),
         up: 60_000,
         now: 0,
@@ -256,6 +257,19 @@ fn j3_a_journal_that_cannot_be_believed_is_stuck() {
     let status = fold(evidence);
     is(&status, Outcome::Stuck, 5);
     assert_eq!(status.message, "line 3 is damaged");
+}
+
+#[test]
+fn j3_how_a_transaction_stands_is_what_recovery_goes_by_whatever_the_order_of_its_records() {
+    let events =
+        [closed(Closing::Reverted), closed(Closing::Stuck), Event::Commit, failed("a step"), revert()];
+    for (first, second, third) in (0..125).map(|place| (place / 25, place / 5 % 5, place % 5)) {
+        let order = [&events[first], &events[second], &events[third]];
+        let records = at(1, started("hook").into_iter().chain(order.map(Event::clone)).collect());
+        let work = crate::transaction::Story::of(&records).phase() == crate::transaction::Phase::Unfinished;
+        let open = fold(evidence(vec![records], Vec::new())).is_open();
+        assert_eq!(open, work, "{order:?}");
+    }
 }
 
 #[test]

@@ -22,10 +22,19 @@ pub fn brief(status: &Status, paint: Paint) -> String {
 /// The status in full.
 pub fn render(status: &Status, paint: Paint) -> String {
     let mut text = brief(status, paint);
-    for user in &status.unverified {
+    for factor in &status.unverified {
+        // The second device's has more words.
+        let user = factor.split(',').next().unwrap_or_default();
         let line = format!(
-            "The second factor of {user} is unverified: scan `firstlight totp show {user}`, then give a code to \
+            "The second factor of {factor} is unverified: scan `firstlight totp show {user}`, then give a code to \
              `firstlight totp verify {user}`."
+        );
+        text.push_str(&wrapped(&line, "  ", WIDTH));
+    }
+    for shown in &status.unacknowledged {
+        let line = format!(
+            "Shown on the console, never acknowledged: {shown}. See `totp show`, until the next boot; then `totp verify`, or \
+             `totp reset`."
         );
         text.push_str(&wrapped(&line, "  ", WIDTH));
     }

@@ -4,12 +4,12 @@
 //! the place that the journal had reached when the apply ended, and from another machine; a login at PVE's API with a
 //! code of one of their TOTP entries; or `firstlight confirm`. A session that was there before does none of it.
 
-use super::Outcome;
 use super::journal::Journal;
 use super::record::{Event, Waiting};
 use super::run;
 use super::state::{self, LOCK_PATH, TransactionId};
 use super::story::{Phase, Story};
+use super::{Failure, Outcome};
 use crate::error::{Error, Result};
 use crate::node::{Invocation, Node, boot_id, run_checked};
 use std::net::IpAddr;
@@ -92,35 +92,59 @@ fn cursor(node: &dyn Node) -> Result<String> {
 pub fn minutes_left(node: &dyn Node, story: &Story) -> Option<u64> {
     let waiting = story.waiting.as_ref()?;
     let up = node.boottime();
-    let open = !story.committed && story.revert.is_none() && story.closed.is_none();
     let boot = boot_id(node);
-    let here = open && !boot.is_empty() && waiting.boot == boot && up < waiting.until;
+    let here = story.waits() && !boot.is_empty() && waiting.boot == boot && up < waiting.until;
     here.then(|| waiting.until.saturating_sub(up).div_ceil(MINUTE))
 }
 
 /// The transaction that waits for confirmation now.
 pub fn waiting(node: &dyn Node) -> Result<Option<TransactionId>> {
     for id in state::transactions(node)?.into_iter().rev() {
-        let story = Story::of(&state::records(node, id)?);
-        if story.phase() == Phase::Unfinished && minutes_left(node, &story).is_some() {
+        if waits(node, &Story::of(&state::records(node, id)?)) {
             return Ok(Some(id));
         }
     }
     Ok(None)
 }
 
+/// Whether the transaction waits for confirmation now.
+pub fn waits(node: &dyn Node, story: &Story) -> bool {
+    story.phase() == Phase::Unfinished && minutes_left(node, story).is_some()
+}
+
+/// What is true where a commit record could neither be made durable nor be taken back; `None` where it was taken back.
+pub fn uncertain(node: &dyn Node, id: TransactionId) -> Option<&'static str> {
+    let committed = state::records(node, id).map_or(true, |records| Story::of(&records).committed);
+    committed.then_some("the new node is whole, but the record of its commit may not be on the disk: if it is not, the next boot puts the old node back")
+}
+
 /// Commits the transaction that waits for confirmation; `by` tells who confirmed. `None` when there is none, or when
 /// somebody else holds the lock and decides.
 pub fn confirm(node: &dyn Node, by: &str) -> Result<Option<Outcome>> {
     let Some(_lock) = node.lock(Path::new(LOCK_PATH))? else { return Ok(None) };
+    confirm_locked(node, by)
+}
+
+/// The same for a caller that holds the lock.
+///
+/// # Errors
+/// It still waits, or was not looked at.
+pub fn confirm_locked(node: &dyn Node, by: &str) -> Result<Option<Outcome>> {
     // Looked for under the lock: the time may be up by now.
     let Some(id) = waiting(node)? else { return Ok(None) };
     let (journal, records) = Journal::open(node, id.journal())?;
     run::confirm_firewall(node, &journal, &Story::of(&records))?;
     journal.note(Event::Note { text: format!("confirmed by {by}") })?;
-    journal.write(Event::Commit)?;
-    state::finish_commit(node)?;
-    // Committed is committed; the next run forgets what could not be forgotten now.
-    let _ = super::prune::tidy(node);
+    if let Err(error) = journal.write(Event::Commit) {
+        // What may not be on the disk must not be believed: it waits as before.
+        let failure = Failure { what: "confirmation".to_owned(), message: error.to_string() };
+        let _ = journal.write(Event::Failed { what: failure.what.clone(), message: failure.message.clone() });
+        return match uncertain(node, id) {
+            Some(left) => Ok(Some(Outcome::Stuck(id, failure, left.to_owned()))),
+            None => Err(error),
+        };
+    }
+    // Committed is committed: the next command finishes what fails here.
+    let _ = state::finish_commit(node).and_then(|()| super::prune::tidy(node));
     Ok(Some(Outcome::Committed(id)))
 }

@@ -172,7 +172,7 @@ fn put_back_locked(
 /// Whether the process that armed the timer still is that process, and still holds the lock.
 fn is_holder(node: &dyn Node, armed: &Armed) -> Result<bool> {
     let same = armed.began != 0 && process::began(node, armed.process) == armed.began;
-    Ok(same && process::holder(node)? == Some(armed.process))
+    Ok(same && process::holds(node, armed.process)?)
 }
 
 /// Asks the holder to stop, then kills it. One in uninterruptible sleep stays, and is tried again.
@@ -199,7 +199,7 @@ pub(super) fn end_children(node: &dyn Node, armed: &Armed, watch: &mut dyn Watch
     let patience = if hung { HUNG_CHILDREN_SECONDS } else { CHILDREN_SECONDS };
     let mut waited = 0;
     loop {
-        let left = process::left_behind(node, armed.process)?;
+        let left = process::left_behind(node, armed.process);
         if armed.process == 0 || left.is_empty() {
             return Ok(());
         }

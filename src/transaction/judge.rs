@@ -1,12 +1,31 @@
 //! Whose a path is by now: ours, to be put back, or somebody else's, to be kept.
 
+use super::record::Inverse;
+use super::story::Made;
 use crate::change;
-use crate::manifest::{Difference, Entry, Manifest};
+use crate::manifest::{Difference, Entry, Manifest, Scope};
 use crate::sorted::Set;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where pmxcfs is.
 pub const CLUSTER_DIR: &str = "/etc/pve";
+
+/// Where a way back looks. In the home of an account that we made everything but our own is somebody else's, however
+/// much there is of it: nobody looks.
+pub fn scopes(made: &Made, before: &Manifest, after: &Manifest) -> Vec<Scope> {
+    let Inverse::Account { .. } = made.inverse else { return made.scopes.clone() };
+    let mut scopes = Vec::new();
+    for scope in &made.scopes {
+        let Scope::Tree(home) = scope else {
+            scopes.push(scope.clone());
+            continue;
+        };
+        let known = before.entries.keys().chain(after.entries.keys());
+        let known: Set<&Path> = known.map(PathBuf::as_path).filter(|path| path.starts_with(home)).collect();
+        scopes.extend(known.iter().map(|path| Scope::Entry((*path).to_owned())));
+    }
+    scopes
+}
 
 /// Judges the paths of one step.
 pub struct Judge<'a> {

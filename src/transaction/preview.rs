@@ -1,10 +1,10 @@
 //! What a rollback would do, seen three ways for every path: as it was before, as we left it, and now. Changes nothing.
 
-use super::judge::{CLUSTER_DIR, Judge};
+use super::judge::{self, CLUSTER_DIR, Judge};
 use super::record::Inverse;
-use super::run;
 use super::state::{self, OBJECTS_DIR, TransactionId};
 use super::story::{Made, Story};
+use super::{revert, run};
 use crate::change;
 use crate::error::{Error, Result};
 use crate::facts::pmxcfs;
@@ -66,8 +66,13 @@ pub fn preview(node: &dyn Node, transactions: Vec<TransactionId>, force: bool) -
     for id in transactions {
         let story = Story::of(&state::records(node, id)?);
         let cluster = pmxcfs::cluster_name(node).unwrap_or_default();
+        let ufw_stays = revert::ufw_stays(node, &view.objects, &story, force)?;
         for made in story.made.iter().rev() {
-            view.step(made, cluster != story.cluster)?;
+            if ufw_stays && made.inverse.is_ufw() {
+                view.preview.actions.push(revert::stays(story.title(made.step)));
+            } else {
+                view.step(made, cluster != story.cluster)?;
+            }
         }
         view.preview.transactions.push(id);
     }
@@ -90,7 +95,8 @@ impl View<'_> {
         let before = self.stored(made.before, None)?;
         let after = self.stored(after, Some(&before))?;
         let stays = self.actions(made, other_cluster)?;
-        let now = manifest::capture_like(self.node, &made.scopes, &run::skipped(), &before)?;
+        let scopes = judge::scopes(made, &before, &after);
+        let now = manifest::capture_like(self.node, &scopes, &run::skipped(), &[&before, &after])?;
         let mut expected = Manifest::default();
         for (path, entry) in now.entries.iter() {
             let entry = self.then.entries.get(path).unwrap_or(entry);
@@ -168,7 +174,7 @@ impl View<'_> {
                 }
             }
             Inverse::Kernel { name, value } => say(format!("the kernel's {name} is {value}")),
-            Inverse::PveFirewall(_) => say("PVE's firewall filters by its earlier files".to_owned()),
+            Inverse::PveFirewall(_) => say("PVE's firewall is on or off as before".to_owned()),
             Inverse::HostKey => say("PVE publishes the host key of before".to_owned()),
             Inverse::Pve(inverse) if other_cluster => {
                 say(format!("{} stays: it is the cluster's now", inverse.title))

@@ -4,9 +4,10 @@ use super::record::Event;
 use super::state::{self, OBJECTS_DIR, TRANSACTIONS_DIR, TransactionId};
 use super::story::{Phase, Story};
 use crate::error::{Error, Result};
-use crate::manifest::{Manifest, State};
+use crate::manifest::{self, State};
 use crate::node::{Node, exists};
 use crate::objects::{ObjectId, Objects};
+use crate::progress::{Importance, Watch};
 use std::path::Path;
 
 /// How many stay without being asked for another number.
@@ -25,18 +26,24 @@ pub fn prune(node: &dyn Node, keep: usize) -> Result<(Vec<TransactionId>, usize)
     }
     remove_remains(node)?;
     let objects = Objects::new(node, Path::new(OBJECTS_DIR));
-    let mut referred = Vec::new();
+    let mut referred = Referred::default();
     for id in state::transactions(node)? {
         refer(node, &objects, id, &mut referred)?;
     }
-    referred.sort_unstable();
-    let swept = objects.sweep(&referred)?;
+    let swept = objects.sweep(referred.all())?;
     Ok((forgotten, swept))
 }
 
 /// The same after a commit, so that the disk never fills: only when there is something to forget.
 pub fn tidy(node: &dyn Node) -> Result<()> {
     if surplus(node, KEPT)?.is_empty() { Ok(()) } else { prune(node, KEPT).map(drop) }
+}
+
+/// The same; what cannot be forgotten now is said, and forgotten after the next run.
+pub fn tidy_or_say(node: &dyn Node, watch: &mut dyn Watch) {
+    if let Err(error) = tidy(node) {
+        watch.say(Importance::Warning, &error.to_string());
+    }
 }
 
 /// What may be forgotten, oldest first.
@@ -73,16 +80,46 @@ fn remove_remains(node: &dyn Node) -> Result<()> {
     node.sync_directory(directory)
 }
 
+/// What is still needed. Transactions refer to nearly the same contents: each is held once, or nearly.
+#[derive(Default)]
+struct Referred {
+    ids: Vec<ObjectId>,
+    /// So many of them are sorted, and each is there once.
+    sorted: usize,
+}
+
+impl Referred {
+    /// How many are added before they are sorted again: 1 MiB.
+    const MANY: usize = 32 * 1024;
+
+    fn add(&mut self, id: ObjectId) {
+        self.ids.push(id);
+        if self.ids.len() - self.sorted > Self::MANY {
+            self.all();
+        }
+    }
+
+    fn all(&mut self) -> &[ObjectId] {
+        self.ids.sort_unstable();
+        self.ids.dedup();
+        self.sorted = self.ids.len();
+        &self.ids
+    }
+
+    fn contents(&mut self, manifest: Vec<u8>) -> Result<()> {
+        manifest::read_entries(manifest, &mut |_, entry| {
+            if let State::File { content, .. } = entry.state {
+                self.add(content);
+            }
+        })
+    }
+}
+
 /// Everything a transaction refers to. A manifest that cannot be read stops the sweep: better too much than too
 /// little.
-fn refer(
-    node: &dyn Node,
-    objects: &Objects<'_>,
-    id: TransactionId,
-    referred: &mut Vec<ObjectId>,
-) -> Result<()> {
+fn refer(node: &dyn Node, objects: &Objects<'_>, id: TransactionId, referred: &mut Referred) -> Result<()> {
     if exists(node, &id.snapshot())? {
-        contents(&Manifest::take(node.read(&id.snapshot())?, None)?, referred);
+        referred.contents(node.read(&id.snapshot())?)?;
     }
     for record in state::records(node, id)? {
         // What a way back that is not over has set aside is among it.
@@ -92,18 +129,31 @@ fn refer(
         else {
             continue;
         };
-        referred.push(manifest);
-        let decoded = Manifest::take(objects.read(&manifest)?, None)
+        referred.add(manifest);
+        referred
+            .contents(objects.read(&manifest)?)
             .map_err(|error| Error::new(format!("reading a manifest of transaction {id}"), error))?;
-        contents(&decoded, referred);
     }
     Ok(())
 }
 
-fn contents(manifest: &Manifest, referred: &mut Vec<ObjectId>) {
-    for entry in manifest.entries.values() {
-        if let State::File { content, .. } = entry.state {
-            referred.push(content);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn j3_twenty_snapshots_of_one_node_take_the_room_of_one() {
+        let mut referred = Referred::default();
+        let mut most = 0;
+        for _ in 0..20 {
+            for number in 0..100_000_u32 {
+                let mut name = [b'0'; 64];
+                name[..8].copy_from_slice(format!("{number:08x}").as_bytes());
+                referred.add(ObjectId::parse(&name).unwrap());
+                most = most.max(referred.ids.capacity());
+            }
         }
+        assert_eq!(referred.all().len(), 100_000);
+        assert!(most * size_of::<ObjectId>() <= 9 * 1024 * 1024, "{most}");
     }
 }

@@ -11,7 +11,7 @@ mod tests;
 
 use crate::manifest::Scope;
 use crate::objects::ObjectId;
-use fields::{Fields, checksum, escape, flag, unescape};
+use fields::{Fields, Line, checksum, unescape};
 use std::path::PathBuf;
 
 pub use deadline::{Armed, Waiting};
@@ -137,6 +137,8 @@ pub enum Event {
         reason: String,
         /// What somebody else changed since is put back too.
         force: bool,
+        /// UFW stays as it is, because PVE's firewall cannot be switched back.
+        ufw_stays: bool,
     },
     /// A step is about to be taken back; these paths are somebody else's by now and stay as they are.
     Reverting {
@@ -192,15 +194,9 @@ pub enum Closing {
 impl Record {
     /// The line, with newline.
     pub fn encode(&self) -> String {
-        let (verb, fields) = self.event.fields();
-        let mut body = format!("{verb}\tat={}", self.at);
-        for (key, value) in fields {
-            body.push('\t');
-            body.push_str(key);
-            body.push('=');
-            escape(&value, &mut body);
-        }
-        format!("{}\t{body}\n", checksum(&body))
+        let mut line = Line::new(self.at);
+        self.event.write(&mut line);
+        line.finish()
     }
 
     /// Whether a line without its newline has its checksum, whatever it says.
@@ -221,8 +217,9 @@ impl Record {
             let (key, value) = part.split_once('=')?;
             fields.push((key, unescape(value)?));
         }
-        let fields = Fields(fields);
-        Some(Self { at: fields.number("at")?, event: Event::parse(verb, &fields)? })
+        let fields = Fields::new(fields);
+        let record = Self { at: fields.number("at"), event: Event::parse(verb, &fields)? };
+        fields.is_whole().then_some(record)
     }
 }
 
@@ -232,133 +229,123 @@ impl Event {
         matches!(self, Self::Step { .. } | Self::Warning { .. } | Self::Note { .. } | Self::Probe { .. })
     }
 
-    fn fields(&self) -> (&'static str, Vec<(&'static str, String)>) {
+    fn write(&self, line: &mut Line) {
         match self {
-            Self::Begin { format, version, door, plan, source, boot, cluster } => (
-                "begin",
-                vec![
-                    ("format", format.to_string()),
-                    ("version", version.clone()),
-                    ("door", door.clone()),
-                    ("plan", plan.clone()),
-                    ("source", source.clone()),
-                    ("boot", boot.clone()),
-                    ("cluster", cluster.clone()),
-                ],
-            ),
-            Self::Step { step, title } => {
-                ("step", vec![("step", step.to_string()), ("title", title.clone())])
+            Self::Begin { format, version, door, plan, source, boot, cluster } => {
+                line.verb("begin").number("format", (*format).into()).text("version", version);
+                line.text("door", door).text("plan", plan).text("source", source);
+                line.text("boot", boot).text("cluster", cluster)
             }
-            Self::Snapshot { entries } => ("snapshot", vec![("entries", entries.to_string())]),
-            Self::Armed(armed) => ("armed", armed.fields()),
-            Self::Waiting(waiting) => ("waiting", waiting.fields()),
-            Self::Gate { id, passed, message, milliseconds } => (
-                "gate",
-                vec![
-                    ("id", id.clone()),
-                    ("passed", flag(*passed)),
-                    ("message", message.clone()),
-                    ("ms", milliseconds.to_string()),
-                ],
-            ),
-            Self::Warning { text } => ("warning", vec![("text", text.clone())]),
-            Self::Note { text } => ("note", vec![("text", text.clone())]),
+            Self::Step { step, title } => line.verb("step").step(*step).text("title", title),
+            Self::Snapshot { entries } => line.verb("snapshot").number("entries", *entries as u64),
+            Self::Armed(armed) => {
+                armed.write(line);
+                line
+            }
+            Self::Waiting(waiting) => {
+                waiting.write(line);
+                line
+            }
+            Self::Gate { id, passed, message, milliseconds } => {
+                line.verb("gate").text("id", id).flag("passed", *passed);
+                line.text("message", message).number("ms", *milliseconds)
+            }
+            Self::Warning { text } => line.verb("warning").text("text", text),
+            Self::Note { text } => line.verb("note").text("text", text),
             Self::Intent { step, inverse, scopes, before } => {
-                let mut fields = vec![("step", step.to_string()), ("before", before.to_string())];
-                inverse.push(&mut fields);
-                fields.extend(scopes.iter().map(|scope| match scope {
-                    Scope::Entry(path) => ("entry", path.to_string_lossy().into_owned()),
-                    Scope::Children(path) => ("children", path.to_string_lossy().into_owned()),
-                    Scope::Tree(path) => ("tree", path.to_string_lossy().into_owned()),
-                }));
-                ("intent", fields)
+                line.verb("intent").step(*step).object("before", before);
+                inverse.write(line);
+                for scope in scopes {
+                    match scope {
+                        Scope::Entry(path) => line.path("entry", path),
+                        Scope::Children(path) => line.path("children", path),
+                        Scope::Tree(path) => line.path("tree", path),
+                    };
+                }
+                line
             }
-            Self::Observed { step, after } => {
-                ("observed", vec![("step", step.to_string()), ("after", after.to_string())])
+            Self::Observed { step, after } => line.verb("observed").step(*step).object("after", after),
+            Self::Done { step, milliseconds } => line.verb("done").step(*step).number("ms", *milliseconds),
+            Self::Failed { what, message } => line.verb("failed").text("what", what).text("message", message),
+            Self::Probe { control, holds, message } => {
+                line.verb("probe").text("control", control).flag("holds", *holds).text("message", message)
             }
-            Self::Done { step, milliseconds } => {
-                ("done", vec![("step", step.to_string()), ("ms", milliseconds.to_string())])
-            }
-            Self::Failed { what, message } => {
-                ("failed", vec![("what", what.clone()), ("message", message.clone())])
-            }
-            Self::Probe { control, holds, message } => (
-                "probe",
-                vec![("control", control.clone()), ("holds", flag(*holds)), ("message", message.clone())],
-            ),
-            Self::Commit => ("commit", Vec::new()),
-            Self::Revert { reason, force } => {
-                ("revert", vec![("reason", reason.clone()), ("force", flag(*force))])
+            Self::Commit => line.verb("commit"),
+            Self::Revert { reason, force, ufw_stays } => {
+                line.verb("revert").text("reason", reason).flag("force", *force).flag("ufw-stays", *ufw_stays)
             }
             Self::Reverting { step, foreign } => {
-                ("reverting", vec![("step", step.to_string()), ("foreign", foreign.to_string())])
+                line.verb("reverting").step(*step).object("foreign", foreign)
             }
             Self::Reverted { step, kept } => {
-                let mut fields = vec![("step", step.to_string())];
-                fields.extend(kept.iter().map(|path| ("kept", path.to_string_lossy().into_owned())));
-                ("reverted", fields)
+                line.verb("reverted").step(*step);
+                for path in kept {
+                    line.path("kept", path);
+                }
+                line
             }
             Self::Try { number, boot } => {
-                ("try", vec![("number", number.to_string()), ("boot", boot.clone())])
+                line.verb("try").number("number", (*number).into()).text("boot", boot)
             }
             Self::Ended { outcome, message } => {
-                ("ended", vec![("outcome", outcome.clone()), ("message", message.clone())])
+                line.verb("ended").text("outcome", outcome).text("message", message)
             }
             Self::Closed { outcome, message } => {
-                ("closed", vec![("outcome", outcome.word().to_owned()), ("message", message.clone())])
+                line.verb("closed").text("outcome", outcome.word()).text("message", message)
             }
-        }
+        };
     }
 
+    /// What the fields say, if there is such a verb; whether they are whole is asked afterwards.
     fn parse(verb: &str, fields: &Fields<'_>) -> Option<Self> {
-        let step = || fields.number("step").and_then(|number| usize::try_from(number).ok());
         Some(match verb {
             "begin" => Self::Begin {
-                format: fields.number("format")?.try_into().ok()?,
-                version: fields.text("version")?,
-                door: fields.text("door")?,
-                plan: fields.text("plan")?,
-                source: fields.text("source")?,
-                boot: fields.text("boot")?,
-                cluster: fields.text("cluster")?,
+                format: fields.small("format"),
+                version: fields.text("version"),
+                door: fields.text("door"),
+                plan: fields.text("plan"),
+                source: fields.text("source"),
+                boot: fields.text("boot"),
+                cluster: fields.text("cluster"),
             },
-            "step" => Self::Step { step: step()?, title: fields.text("title")? },
-            "snapshot" => Self::Snapshot { entries: fields.number("entries")?.try_into().ok()? },
-            "armed" => Self::Armed(Armed::parse(fields)?),
-            "waiting" => Self::Waiting(Waiting::parse(fields)?),
+            "step" => Self::Step { step: fields.step(), title: fields.text("title") },
+            "snapshot" => Self::Snapshot { entries: fields.size("entries") },
+            "armed" => Self::Armed(Armed::parse(fields)),
+            "waiting" => Self::Waiting(Waiting::parse(fields)),
             "gate" => Self::Gate {
-                id: fields.text("id")?,
-                passed: fields.flag("passed")?,
-                message: fields.text("message")?,
-                milliseconds: fields.number("ms")?,
+                id: fields.text("id"),
+                passed: fields.flag("passed"),
+                message: fields.text("message"),
+                milliseconds: fields.number("ms"),
             },
-            "warning" => Self::Warning { text: fields.text("text")? },
-            "note" => Self::Note { text: fields.text("text")? },
-            "intent" => Self::Intent {
-                step: step()?,
-                inverse: Inverse::parse(fields)?,
-                scopes: fields.scopes(),
-                before: fields.object("before")?,
-            },
-            "observed" => Self::Observed { step: step()?, after: fields.object("after")? },
-            "done" => Self::Done { step: step()?, milliseconds: fields.number("ms")? },
-            "failed" => Self::Failed { what: fields.text("what")?, message: fields.text("message")? },
+            "warning" => Self::Warning { text: fields.text("text") },
+            "note" => Self::Note { text: fields.text("text") },
+            "intent" => {
+                let before = fields.object("before")?;
+                let inverse = Inverse::parse(fields)?;
+                Self::Intent { step: fields.step(), inverse, scopes: fields.scopes(), before }
+            }
+            "observed" => Self::Observed { after: fields.object("after")?, step: fields.step() },
+            "done" => Self::Done { step: fields.step(), milliseconds: fields.number("ms") },
+            "failed" => Self::Failed { what: fields.text("what"), message: fields.text("message") },
             "probe" => Self::Probe {
-                control: fields.text("control")?,
-                holds: fields.flag("holds")?,
-                message: fields.text("message")?,
+                control: fields.text("control"),
+                holds: fields.flag("holds"),
+                message: fields.text("message"),
             },
             "commit" => Self::Commit,
-            "revert" => Self::Revert { reason: fields.text("reason")?, force: fields.flag("force")? },
-            "reverting" => Self::Reverting { step: step()?, foreign: fields.object("foreign")? },
-            "reverted" => Self::Reverted { step: step()?, kept: fields.paths("kept") },
-            "try" => {
-                Self::Try { number: fields.number("number")?.try_into().ok()?, boot: fields.text("boot")? }
-            }
-            "ended" => Self::Ended { outcome: fields.text("outcome")?, message: fields.text("message")? },
+            "revert" => Self::Revert {
+                reason: fields.text("reason"),
+                force: fields.flag("force"),
+                ufw_stays: fields.flag("ufw-stays"),
+            },
+            "reverting" => Self::Reverting { foreign: fields.object("foreign")?, step: fields.step() },
+            "reverted" => Self::Reverted { step: fields.step(), kept: fields.paths("kept") },
+            "try" => Self::Try { number: fields.small("number"), boot: fields.text("boot") },
+            "ended" => Self::Ended { outcome: fields.text("outcome"), message: fields.text("message") },
             "closed" => Self::Closed {
-                outcome: Closing::parse(&fields.text("outcome")?)?,
-                message: fields.text("message")?,
+                outcome: Closing::parse(&fields.text("outcome"))?,
+                message: fields.text("message"),
             },
             _ => return None,
         })

@@ -5,7 +5,7 @@ use super::record::{Closing, Event};
 use super::revert::Way;
 use super::state::{self, OBJECTS_DIR, TransactionId};
 use super::story::{Phase, Story};
-use super::{Failure, Outcome, Stage, confirm, deadline};
+use super::{Failure, Outcome, Stage, confirm, deadline, prune};
 use crate::error::{Error, Result};
 use crate::node::{Node, boot_id};
 use crate::objects::Objects;
@@ -51,7 +51,14 @@ fn put_all_back(
         return Ok(stuck);
     }
     if stage == Stage::Late {
-        state::finish_commit(node)?;
+        // Whatever command comes next finishes what fails here.
+        if let Err(error) = state::finish_commit(node) {
+            watch.say(Importance::Warning, &error.to_string());
+        }
+        // Not before all have been looked at: what is forgotten is no longer there.
+        if outcome.is_some() {
+            prune::tidy_or_say(node, watch);
+        }
     }
     Ok(outcome)
 }
@@ -159,15 +166,26 @@ pub fn rollback(
         let objects = Objects::new(node, Path::new(OBJECTS_DIR));
         let failure = Failure { what: "rollback".to_owned(), message: "asked for".to_owned() };
         let way = Way { node, id, journal: &journal, objects: &objects, watch };
-        ended = match way.back(failure, "rollback asked for", Stage::Late, force)? {
+        let outcome = match way.back(failure.clone(), "rollback asked for", Stage::Late, force) {
+            Ok(outcome) => outcome,
+            Err(error) if is_begun(node, id) => Outcome::Stuck(id, failure, error.to_string()),
+            Err(error) => return Err(error.hint(format!("{id} and what is older still stand"))),
+        };
+        ended = match outcome {
             Outcome::Reverted(id, failure, mut kept) => {
                 all.append(&mut kept);
-                all.sort();
+                all.sort_unstable();
                 all.dedup();
                 Outcome::Reverted(id, failure, all.clone())
             }
             other => return Ok(other),
         };
     }
+    prune::tidy_or_say(node, watch);
     Ok(ended)
+}
+
+/// Whether its way back has begun, or nobody can tell.
+fn is_begun(node: &dyn Node, id: TransactionId) -> bool {
+    state::records(node, id).map_or(true, |records| Story::of(&records).revert.is_some())
 }

@@ -1,9 +1,11 @@
 //! The way back: newest first, safe to repeat, and honest about its outcome.
 
+mod firewall;
+
 use super::journal::Journal;
-use super::judge::{CLUSTER_DIR, Judge};
+use super::judge::{self, CLUSTER_DIR, Judge};
 use super::record::{Closing, Event, Inverse};
-use super::run;
+use super::run::{self, Hand};
 use super::state::{self, TransactionId};
 use super::story::{Made, Story};
 use super::{Failure, Outcome, Stage, deadline};
@@ -15,6 +17,8 @@ use crate::node::Node;
 use crate::objects::{Batch, ObjectId, Objects};
 use crate::progress::{Importance, Watch};
 use std::path::{Path, PathBuf};
+
+pub use firewall::{stays, stuck as ufw_stays};
 
 /// The way back of one transaction.
 pub struct Way<'a> {
@@ -35,9 +39,12 @@ impl Way<'_> {
     /// the outcome then is the same as if it had been unable to finish, and the late stage goes on.
     pub fn back(mut self, failure: Failure, reason: &str, stage: Stage, force: bool) -> Result<Outcome> {
         // Room for the records of the way back, should the disk be full.
-        state::free_ballast(self.node, self.id)?;
+        let _ = state::free_ballast(self.node, self.id);
         let story = Story::of(&state::records(self.node, self.id)?);
-        self.journal.write(Event::Revert { reason: reason.to_owned(), force })?;
+        let ufw_stays = self.ufw_stays(&story, stage, force);
+        self.journal.write(Event::Revert { reason: reason.to_owned(), force, ufw_stays })?;
+        // PVE's firewall filtered before, and does not yet.
+        let (pve_before, mut open_without) = (firewall::filtered(self.objects, &story), false);
         if stage == Stage::Late {
             deadline::arm_way_back(self.node, self.journal, &story, self.watch);
         }
@@ -45,27 +52,51 @@ impl Way<'_> {
         let mut kept = Vec::new();
         // Paths of steps that a later stage or recovery takes back once more.
         let mut open: Vec<&Scope> = Vec::new();
+        // Paths of steps that could not be taken back.
+        let mut failed: Vec<&Scope> = Vec::new();
         for made in story.made.iter().rev() {
+            if shares(made, &failed) {
+                // What stands there is not as this step left it, and whose it is cannot be told yet.
+                failed.extend(&made.scopes);
+                open_without |= pve_before && matches!(made.inverse, Inverse::PveFirewall(_));
+                left.push(
+                    [story.title(made.step), ": what failed in the same places comes back first"].concat(),
+                );
+                continue;
+            }
             if stage == Stage::Early && in_cluster(made) {
                 // pmxcfs is not up yet: what would be seen and written there is the root file system.
                 open.extend(&made.scopes);
+                open_without |= pve_before && matches!(made.inverse, Inverse::PveFirewall(_));
+                continue;
+            }
+            if ufw_stays && made.inverse.is_ufw() {
+                if stage == Stage::Late {
+                    kept.push(self.leave(made, story.title(made.step))?);
+                }
                 continue;
             }
             if stage == Stage::Early && matches!(made.inverse, Inverse::Packages(_)) {
                 self.observe(made)?;
                 break;
             }
+            if open_without && made.inverse.is_ufw() {
+                failed.extend(&made.scopes);
+                left.push([story.title(made.step), ": PVE's firewall comes back first"].concat());
+                continue;
+            }
             // What a newer step puts there then is undone here once more: this one is not over before that one is.
-            let covered = open.iter().any(|newer| made.scopes.iter().any(|scope| scope.overlaps(newer)));
-            let last = !covered && (stage == Stage::Late || made.inverse.is_paths_alone());
+            let last = !shares(made, &open) && (stage == Stage::Late || made.inverse.is_paths_alone());
             let result = self.step(made, stage, force, &story.cluster, last);
-            if !last || result.is_err() {
+            if !last {
                 open.extend(&made.scopes);
             }
             match result {
                 Ok(mut paths) => kept.append(&mut paths),
-                // One step that cannot be taken back must not keep the others from it.
+                // One step that cannot be taken back must not keep those from it that are none of its business.
                 Err(error) => {
+                    failed.extend(&made.scopes);
+                    open_without |= pve_before && matches!(made.inverse, Inverse::PveFirewall(_));
                     let text = format!("{}: {error}", story.title(made.step));
                     self.watch.say(Importance::Error, &text);
                     left.push(text);
@@ -79,14 +110,27 @@ impl Way<'_> {
                 "the rest is done once the network is up".to_owned(),
             ));
         }
-        for made in story.made.iter().rev() {
+        let stays = |made: &&Made| {
+            ufw_stays && (made.inverse.is_ufw() || matches!(made.inverse, Inverse::PveFirewall(_)))
+        };
+        for made in story.made.iter().rev().filter(|made| !stays(made)) {
             if let Err(error) = change::settle(self.node, &made.inverse) {
                 left.push(format!("{}: {error}", story.title(made.step)));
             }
         }
-        kept.sort();
+        kept.sort_unstable();
         kept.dedup();
         self.close(failure, story.committed, kept, left)
+    }
+
+    /// Leaves a step of UFW's as it is; what is told as kept.
+    fn leave(&mut self, made: &Made, title: &str) -> Result<PathBuf> {
+        let kept = PathBuf::from(title);
+        if made.reverted.is_none() {
+            self.watch.say(Importance::Warning, &firewall::stays(title));
+            self.journal.write(Event::Reverted { step: made.step, kept: vec![kept.clone()] })?;
+        }
+        Ok(kept)
     }
 
     fn close(
@@ -103,10 +147,8 @@ impl Way<'_> {
         };
         let message = left.join("\n");
         self.journal.write(Event::Closed { outcome, message: message.clone() })?;
-        state::finish_commit(self.node)?;
-        if left.is_empty()
-            && let Err(error) = super::prune::tidy(self.node)
-        {
+        // It is closed: whatever command comes next finishes what fails here.
+        if let Err(error) = state::finish_commit(self.node) {
             self.watch.say(Importance::Warning, &error.to_string());
         }
         Ok(if left.is_empty() {
@@ -116,22 +158,17 @@ impl Way<'_> {
         })
     }
 
-    /// Journals what a step left behind that a crash interrupted: seen before anything else changes it.
     fn observe(&self, made: &Made) -> Result<ObjectId> {
-        if let Some(after) = made.after {
-            return Ok(after);
-        }
-        let after = run::capture(self.node, self.objects, &made.scopes, run::after_counts(&made.inverse))?;
-        self.journal.write(Event::Observed { step: made.step, after })?;
-        Ok(after)
+        Hand { node: self.node, journal: self.journal, objects: self.objects }.observe(made)
     }
 
     fn stored(&self, id: ObjectId, like: Option<&Manifest>) -> Result<Manifest> {
         Manifest::take(self.objects.read(&id)?, like)
     }
 
-    fn current(&self, made: &Made, before: &Manifest) -> Result<Manifest> {
-        manifest::capture_like(self.node, &made.scopes, &run::skipped(), before)
+    fn current(&self, made: &Made, before: &Manifest, after: &Manifest) -> Result<Manifest> {
+        let scopes = judge::scopes(made, before, after);
+        manifest::capture_like(self.node, &scopes, &run::skipped(), &[before, after])
     }
 
     /// Takes one step back, for the `last` time or not; returns the paths of it that belong to somebody else by now.
@@ -196,6 +233,9 @@ impl Way<'_> {
         if stage == Stage::Late || made.inverse.is_paths_alone() {
             change::undo_kept(self.node, &made.inverse, &kept)?;
         }
+        if !joined {
+            self.switch_back(made, &before, &kept)?;
+        }
         for path in &kept {
             let text = format!("{} was changed by somebody else and is kept", path.display());
             self.watch.say(Importance::Warning, &text);
@@ -207,13 +247,13 @@ impl Way<'_> {
         }
         if !stay.is_empty() {
             // Which of the files left over are whose, dpkg alone knows, and it has taken its own along.
-            let now = self.current(made, &before)?;
+            let now = self.current(made, &before, &after)?;
             let left = ours.iter().map(|difference| difference.path).filter(|path| {
                 !foreign.entries.contains_key(path) && differs(before.get(path), now.get(path))
             });
             kept.extend(left.map(Path::to_owned));
         }
-        for unrestored in self.restore(made, &before, &foreign, stay.is_empty())? {
+        for unrestored in self.restore(made, (&before, &after), &foreign, stay.is_empty())? {
             let text = format!("{} is kept: {}", unrestored.path.display(), unrestored.because);
             self.watch.say(Importance::Warning, &text);
             kept.push(unrestored.path);
@@ -226,15 +266,16 @@ impl Way<'_> {
     fn restore(
         &self,
         made: &Made,
-        before: &Manifest,
+        (before, after): (&Manifest, &Manifest),
         foreign: &Manifest,
         all: bool,
     ) -> Result<Vec<Unrestored>> {
-        let now = self.current(made, before)?;
+        let now = self.current(made, before, after)?;
+        let theirs;
         let mut entries = if all { before.restoration(&now) } else { Vec::new() };
         entries.retain(|(path, _)| !foreign.entries.contains_key(path));
-        let theirs = self.capture_paths(foreign.entries.keys(), None)?;
         if matches!(made.inverse, Inverse::Packages(_)) {
+            theirs = self.capture_paths(foreign.entries.keys(), None)?;
             entries.extend(foreign.restoration(&theirs));
         }
         let unrestored = manifest::restore(self.node, self.objects, &entries)?;
@@ -253,13 +294,20 @@ impl Way<'_> {
         force: bool,
         joined: bool,
     ) -> Result<ObjectId> {
-        let now = self.current(made, before)?;
+        let now = self.current(made, before, after)?;
         let judge = Judge::new(before, after, force, joined);
         let differences = before.differences(&now);
-        let theirs = differences.iter().filter(|difference| judge.theirs(difference)).map(|it| it.path);
+        let theirs = differences.iter().filter(|difference| judge.theirs(difference));
         let mut batch = self.objects.batch()?;
-        let store = if matches!(made.inverse, Inverse::Packages(_)) { Some(&mut batch) } else { None };
-        let foreign = self.capture_paths(theirs, store)?;
+        let mut foreign = Manifest::default();
+        if matches!(made.inverse, Inverse::Packages(_)) {
+            foreign = self.capture_paths(theirs.map(|it| it.path), Some(&mut batch))?;
+        } else {
+            for it in theirs {
+                let entry = it.after.cloned().unwrap_or_else(Entry::absent);
+                foreign.entries.insert(it.path.to_owned(), entry);
+            }
+        }
         let id = batch.add(&foreign.encode())?;
         batch.commit()?;
         Ok(id)
@@ -333,6 +381,11 @@ impl Way<'_> {
         let scopes: Vec<Scope> = paths.map(|path| Scope::Entry(path.as_ref().to_owned())).collect();
         manifest::capture(self.node, &scopes, &[], store)
     }
+}
+
+/// Whether the step and the others may have touched a path both.
+fn shares(made: &Made, others: &[&Scope]) -> bool {
+    made.scopes.iter().any(|scope| others.iter().any(|other| scope.overlaps(other)))
 }
 
 /// Whether two states of a path are not the same; times do not count.

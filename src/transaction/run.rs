@@ -14,21 +14,22 @@ use crate::control::{Control, Gate};
 use crate::error::{Error, Result};
 use crate::facts::pmxcfs;
 use crate::gate::{self, Verdict};
-use crate::manifest::{self, Scope};
+use crate::manifest::{self, Scope, Wants};
 use crate::node::{Node, boot_id, exists};
-use crate::objects::Objects;
+use crate::objects::{ObjectId, Objects};
 use crate::observe::{self, Observer};
 use crate::plan::Plan;
 use crate::progress::{Ending, Importance, Watch};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use firewall::confirm as confirm_firewall;
-use step::Hand;
-pub use step::after_counts;
+pub use step::Hand;
 
-/// More than the records of any way back need.
-const BALLAST_BYTES: usize = 128 * 1024;
+/// Room for the records of a way back, beside what it writes of the paths it finds.
+const BALLAST_BYTES: u64 = 128 * 1024;
+const BALLAST_PIECE: u64 = 64 * 1024;
 /// How often, and how far apart, controls are looked at until they hold.
 const PROBE_ROUNDS: u32 = 8;
 const PROBE_PAUSE: Duration = Duration::from_secs(2);
@@ -56,9 +57,10 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
         Ok(Some(minutes)) => Ok(Outcome::Waiting(id, minutes)),
         Ok(None) => {
             // Committed is committed: whatever command comes next finishes what fails here.
-            if let Err(error) = state::finish_commit(node).and_then(|()| super::prune::tidy(node)) {
+            if let Err(error) = state::finish_commit(node) {
                 watch.say(Importance::Warning, &error.to_string());
             }
+            super::prune::tidy_or_say(node, watch);
             Ok(Outcome::Committed(id))
         }
         Err(failure) => {
@@ -70,12 +72,14 @@ pub fn apply(node: &dyn Node, plan: &Plan, order: &Order<'_>, watch: &mut dyn Wa
                 // One without a memory: the way back believes what it sees.
                 let objects = Objects::new(node, Path::new(OBJECTS_DIR));
                 let reason = format!("{} failed", failure.what);
-                return Way { node, id, journal: &journal, objects: &objects, watch }.back(
-                    failure,
-                    &reason,
-                    Stage::Late,
-                    false,
-                );
+                let way = Way { node, id, journal: &journal, objects: &objects, watch: &mut *watch };
+                let ended = way.back(failure.clone(), &reason, Stage::Late, false).unwrap_or_else(|error| {
+                    let left =
+                        confirm::uncertain(node, id).map(|left| format!("{left}\n")).unwrap_or_default();
+                    Outcome::Stuck(id, failure, format!("{left}{error}"))
+                });
+                super::prune::tidy_or_say(node, watch);
+                return Ok(ended);
             }
             Ok(untouched(node, id, &journal, failure))
         }
@@ -109,8 +113,8 @@ fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(Tran
         boot: boot_id(node),
         cluster: pmxcfs::cluster_name(node).unwrap_or_default(),
     };
-    node.create(&state::ballast_path(id), &vec![0xff; BALLAST_BYTES], 0o600)?;
-    node.sync_file(&state::ballast_path(id))?;
+    node.create(&state::ballast_path(id), b"", 0o600)?;
+    set_aside(node, id, BALLAST_BYTES)?;
     let journal = Journal::start(node, id.journal(), first)?;
     for (step, title) in plan.steps.iter().map(|step| step.title.clone()).enumerate() {
         journal.note(Event::Step { step, title })?;
@@ -122,6 +126,15 @@ fn begin<'a>(node: &'a dyn Node, plan: &Plan, order: &Order<'_>) -> Result<(Tran
         journal.note(Event::Note { text })?;
     }
     Ok((id, journal))
+}
+
+/// Adds so many bytes to the ballast, rounded up. Nothing that a file system could compress: it gives its room back.
+fn set_aside(node: &dyn Node, id: TransactionId, bytes: u64) -> Result<()> {
+    let path = state::ballast_path(id);
+    for _ in 0..bytes.div_ceil(BALLAST_PIECE) {
+        node.append(&path, &node.random(BALLAST_PIECE as usize)?)?;
+    }
+    node.sync_file(&path)
 }
 
 struct Run<'a> {
@@ -190,10 +203,13 @@ impl Run<'_> {
         self.node.create(&waiting, b"", 0o600)?;
         let mut batch = self.objects.batch()?;
         let mut write = |piece: &[u8]| self.node.append(&waiting, piece);
-        let entries = manifest::record(self.node, &scopes, &skipped(), (&mut batch, true), &mut write)?;
+        let entries = manifest::record(self.node, &scopes, &skipped(), (&mut batch, &|_| true), &mut write)?;
         batch.commit_with(Some(&waiting))?;
         self.node.rename(&waiting, &id.snapshot())?;
         self.node.sync_directory(&id.directory())?;
+        // A way back out of the middle of dpkg writes once more what stands in all of these places.
+        let size = self.node.lookup(&id.snapshot())?.map_or(0, |found| found.size);
+        set_aside(self.node, id, size)?;
         self.journal.write(Event::Snapshot { entries })
     }
 
@@ -245,7 +261,7 @@ impl Run<'_> {
         Hand { node, journal, objects }.perform(number, change, self.watch, &mut self.touched)
     }
 
-    fn capture(&self, scopes: &[Scope], contents: bool) -> Result<crate::objects::ObjectId> {
+    fn capture(&self, scopes: &[Scope], contents: Wants<'_>) -> Result<ObjectId> {
         capture(self.node, self.objects, scopes, contents)
     }
 
@@ -308,24 +324,38 @@ fn outside(path: &Path) -> bool {
     !path.starts_with("/etc") || path.starts_with("/etc/pve")
 }
 
-/// Captures `scopes` and stores the manifest (and, with `contents`, what the files hold); all durable.
+/// Captures `scopes` and stores the manifest, and what those files hold that `contents` likes; all durable.
 pub fn capture(
     node: &dyn Node,
     objects: &Objects<'_>,
     scopes: &[Scope],
-    contents: bool,
-) -> Result<crate::objects::ObjectId> {
+    contents: Wants<'_>,
+) -> Result<ObjectId> {
     if scopes.iter().any(|scope| scope.path().starts_with(pmxcfs::MOUNT_POINT)) {
         change::pmxcfs_mounted(node, "looking at /etc/pve")?;
     }
     let mut batch = objects.batch()?;
-    let mut text = Vec::new();
+    let growing = objects.growing();
+    // The first piece is all of nearly every manifest.
+    let (mut first, mut sum, mut grows) = (Vec::new(), Sha256::new(), false);
     let mut write = |piece: &[u8]| {
-        text.extend_from_slice(piece);
-        Ok(())
+        sum.update(piece);
+        if first.is_empty() {
+            first.extend_from_slice(piece);
+            return Ok(());
+        }
+        if !grows {
+            manifest::make_room(node, &growing)?;
+            node.create(&growing, &first, 0o600)?;
+            grows = true;
+        }
+        node.append(&growing, piece)
     };
     manifest::record(node, scopes, &skipped(), (&mut batch, contents), &mut write)?;
-    let id = batch.add(&text)?;
+    let id = if grows { ObjectId::from(sum) } else { batch.add(&first)? };
+    if grows {
+        batch.add_grown(id)?;
+    }
     batch.commit()?;
     Ok(id)
 }

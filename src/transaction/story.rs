@@ -42,6 +42,8 @@ pub struct Story {
     pub revert: Option<String>,
     /// The way back takes along what somebody else changed since.
     pub force: bool,
+    /// The way back leaves UFW as it is.
+    pub ufw_stays: bool,
     /// Name of the cluster when it began; empty when standalone.
     pub cluster: String,
     /// The way back is over.
@@ -94,7 +96,8 @@ impl Story {
             Event::Armed(armed) => self.armed = Some(armed.clone()),
             Event::Waiting(waiting) => self.waiting = Some(waiting.clone()),
             Event::Commit => self.committed = true,
-            Event::Revert { reason, force } => {
+            Event::Revert { reason, force, ufw_stays } => {
+                self.ufw_stays |= ufw_stays;
                 self.revert.get_or_insert_with(|| reason.clone());
                 self.force |= force;
                 self.closed = None;
@@ -119,6 +122,11 @@ impl Story {
             (true, None, None) => Phase::Committed,
             (_, _, None) => Phase::Unfinished,
         }
+    }
+
+    /// Whether it was applied and neither committed nor given up, be the time for that over or not.
+    pub fn waits(&self) -> bool {
+        self.waiting.is_some() && !self.committed && self.revert.is_none() && self.closed.is_none()
     }
 
     /// Title of a step, for people.

@@ -7,6 +7,7 @@ pub mod debian;
 mod explore;
 mod factors;
 mod faults;
+mod home;
 mod peers;
 mod reach;
 mod room;

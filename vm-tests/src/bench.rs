@@ -14,7 +14,7 @@ use crate::manifest::Manifest;
 use crate::node::{Kept, Node};
 use crate::payload::Payload;
 use crate::progress::{Step, say};
-use crate::scenario::hook;
+use crate::scenario::{hook, totp_users};
 use crate::seed::Seed;
 use crate::workspace::Workspace;
 
@@ -52,6 +52,8 @@ pub struct Bench {
     own: Option<Node>,
     /// What the first boot of a node of PVE wrote on the serial line.
     pve_serial: Vec<u8>,
+    /// What PVE had before it.
+    pve_before: String,
     current: Current,
 }
 
@@ -68,6 +70,7 @@ impl Bench {
             committed: None,
             own: None,
             pve_serial: Vec::new(),
+            pve_before: String::new(),
             current: Current::Nothing,
         }
     }
@@ -113,6 +116,7 @@ impl Bench {
         }
         let first_boot = fs::read(&self.payload()?.pve.0).context("reading the baked executable")?;
         let node = self.pve()?;
+        let had = totp_users::inhabited(node)?;
         let step = Step::begin("the first boot of a node of PVE");
         node.put(PVE_FIRST_BOOT_PATH, &first_boot, 0o700)?;
         let before = fs::read(node.serial_log()).context("reading the serial log")?.len();
@@ -121,13 +125,18 @@ impl Bench {
         hook::expect_committed(node, &end)?;
         node.snapshot(PVE_COMMITTED)?;
         let said = fs::read(node.serial_log()).context("reading the serial log")?.split_off(before);
-        self.pve_serial = said;
+        (self.pve_serial, self.pve_before) = (said, had);
         self.fresh.as_mut().context("no fresh node")
     }
 
     /// What that first boot wrote on the serial line.
     pub fn pve_serial(&self) -> &[u8] {
         &self.pve_serial
+    }
+
+    /// What PVE had before it, beside its own users.
+    pub fn pve_before(&self) -> &str {
+        &self.pve_before
     }
 
     /// A node of PVE with a screen, on which nothing of firstlight has ever run; the binary lies in `/root/vm-tests`.

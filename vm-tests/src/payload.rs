@@ -64,12 +64,15 @@ fn baked(workspace: &Workspace, binary: &Path, key: &str, name: &str) -> Result<
     Ok((directory.join("first-boot"), answer))
 }
 
-/// The example with a token for programs, and without the packages that take most of a run's time: they are those of a node
+/// The example with a token for programs, a second device, a realm that demands a factor, and without the packages that take most of a run's time: they are those of a node
 /// with UFW.
 fn with_token(text: &str) -> Result<String> {
     let text = with_value(text, "sudo", &format!("\"password\"\napi-token = \"{TOKEN}\""))
         .context("the example has no sudo")?;
-    Ok(format!("{text}\n[firstlight.fail2ban]\nenabled = false\n\n[firstlight.updates]\nenabled = false\n"))
+    Ok(format!(
+        "{text}\n[firstlight.totp]\nsecond-device = true\nenforced-realms = [\"pam\"]\n\n\
+         [firstlight.fail2ban]\nenabled = false\n\n[firstlight.updates]\nenabled = false\n"
+    ))
 }
 
 /// Splits an answer into the installer's part and the first-boot executable.

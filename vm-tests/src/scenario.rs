@@ -20,10 +20,11 @@ mod power;
 mod reach;
 mod rollback;
 mod second_factor;
+mod secrets;
 mod source;
 mod totp_faults;
 mod totp_screens;
-mod totp_users;
+pub mod totp_users;
 mod undo;
 mod wizard;
 
@@ -79,17 +80,17 @@ pub const ALL: &[Scenario] = &[
     ),
     short(
         "ground-pve",
-        "the stand-in for PVE: mount, tools, logins, no quorum, down, late, killed, a lost transaction",
+        "the stand-in for PVE: mount, tools, alternatives, logins, no quorum, down, late, killed, a lost transaction",
         ground_pve::stands_in,
     ),
     long(
         "totp-first-boot",
-        "part 3, 1 and 5: users, TOTP, recovery keys and a token by a first boot, seen, verified, locked, freed (A2 C1-C5 C8 C9)",
+        "part 3, 1 and 5: users, TOTP for two devices, recovery keys and a token by a first boot, seen, verified, locked, freed (A2 C1-C5 C8 C9)",
         totp_users::unattended,
     ),
     long(
         "totp-refused",
-        "part 3, 4: PVE refuses a code, or a lock is held: put back, no mark left, said why (C1 J3)",
+        "part 3, 3 and 4: PVE refuses a code, a lock is held, pmxcfs dies or loses its quorum between calls: put back, said why (C1 J3)",
         totp_faults::refused,
     ),
     long(
@@ -99,7 +100,7 @@ pub const ALL: &[Scenario] = &[
     ),
     long(
         "totp-rollback",
-        "part 3: a rollback leaves PVE's users, permissions and factors as they were (A2 C1 C4 C9 J3)",
+        "part 3: a realm that demands a factor, and a rollback that leaves what PVE had; then no clock, and on-verify (A2 C1 C3-C7 C9 J3)",
         totp_users::rolled_back,
     ),
     long(
@@ -114,7 +115,7 @@ pub const ALL: &[Scenario] = &[
         totp_screens::pixels,
     )
     .own(),
-    short("ground-power", "snapshots, clock and power cuts of the test bench itself", ground::power),
+    long("ground-power", "snapshots, clock and power cuts of the test bench itself", ground::power),
     short(
         "first-boot",
         "1: unattended through PVE's own unit (A1 A3 A4 A5 A6 B1-B6 E2-E4 H2 J1)",
@@ -143,7 +144,7 @@ pub const ALL: &[Scenario] = &[
         "7: after a rollback filter, units, timers, accounts, ids, sudo and AppArmor profiles are as before (A1 E3 J3)",
         undo::run_time,
     ),
-    short(
+    long(
         "undo-built-upon",
         "7: a package and a user that others made since keep what they need (A1 H2 J3)",
         undo::built_upon,
@@ -153,7 +154,7 @@ pub const ALL: &[Scenario] = &[
         "4: the gate of a tool that was there fails, nothing is touched (B1 J3 J5)",
         gate::sshd,
     ),
-    short(
+    long(
         "gate-visudo",
         "4: the gate of a tool that came with the packages fails, all is put back (A1 H2 J3)",
         gate::visudo,
@@ -169,7 +170,7 @@ pub const ALL: &[Scenario] = &[
         cut::in_files,
     ),
     short("cut-packages", "6: power cut in the middle of dpkg, then success (H2 J1 J3)", cut::in_packages),
-    short(
+    long(
         "cut-three-times",
         "6: three power cuts, then it gives up loudly on the old node (J1 J3 J5)",
         cut::three_times,
@@ -187,8 +188,13 @@ pub const ALL: &[Scenario] = &[
     ),
     short(
         "confirm",
-        "apply over SSH: only a new login of the admin commits; expiry and a power cut put back (J3 J5)",
+        "apply over SSH: only a new login of the admin commits (J3 J5)",
         deadline::confirmed,
+    ),
+    long(
+        "confirm-expired",
+        "nobody confirms: put back in time whatever the clock does, and by the boot after a power cut (J3 J5)",
+        deadline::expired,
     ),
     long(
         "confirm-api",
@@ -200,7 +206,7 @@ pub const ALL: &[Scenario] = &[
         "a run that hangs is killed at its deadline with its children, and put back (J3)",
         deadline::hanging,
     ),
-    short(
+    long(
         "unauthorised-source",
         "8: a package source answers 401, the run goes on and says so (H1 H2)",
         source::unauthorised,
@@ -248,7 +254,7 @@ pub const ALL: &[Scenario] = &[
         reach::proved,
     )
     .committed(),
-    short(
+    long(
         "reach-refused",
         "a foreign rule shuts the admin out: put back, and said why (E3 J3 J5)",
         reach::refused,
@@ -264,7 +270,7 @@ pub const ALL: &[Scenario] = &[
         firewall::guarded,
     ),
     long("pve-kept", "lines of others in PVE's firewall stay, and come back as they were (D1 J3)", firewall::kept),
-    short(
+    long(
         "pve-refused",
         "8: what is refused for PVE's firewall, each with its sentence, nothing touched (D1 D8 J4)",
         firewall::refused,
@@ -278,6 +284,11 @@ pub const ALL: &[Scenario] = &[
         "pve-switch",
         "6: PVE's firewall, UFW, PVE's, each one transaction, then back to the first state (E1 J3 J4)",
         firewall::once,
+    ),
+    long(
+        "pve-switch-stale",
+        "UFW was loaded before pve-firewall switched the iptables alternatives: put away there, too (J4)",
+        firewall::stale,
     ),
     long("pve-switch-twice", "6: both directions, twice, then back to the first state (E1 J3 J4)", firewall::twice),
     long(

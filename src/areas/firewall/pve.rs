@@ -28,10 +28,14 @@ use std::net::{IpAddr, Ipv4Addr};
 pub use text::{cluster_file, host_file};
 
 const KEY: &str = "firstlight.firewall";
-const UNIT: &str = "pve-firewall.service";
+pub(super) const UNIT: &str = "pve-firewall.service";
 /// The set that PVE itself lets in.
 const MANAGEMENT: &str = "management";
 const SERVICES: &str = "services";
+/// What PVE drops before any rule (pve-contract 3.4).
+const BLACKLIST: &str = "blacklist";
+/// The alias that takes the place of the network that PVE finds.
+const LOCAL_NETWORK: &str = "local_network";
 /// PVE's own log (pve-contract 3.7).
 const LOG_PATH: &str = "/var/log/pve-firewall.log";
 
@@ -53,14 +57,20 @@ fn halved(network: &Network) -> Vec<Network> {
     }
 }
 
-/// What stands in the place of the network that PVE finds by itself; `None` leaves it to PVE. It opens nothing: it is one
-/// of the management networks, on a cluster member the one that holds the other nodes, or loopback where all may come.
+/// What stands in the place of the network that PVE finds by itself; `None` leaves it to PVE. It opens nothing: it is what
+/// somebody else wrote inside of the management networks, or one of them, on a cluster member the one that holds the other
+/// nodes, or loopback where all may come.
 fn local_network(profile: &Profile, facts: &Facts) -> Option<Network> {
     if !profile.firewall.narrow_local_network {
         return None;
     }
     let members = member_networks(facts);
     let management: Vec<Network> = entries(profile, facts).iter().flat_map(halved).collect();
+    if let Some((_, Some(network))) = alias(facts, LOCAL_NETWORK)
+        && rule::all_within(&[network], &management)
+    {
+        return Some(network);
+    }
     let holds = |network: &&Network| members.iter().all(|member| covers(network, member));
     management
         .iter()
@@ -128,7 +138,9 @@ pub(super) fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
             );
         }
     }
-    if let Some(line) = foreign_alias(profile, facts) {
+    if let (Some(local), Some((line, network))) = (local_network(profile, facts), alias(facts, LOCAL_NETWORK))
+        && network != Some(local)
+    {
         refuse(
             "narrow-local-network",
             format!(
@@ -142,24 +154,25 @@ pub(super) fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
         refuse(
             "rule",
             format!(
-                "must not refuse the management networks: `{line}` in host.fw comes before every rule that lets them in"
+                "must not refuse the management networks: {line} comes before every rule that lets them in"
             ),
         );
     }
     refusals
 }
 
-/// `local_network` by hand, and wider than what the answer lets in.
-fn foreign_alias(profile: &Profile, facts: &Facts) -> Option<String> {
-    local_network(profile, facts)?;
-    let text = facts.cluster_firewall.as_deref().unwrap_or_default();
-    let alias = |line: &&str| line.to_ascii_lowercase().starts_with("local_network");
-    merge::foreign_lines(text, "aliases").into_iter().find(alias).map(str::to_owned)
-}
-
-/// A line of `host.fw`, anybody's, that keeps whoever manages the node out: PVE reads that file first.
+/// What keeps whoever manages the node out, anybody's: PVE drops the set `blacklist` first, then it reads `host.fw`.
 fn shuts_out(profile: &Profile, facts: &Facts) -> Option<String> {
     let management = entries(profile, facts);
+    let meets = |networks: &[Network]| {
+        let holds = |peer: &IpAddr| networks.iter().any(|network| network.contains(*peer));
+        let within = |wanted: &Network| networks.iter().any(|network| covers(network, wanted));
+        facts.ssh_peers.iter().any(holds) || management.iter().any(within)
+    };
+    let listed = set(profile, facts, BLACKLIST).unwrap_or_default();
+    if let Some(network) = listed.iter().find(|network| meets(&[**network])) {
+        return Some(format!("`{network}` in the set {BLACKLIST}"));
+    }
     let text = host_file(profile, facts);
     let ports = [profile.ssh.port.number(), API_PORT];
     let shuts = |line: &&str| {
@@ -168,63 +181,105 @@ fn shuts_out(profile: &Profile, facts: &Facts) -> Option<String> {
         };
         match rule.networks(&|name| set(profile, facts, name)) {
             None | Some(Err(())) => true,
-            Some(Ok(networks)) => {
-                let peers = facts.ssh_peers.iter().any(|peer| networks.iter().any(|net| net.contains(*peer)));
-                peers
-                    || management.iter().any(|wanted| networks.iter().any(|network| covers(network, wanted)))
-            }
+            Some(Ok(networks)) => meets(&networks),
         }
     };
     let rules = text.split("[RULES]\n").nth(1).unwrap_or_default();
-    rules.lines().find(shuts).map(str::to_owned)
+    rules.lines().find(shuts).map(|line| format!("`{line}` in host.fw"))
 }
 
-/// The networks of a set that the answer knows.
+/// The networks of a set, from the answer and from others; exceptions (`!`) count as part of it.
 fn set(profile: &Profile, facts: &Facts, name: &str) -> Option<Vec<Network>> {
-    match name {
+    let own = match name {
         MANAGEMENT => Some(entries(profile, facts)),
         SERVICES => Some(profile.firewall.services_from.clone()),
         _ => profile.firewall.sets.iter().find(|set| set.name == name).map(|set| set.networks.clone()),
+    };
+    let lines = merge::foreign_lines(cluster_text(facts), &["ipset ", name].concat());
+    let known = own.is_some() || !lines.is_empty();
+    let mut networks = own.unwrap_or_default();
+    for line in lines.into_iter().filter(|line| !line.starts_with(['#', '!'])) {
+        let word = entry(line);
+        let alias = || alias(facts, word.trim_start_matches("dc/"))?.1;
+        networks.push(Network::parse(word).ok().or_else(alias)?);
     }
+    known.then_some(networks)
 }
 
-/// Lines of others that let somebody in beside the management networks.
-fn wide(profile: &Profile, facts: &Facts, known: &[Network]) -> Vec<String> {
-    let cluster = facts.cluster_firewall.as_deref().unwrap_or_default();
+fn cluster_text(facts: &Facts) -> &str {
+    facts.cluster_firewall.as_deref().unwrap_or_default()
+}
+
+/// The line of an alias that somebody else wrote, and its network. The last one counts; names know no case.
+fn alias<'a>(facts: &'a Facts, name: &str) -> Option<(&'a str, Option<Network>)> {
+    let mut found = None;
+    for line in merge::foreign_lines(cluster_text(facts), "aliases") {
+        if let Some((_, value)) =
+            line.split_once([' ', '\t']).filter(|(own, _)| own.eq_ignore_ascii_case(name))
+        {
+            found = Some((line, Network::parse(entry(value)).ok()));
+        }
+    }
+    found
+}
+
+/// What stands before the comment of a line.
+fn entry(line: &str) -> &str {
+    line.split(['#', ' ']).next().unwrap_or_default()
+}
+
+/// Lines of others that let somebody in beside the management networks; and rules that kept somebody of these out, and do
+/// not any more, as ours come first.
+fn at_odds(profile: &Profile, facts: &Facts, management: &[Network]) -> [Vec<String>; 2] {
+    let known = ufw::known_networks(profile, management);
+    let cluster = cluster_text(facts);
     let host = facts.host_firewall.as_deref().unwrap_or_default();
     let ports = [profile.ssh.port.number(), API_PORT];
-    let mut wide = Vec::new();
-    for text in [host, cluster] {
+    let [mut wide, mut overruled] = [Vec::new(), Vec::new()];
+    for (text, first) in [(host, true), (cluster, false)] {
         for line in merge::foreign_lines(text, "rules") {
-            let Some(rule) = rule::read(line).filter(|rule| rule.accepts() && rule.concerns(&ports)) else {
-                continue;
-            };
-            match rule.networks(&|name| set(profile, facts, name)) {
-                Some(Ok(networks)) if rule::all_within(&networks, known) => {}
-                _ => wide.push(line.to_owned()),
+            let Some(rule) = rule::read(line).filter(|rule| rule.concerns(&ports)) else { continue };
+            let networks = rule.networks(&|name| set(profile, facts, name));
+            let networks = networks.as_ref().and_then(|networks| networks.as_deref().ok());
+            let within =
+                |outer: &[Network]| networks.is_some_and(|networks| rule::all_within(networks, outer));
+            if rule.accepts() && !within(&known) {
+                wide.push(line.to_owned());
+            }
+            if !first && rule.drops() && (management.is_empty() || within(management)) {
+                overruled.push(line.to_owned());
             }
         }
     }
     for line in merge::foreign_lines(cluster, "ipset management") {
-        let entry = line.split(['#', ' ']).next().unwrap_or_default();
-        let within = Network::parse(entry).is_ok_and(|entry| rule::all_within(&[entry], known));
+        let within = Network::parse(entry(line)).is_ok_and(|entry| rule::all_within(&[entry], &known));
         if !line.starts_with(['#', '!']) && !within {
             wide.push(line.to_owned());
         }
     }
-    wide
+    if management.is_empty() {
+        wide.clear();
+    }
+    [wide, overruled]
 }
 
 pub(super) fn propose(profile: &Profile, facts: &Facts, management: &[Network]) -> Proposal {
     let mut proposal = Proposal::default();
     let unit = UnitChange { name: UNIT.to_owned(), enabled: Some(true), active: Some(true) };
     proposal.changes.push((Phase::Services, Change::Unit(unit)));
+    let cluster = cluster_file(profile, facts);
+    let alone = facts.cluster_firewall.as_ref() == Some(&cluster);
     let files = [
-        (cluster_firewall::host_path(&facts.node_name), host_file(profile, facts), &facts.host_firewall),
-        (cluster_firewall::PATH.into(), cluster_file(profile, facts), &facts.cluster_firewall),
+        (
+            cluster_firewall::host_path(&facts.node_name),
+            host_file(profile, facts),
+            &facts.host_firewall,
+            alone,
+        ),
+        (cluster_firewall::PATH.into(), cluster, &facts.cluster_firewall, true),
     ];
-    for (path, content, base) in files {
-        let file = PveFileChange { path, content, base: base.clone() };
+    for (path, content, base, checked) in files {
+        let file = PveFileChange { path, content, base: base.clone(), checked };
         proposal.changes.push((Phase::Exposure, Change::PveFile(file)));
     }
     proposal.changes.push((Phase::Exposure, Change::PveFirewall(Switch::Trial)));
@@ -244,11 +299,14 @@ pub(super) fn propose(profile: &Profile, facts: &Facts, management: &[Network]) 
     proposal.changes.push((Phase::Exposure, Change::UfwOff));
     proposal.controls.push(gone);
     let known = ufw::known_networks(profile, management);
-    let wide = if management.is_empty() { Vec::new() } else { wide(profile, facts, &known) };
-    for line in &wide {
-        proposal.warnings.push(format!(
-            "PVE's firewall already has `{line}`, which lets more than the management networks in; it is kept"
-        ));
+    let [wide, overruled] = at_odds(profile, facts, management);
+    for (lines, what) in [
+        (&wide, "lets more than the management networks in; it is kept"),
+        (&overruled, "is kept; but the management networks get in before it counts"),
+    ] {
+        for line in lines {
+            proposal.warnings.push(format!("PVE's firewall already has `{line}`, which {what}"));
+        }
     }
     let shut = !management.is_empty() && wide.is_empty();
     proposal.reach = Some(Box::new(Reach {

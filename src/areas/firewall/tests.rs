@@ -286,6 +286,17 @@ fn e1_pves_firewall_is_switched_off_with_every_other_line_kept() {
 }
 
 #[test]
+fn e1_on_pve_its_firewall_service_stays_enabled_and_runs_as_guests_need_it() {
+    let watched = |facts: &Facts| {
+        let controls = propose(&Profile::example(), facts).controls;
+        let unit = |check: &Check| matches!(check, Check::Unit { name, enabled: Some(true), active: Some(true) } if name == "pve-firewall.service");
+        controls.iter().any(|control| unit(&control.check) && control.changes.is_empty())
+    };
+    assert!(watched(&Facts::example()), "told, and nothing is done about it: whoever masked it has a reason");
+    assert!(!watched(&Facts { pve_version: None, ..Facts::example() }));
+}
+
+#[test]
 fn e1_bridged_traffic_is_kept_away_from_ufw_on_pve_nodes_after_pves_firewall_is_off() {
     let on = Facts { cluster_firewall: Some("[OPTIONS]\nenable: 1\n".to_owned()), ..Facts::example() };
     let proposal = propose(&Profile::example(), &on);

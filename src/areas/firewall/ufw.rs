@@ -264,7 +264,7 @@ fn of_operator(profile: &Profile, rule: &Rule, management: &[Network]) -> Vec<Ve
 /// Sorted as UFW sorts them, in as many lists as iptables needs.
 pub(super) fn port_lists(rule: &Rule) -> Vec<String> {
     let mut ports = rule.ports.clone();
-    ports.sort();
+    ports.sort_unstable();
     ports.dedup();
     let (mut lists, mut list, mut numbers) = (Vec::new(), Vec::new(), 0);
     for (first, last) in ports {

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::areas::tests::messages;
-use crate::change::Change;
 use crate::facts::pve::{Factor, PveUser};
 
 fn facts() -> Facts {
@@ -10,7 +9,8 @@ fn facts() -> Facts {
 }
 
 fn with_user(facts: &mut Facts, id: &str, keys: &str, factor: bool) {
-    facts.access.users.push(PveUser { id: id.to_owned(), enabled: true, keys: keys.to_owned() });
+    let (name, keys) = (id.to_owned(), keys.to_owned());
+    facts.access.users.push(PveUser { id: name, enabled: true, expire: 0, expired: false, keys });
     if factor {
         facts.access.factors.push(Factor {
             user: id.to_owned(),
@@ -94,6 +94,11 @@ fn c6_a_realm_is_not_enforced_while_a_user_of_it_has_no_factor() {
     assert!(refusals(&profile, &facts).is_empty(), "who cannot log in is not shut out");
     profile.totp.enrolment = "on-verify".to_owned();
     assert!(refusals(&profile, &facts)[0].ends_with("root@pam, ops@pam"));
+    for user in ["root@pam", "ops@pam"] {
+        with_user(&mut facts, user, "x", true);
+    }
+    let proposal = Totp.propose(&profile, &facts).ok().unwrap();
+    assert!(titles(&proposal).last().unwrap().starts_with("PVE realm pam"), "once everybody has one");
     profile.totp.enforced_realms = vec!["nowhere".to_owned()];
     assert!(refusals(&profile, &facts)[0].contains("nowhere is none"));
 }
@@ -112,4 +117,16 @@ fn c1_what_would_be_lost_or_is_not_understood_is_refused() {
     profile.totp.secret = "bake".to_owned();
     profile.totp.users = vec!["ghost@pve".to_owned()];
     assert_eq!(refusals(&profile, &facts).len(), 2);
+}
+
+#[test]
+fn c6_a_realm_that_demands_another_kind_of_factor_is_refused() {
+    let mut profile = Profile::example();
+    profile.totp.enforced_realms = vec!["pam".to_owned()];
+    let mut facts = facts();
+    facts.access.realms = vec![("pam".to_owned(), Some("type=yubico,id=1,key=c2VjcmV0".to_owned()))];
+    let refused = refusals(&profile, &facts);
+    assert!(refused[0].contains("demands another kind") && !refused[0].contains("c2VjcmV0"), "{refused:?}");
+    facts.access.realms = vec![("pam".to_owned(), Some("type=oath,step=60".to_owned()))];
+    assert!(refusals(&profile, &facts).is_empty(), "that is what is wanted");
 }

@@ -187,12 +187,16 @@ fn users(store: &mut dyn Store, words: &[&str]) -> Told {
                 let comment = after(&words, "--comment").unwrap_or_default().replace(':', "%3A");
                 change_users(store, |lines| lines.push(format!("user:{id}:1:0::::{comment}::")));
             }
-            [_, "user", "modify", id, "--enable", value] => change_users(store, |lines| {
-                let was = |line: &str, value| line.replacen(&format!("user:{id}:{value}:"), "\0", 1);
-                for line in lines.iter_mut() {
-                    *line = was(&was(line, 0), 1).replace('\0', &format!("user:{id}:{value}:"));
-                }
-            }),
+            [_, "user", "modify", id, "--enable", enable, "--expire", expire] => {
+                let start = format!("user:{id}:");
+                change_users(store, |lines| {
+                    for line in lines.iter_mut().filter(|line| line.starts_with(&start)) {
+                        let mut fields: Vec<&str> = line.split(':').collect();
+                        (fields[2], fields[3]) = (enable, expire);
+                        *line = fields.join(":");
+                    }
+                });
+            }
             [_, "user", "delete", id] => {
                 let keep = |line: &String| {
                     let of = [format!("user:{id}:"), format!("token:{id}!")];

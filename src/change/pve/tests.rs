@@ -30,7 +30,7 @@ fn role() -> PveObject {
 }
 
 fn totp(second: bool) -> PveObject {
-    PveObject::Totp { user: "root@pam".to_owned(), issuer: "pve1".to_owned(), second }
+    PveObject::Totp { user: "root@pam".to_owned(), issuer: "pve1".to_owned(), second, secret: String::new() }
 }
 
 fn recovery() -> PveObject {
@@ -90,7 +90,7 @@ fn a2_what_is_there_already_is_kept_and_stays_on_the_way_back() {
     let there = [role()].map(|object| change(object).inverse(&node, &mut Vec::new()).unwrap());
     assert!(change(role()).need(&node).unwrap().is_none(), "kept, though it is not handed down");
     let enabled = make(&node, user());
-    assert_eq!(node.ran(), ["/usr/sbin/pveum user modify ops@pam --enable 1"]);
+    assert_eq!(node.ran(), ["/usr/sbin/pveum user modify ops@pam --enable 1 --expire 0"]);
     there.iter().for_each(|inverse| undo(&node, inverse));
     undo(&node, &enabled);
     let text = node.files.text(USERS_PATH);
@@ -98,6 +98,24 @@ fn a2_what_is_there_already_is_kept_and_stays_on_the_way_back() {
         text.contains("user:ops@pam:0:0::::::") && text.contains("acl:0:/:ops@pam:Administrator:"),
         "{text}"
     );
+}
+
+#[test]
+fn a2_who_has_expired_may_log_in_again_and_no_longer_on_the_way_back() {
+    let past = "1000000000";
+    for (was, is) in [
+        (format!("1:{past}"), "1:0"),
+        (format!("0:{past}"), "1:0"),
+        ("0:99999999999".to_owned(), "1:99999999999"),
+    ] {
+        let node = node();
+        let with = |state: &str| format!("user:ops@pam:{state}::::::\n{USERS}");
+        node.files.put(USERS_PATH, with(&was));
+        let made = make(&node, user());
+        assert_eq!(node.files.text(USERS_PATH), with(is), "{was}");
+        undo(&node, &made);
+        assert_eq!(node.files.text(USERS_PATH), with(&was));
+    }
 }
 
 #[test]
@@ -198,6 +216,43 @@ fn c6_a_realm_demands_a_factor_only_while_everybody_has_one() {
     );
     undo(&node, &made);
     assert!(!node.files.text(REALMS_PATH).contains("tfa"));
+}
+
+/// Realms and their properties, whose order PVE does not keep.
+fn realms(node: &Scripted) -> Vec<String> {
+    let text = node.files.text(REALMS_PATH);
+    let sections = text.split("\n\n").filter(|section| !section.is_empty());
+    let mut found: Vec<String> = sections
+        .flat_map(|section| section.lines().map(|line| format!("{} {line}", section.lines().next().unwrap())))
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn c6_a_realm_keeps_its_other_properties_on_the_way_there_and_back() {
+    let node = node();
+    let text = "ldap: house\n\tbase_dn dc=example\n\tserver1 10.0.20.5\n\tcomment The house\n\tdefault 1\n\n\
+                  pam: pam\n\tcomment ours\n\ttfa type=yubico,id=1,key=c2VjcmV0\n\n\
+                  pve: pve\n\tcomment Proxmox VE authentication server\n\n";
+    node.files.put(REALMS_PATH, text);
+    let before = realms(&node);
+    let made = make(&node, PveObject::Realm { name: "house".to_owned() });
+    let mut wanted = before.clone();
+    wanted.push("ldap: house \ttfa type=oath".to_owned());
+    wanted.sort();
+    assert_eq!(realms(&node), wanted, "nothing else is touched");
+    undo(&node, &made);
+    assert_eq!(realms(&node), before);
+    // The demand of somebody else is never replaced, and its key gets into no journal.
+    let change = change(PveObject::Realm { name: "pam".to_owned() });
+    make(&node, totp(false));
+    let inverse = change.inverse(&node, &mut Vec::new()).unwrap();
+    assert!(change.effect(&node).unwrap_err().to_string().contains("another kind of factor"));
+    let Inverse::Pve(noted) = &inverse else { panic!("not PVE's") };
+    assert_eq!(noted.was, [THERE]);
+    undo(&node, &inverse);
+    assert_eq!(realms(&node), before);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The way back of what was made in PVE: what is there now and was not before goes, by PVE's own tools.
 
-use super::{DEMAND, DISABLED, KEYS, PVESH, PVEUM, call};
+use super::{DEMAND, KEYS, PVESH, PVEUM, call, seen};
 use crate::change::PATIENCE_BACK_SECONDS;
 use crate::error::{Error, Result};
 use crate::facts::pve::{Access, FACTORS_PATH, REALMS_PATH, USERS_PATH};
@@ -20,17 +20,20 @@ const TRIES: u32 = 30;
 pub fn undo(node: &dyn Node, inverse: &PveInverse) -> Result<()> {
     handover::remove(node, &inverse.title)?;
     sweep(node)?;
-    let access = Access::read(node)?;
+    let access = seen(node)?;
     let (user, name) = (inverse.user.as_str(), inverse.name.as_str());
     let new = inverse.was.is_empty();
     let token = format!("{user}!{name}");
     match inverse.kind.as_str() {
         "user" => match access.user(user) {
             Some(_) if new => again(node, PVEUM, &["user", "delete", user])?,
-            Some(found) if found.enabled && inverse.was.first().map(String::as_str) == Some(DISABLED) => {
-                again(node, PVEUM, &["user", "modify", user, "--enable", "0"])?
-            }
-            _ => return Ok(()),
+            Some(found) => match inverse.was.as_slice() {
+                [enable, expire] if found.may_log_in() => {
+                    again(node, PVEUM, &["user", "modify", user, "--enable", enable, "--expire", expire])?
+                }
+                _ => return Ok(()),
+            },
+            None => return Ok(()),
         },
         "role" => {
             let ours = [inverse.path.as_str(), user, name];
@@ -45,14 +48,8 @@ pub fn undo(node: &dyn Node, inverse: &PveInverse) -> Result<()> {
         "recovery" if new && access.factors(user, "recovery").next().is_some() => {
             again(node, PVESH, &["delete", &format!("/access/tfa/{user}/recovery")])?;
         }
-        "realm"
-            if access.demanded(name) == Some(DEMAND)
-                && inverse.was.first().map(String::as_str) != Some(DEMAND) =>
-        {
-            match inverse.was.first() {
-                Some(before) => again(node, PVEUM, &["realm", "modify", name, "--tfa", before])?,
-                None => again(node, PVEUM, &["realm", "modify", name, "--delete", "tfa"])?,
-            }
+        "realm" if new && access.demanded(name) == Some(DEMAND) => {
+            again(node, PVEUM, &["realm", "modify", name, "--delete", "tfa"])?;
         }
         "totp" => factor(node, inverse, &access)?,
         _ => return Ok(()),
@@ -96,7 +93,7 @@ fn factor(node: &dyn Node, inverse: &PveInverse, access: &Access) -> Result<()> 
             again(node, PVESH, &["delete", &format!("/access/tfa/{user}/{}", factor.id)])?;
         }
     }
-    let left = Access::read(node)?;
+    let left = seen(node)?;
     let marked = left.user(user).is_some_and(|user| user.keys == "x");
     let others = left.factors.iter().any(|factor| factor.user == user) || left.factors_damaged;
     if marked && !others && !inverse.was.iter().any(|was| was == KEYS) {

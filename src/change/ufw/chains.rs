@@ -5,17 +5,21 @@ use crate::error::Result;
 use crate::node::{Invocation, Node, exists, run_checked};
 use std::path::Path;
 
-/// Who tells the rules, and who takes them: IPv4 and IPv6.
-const TOOLS: [(&str, &str); 2] = [
-    ("/usr/sbin/iptables-save", "/usr/sbin/iptables-restore"),
-    ("/usr/sbin/ip6tables-save", "/usr/sbin/ip6tables-restore"),
+/// Who tells the rules, and who takes them, of both kinds: pve-firewall switches the alternatives at every start, and what
+/// UFW loaded before keeps filtering (pve-contract 3.8).
+const TOOLS: [(&str, &str); 4] = [
+    ("/usr/sbin/iptables-legacy-save", "/usr/sbin/iptables-legacy-restore"),
+    ("/usr/sbin/ip6tables-legacy-save", "/usr/sbin/ip6tables-legacy-restore"),
+    ("/usr/sbin/iptables-nft-save", "/usr/sbin/iptables-nft-restore"),
+    ("/usr/sbin/ip6tables-nft-save", "/usr/sbin/ip6tables-nft-restore"),
 ];
 
+/// All tables: to be asked for one by name would make it.
 fn rules(node: &dyn Node, save: &str) -> Result<String> {
     if !exists(node, Path::new(save))? {
         return Ok(String::new());
     }
-    Ok(run_checked(node, &Invocation::new(save, &["-t", "filter"]))?.stdout)
+    Ok(run_checked(node, &Invocation::new(save, &[]))?.stdout)
 }
 
 /// Whether the kernel has any of UFW's chains.
@@ -28,7 +32,8 @@ pub fn left(node: &dyn Node) -> Result<bool> {
     Ok(false)
 }
 
-/// Removes UFW's chains and every jump to them, each table in one go. Safe to repeat.
+/// Removes UFW's chains, every jump to them and the policies that UFW sets when it starts, each table in one go. Safe to
+/// repeat.
 pub fn clear(node: &dyn Node) -> Result<()> {
     for (save, restore) in TOOLS {
         if let Some(removal) = removal(&rules(node, save)?) {
@@ -43,8 +48,15 @@ fn is_ufw(chain: &str) -> bool {
     chain.starts_with("ufw-") || chain.starts_with("ufw6-")
 }
 
+/// `:INPUT DROP [0:0]`
+fn policy(line: &str) -> Option<(&str, &str)> {
+    let (chain, rest) = line.strip_prefix(':')?.split_once(' ')?;
+    Some((chain, rest.split(' ').next()?))
+}
+
 /// What iptables-restore has to read; `None` when there is no chain of UFW.
 fn removal(rules: &str) -> Option<String> {
+    let rules = rules.split("*filter\n").nth(1)?.split("\nCOMMIT").next()?;
     let chains: Vec<&str> = rules
         .lines()
         .filter_map(|line| line.strip_prefix(':')?.split(' ').next())
@@ -55,6 +67,9 @@ fn removal(rules: &str) -> Option<String> {
     }
     let mut text = "*filter\n".to_owned();
     for line in rules.lines() {
+        if let Some((chain, "DROP" | "REJECT")) = policy(line) {
+            text.push_str(&format!(":{chain} ACCEPT [0:0]\n"));
+        }
         let Some((chain, rest)) = line.strip_prefix("-A ").and_then(|rule| rule.split_once(' ')) else {
             continue;
         };
@@ -87,6 +102,15 @@ mod tests {
         let expected = "*filter\n-D INPUT -j ufw-before-input\n-D INPUT -j ufw-after-input\n\
             -F ufw-after-input\n-F ufw-before-input\n-X ufw-after-input\n-X ufw-before-input\nCOMMIT\n";
         assert_eq!(removal(RULES).as_deref(), Some(expected));
+        let filtering = RULES.replace("INPUT ACCEPT [5:500]", "INPUT DROP [5:500]");
+        let opened = expected.replace("*filter\n", "*filter\n:INPUT ACCEPT [0:0]\n");
+        assert_eq!(
+            removal(&filtering),
+            Some(opened),
+            "left in the kind that is not chosen, where no `ufw disable` comes"
+        );
+        let other = format!("*nat\n:ufw-mine - [0:0]\nCOMMIT\n{RULES}");
+        assert_eq!(removal(&other).as_deref(), Some(expected), "the table of filters alone");
         assert_eq!(removal("*filter\n:INPUT DROP [0:0]\n-A INPUT -j ACCEPT\nCOMMIT\n"), None);
         assert_eq!(removal(""), None, "the table is not even loaded");
     }
@@ -109,7 +133,7 @@ mod tests {
         super::super::undo(&node, true, &[]).unwrap();
         assert!(node.ran().is_empty(), "it filtered before: its chains belong there");
         super::super::undo(&node, false, &[]).unwrap();
-        assert_eq!(fed.borrow().len(), 2);
+        assert_eq!(fed.borrow().len(), 4, "both kinds of iptables");
         assert_eq!(fed.borrow()[0], removal(RULES).unwrap().into_bytes());
     }
 }

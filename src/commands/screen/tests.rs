@@ -66,6 +66,44 @@ fn c2_without_a_code_there_is_the_secret_and_what_to_do() {
     assert!(!text.contains("Scan it") && !text.contains('\x1b'), "{text}");
 }
 
+/// setfont on a screen whose first font has these signs; `/now` is the font that it has.
+fn fonts(node: &Scripted, map: &'static str) {
+    node.files.put("/now", "former");
+    node.on("/usr/bin/setfont -C /dev/tty1", move |files, invocation| {
+        let now = files.text("/now");
+        match invocation.arguments[3].as_str() {
+            "-ou" => {
+                let map = if now == "former" { map } else { "0xdf\tU+2580\n" };
+                files.put(&invocation.arguments[4], map);
+            }
+            "-O" => files.put(&invocation.arguments[4], now),
+            path => files.put("/now", files.text(path)),
+        }
+        Output { status: 0, stdout: String::new(), stderr: String::new() }
+    });
+}
+
+#[test]
+fn c2_a_font_is_loaded_for_the_time_of_the_screen_and_the_former_one_comes_back() {
+    let node = Scripted::new();
+    node.files.directory(RUN_DIR);
+    node.says("/usr/bin/stty -F /dev/tty1 size", "25 80\n");
+    node.files.put(FONT_PATH, "ours");
+    fonts(&node, "0x041\tU+0041\n");
+    let style = || Terminal { node: &node, device: "/dev/tty1", screen: true }.style(&code());
+    assert_eq!(style(), Some(Style::Half));
+    assert_eq!(style(), Some(Style::Half), "a second code on the same screen");
+    assert_eq!(
+        (node.files.text("/now"), node.files.text(FORMER_PATH)),
+        ("ours".to_owned(), "former".to_owned())
+    );
+    all_seen(&node);
+    assert!(node.files.text("/now") == "former" && !node.files.has(FORMER_PATH));
+    let ran = node.ran().len();
+    all_seen(&node);
+    assert_eq!(node.ran().len(), ran, "once");
+}
+
 #[test]
 fn c2_a_screen_is_asked_for_half_blocks_before_they_are_drawn() {
     let screen = |size: &str, map: &'static str, font: bool| {
@@ -75,16 +113,7 @@ fn c2_a_screen_is_asked_for_half_blocks_before_they_are_drawn() {
         if font {
             node.files.put(FONT_PATH, "font");
         }
-        let loaded = std::cell::Cell::new(false);
-        node.on("/usr/bin/setfont -C /dev/tty1", move |files, invocation| {
-            match invocation.arguments.get(3).map(String::as_str) {
-                Some("-ou") => {
-                    files.put(&invocation.arguments[4], if loaded.get() { "0xdf\tU+2580\n" } else { map })
-                }
-                _ => loaded.set(true),
-            }
-            Output { status: 0, stdout: String::new(), stderr: String::new() }
-        });
+        fonts(&node, map);
         let style = Terminal { node: &node, device: "/dev/tty1", screen: true }.style(&code());
         (style, node.ran().iter().filter(|line| line.ends_with("psf.gz")).count())
     };

@@ -4,6 +4,7 @@ use super::{HELP, Standing, Stop, say};
 use crate::ask::Ask;
 use crate::commands::{lock, recover_first, screen};
 use crate::factor::{self, Verified};
+use crate::handover;
 use crate::node::Node;
 use crate::profile::Profile;
 use crate::progress::Silent;
@@ -37,7 +38,7 @@ pub fn all(node: &dyn Node, profile: &Profile, ask: &mut dyn Ask, stands: &mut S
         let second = ask.line(&format!("A second device for {user}, such as a spare phone? y or n"), "n")?;
         if second.trim().starts_with(['y', 'Y']) {
             device(node, &user, true, ask)?;
-            held(node, &|| factor::forget(node, &user))?;
+            held(node, &|| handover::seen(node, &user))?;
         }
     }
     Ok(())
@@ -46,13 +47,13 @@ pub fn all(node: &dyn Node, profile: &Profile, ask: &mut dyn Ask, stands: &mut S
 /// One device; whether it counts from now on.
 fn device(node: &dyn Node, user: &str, second: bool, ask: &mut dyn Ask) -> Result<bool, Stop> {
     let offered = held(node, &|| factor::offer(node, user, second))?;
-    screen::show(node, std::slice::from_ref(&offered));
+    screen::show(node, &offered);
     loop {
         let typed = ask.line(&format!("Code of {user}"), "")?;
         match typed.trim() {
             "" => return Ok(false),
             HELP => say(ask, WORDS),
-            "s" => screen::show(node, std::slice::from_ref(&offered)),
+            "s" => screen::show(node, &offered),
             code => match held(node, &|| factor::enrol_with_code(node, user, second, code))? {
                 Verified::Wrong => say(ask, CLOCK),
                 Verified::Right | Verified::Enrolled => {
@@ -66,12 +67,17 @@ fn device(node: &dyn Node, user: &str, second: bool, ask: &mut dyn Ask) -> Resul
 
 /// Recovery keys, until somebody has said that they are kept.
 fn keys(node: &dyn Node, user: &str, ask: &mut dyn Ask) -> Result<(), Stop> {
-    let keys = factor::recovery_keys(node, user)?;
-    if !keys.keys.is_empty() {
-        screen::show(node, &[keys]);
+    let mut waiting = factor::pending(node)?;
+    waiting.retain(|shown| !shown.keys.is_empty() && handover::is_of(&shown.title, user));
+    if !waiting.is_empty() {
+        for shown in &mut waiting {
+            // The code was scanned.
+            shown.uri.clear();
+        }
+        screen::show(node, &waiting);
         while ask.line("For a lost phone. Type kept once they lie in a safe place", "")?.trim() != "kept" {}
     }
-    held(node, &|| factor::forget(node, user))
+    held(node, &|| handover::seen(node, user))
 }
 
 /// Does it with the lock: the monthly audit or another terminal may be at work.

@@ -2,6 +2,7 @@
 
 use super::{output, text};
 use crate::facts::{Facts, Socket};
+use crate::json::Value;
 use crate::node::Node;
 use crate::profile::Network;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -31,20 +32,19 @@ pub(super) fn gather(node: &dyn Node, facts: &mut Facts) {
     }
     let mut peers = peers(&sockets(node), &ports);
     peers.retain(|peer| !facts.addresses.iter().any(|(own, _)| own == peer));
-    peers.sort();
+    peers.sort_unstable();
     peers.dedup();
     facts.ssh_peers = peers;
 }
 
 /// `ip -j address`: addresses of global scope; loopback and link-local are left out by their numbers.
 fn addresses(json: &str) -> Vec<(IpAddr, Network)> {
-    let Ok(links) = serde_json::from_str::<serde_json::Value>(json) else { return Vec::new() };
+    let Some(links) = Value::read(json) else { return Vec::new() };
     let mut found = Vec::new();
-    for link in links.as_array().map(Vec::as_slice).unwrap_or_default() {
-        let entries = link.get("addr_info").and_then(|info| info.as_array());
-        for entry in entries.map(Vec::as_slice).unwrap_or_default() {
-            let address = entry.get("local").and_then(|local| local.as_str()?.parse::<IpAddr>().ok());
-            let prefix = entry.get("prefixlen").and_then(|prefix| u8::try_from(prefix.as_u64()?).ok());
+    for link in links.list() {
+        for entry in link.get("addr_info").map(Value::list).unwrap_or_default() {
+            let address = entry.get("local").and_then(|local| local.text()?.parse::<IpAddr>().ok());
+            let prefix = entry.get("prefixlen").and_then(|prefix| u8::try_from(prefix.number()?).ok());
             if let (Some(address), Some(prefix)) = (address, prefix)
                 && reaches_beyond_the_link(address)
             {

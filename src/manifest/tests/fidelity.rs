@@ -163,6 +163,30 @@ fn names_that_are_no_text_and_names_of_255_bytes_come_back() {
 }
 
 #[test]
+fn j3_a_directory_of_somebody_elses_where_content_waits_is_in_nobodys_way() {
+    let node = node();
+    let machine = &node.files.machine;
+    node.files.put("/etc/d/keys", "right\n");
+    let before = keep(machine);
+    let keys = path("/etc/d/keys");
+    let waiting = |name: &str| crate::manifest::temporary(&path("/etc/d").join(name));
+    let general = PathBuf::from("/etc/d/.firstlight-0123456789abcdef");
+    for directory in [waiting("keys"), general.clone()] {
+        machine.make_directory(&directory, 0o700).unwrap();
+    }
+    node.files.put(waiting("keys").join("mine").to_str().unwrap(), "mine");
+    node.files.put("/etc/d/keys", "wrong\n");
+    let objects = Objects::new(machine, path(STORE));
+    assert!(restore(machine, &objects, &[(keys, before.get(keys))]).unwrap().is_empty());
+    assert_eq!(node.files.text("/etc/d/keys"), "right\n");
+    assert!(machine.lookup(&general).unwrap().is_some(), "it stood in no way");
+    let names = machine.list(path("/etc/d")).unwrap();
+    let start = format!("{}-", waiting("keys").file_name().unwrap().display());
+    let aside = names.iter().find(|name| name.to_string_lossy().starts_with(&start)).unwrap();
+    assert_eq!(node.files.text(path("/etc/d").join(aside).join("mine").to_str().unwrap()), "mine");
+}
+
+#[test]
 fn a_path_longer_than_the_kernel_takes_is_captured_and_comes_back() {
     let node = node();
     let machine = &node.files.machine;

@@ -3,8 +3,14 @@
 use rustix::io::{Errno, Result};
 use std::os::fd::OwnedFd;
 
+/// What is larger is never held in memory: a hole of a terabyte costs its owner nothing.
+const MOST: usize = 256 * 1024 * 1024;
+
 /// Everything from here to the end; `size` is what the file says it has.
 pub(super) fn read_all(file: &OwnedFd, size: usize) -> Result<Vec<u8>> {
+    if size > MOST {
+        return Err(Errno::FBIG);
+    }
     // One byte more than it has, so that the end is seen without growing. A setting of the kernel says that it has none,
     // and gives what fits into the first read, and no more.
     let mut content = Vec::with_capacity(if size == 0 { 4096 } else { size.saturating_add(1) });
@@ -17,6 +23,20 @@ pub(super) fn read_all(file: &OwnedFd, size: usize) -> Result<Vec<u8>> {
             // There was room for more, so this was the end. Files of the kernel say that they have 0 bytes.
             Ok(_) if size > 0 && content.len() == size => return Ok(content),
             Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Everything from here to the end, piece by piece.
+pub(super) fn read_pieces(file: &OwnedFd, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+    let mut piece = Vec::with_capacity(HOLE);
+    loop {
+        piece.clear();
+        match rustix::io::read(file, rustix::buffer::spare_capacity(&mut piece)) {
+            Ok(0) => return Ok(()),
+            Ok(_) => take(&piece),
+            Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
     }

@@ -19,7 +19,7 @@ impl Machine {
         let place = self.place(path, Links::Refuse, verb)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | PLAIN;
         // Private until it is whole.
-        let opened = rustix::fs::openat(place.parent(), place.name, flags, Mode::RUSR | Mode::WUSR);
+        let opened = rustix::fs::openat(place.parent(), place.name(), flags, Mode::RUSR | Mode::WUSR);
         let file = self.changed(opened, verb, path)?;
         let written = owner
             .map_or(Ok(()), |owner| {
@@ -29,7 +29,7 @@ impl Machine {
             .and_then(|()| exact_mode(&file, mode));
         if written.is_err() {
             // The write has failed already, and that is what the caller hears; half a file helps nobody.
-            let _ = rustix::fs::unlinkat(place.parent(), place.name, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(place.parent(), place.name(), AtFlags::empty());
         }
         done(written, verb, path)
     }

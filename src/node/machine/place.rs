@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::node::{Kind, Node};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use std::ffi::OsStr;
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -20,25 +20,30 @@ pub(super) enum Links {
 }
 
 /// An entry of an open directory; or the whole path, where the kernel's own way to it is right.
-pub(super) struct Place<'a> {
+pub(super) struct Place {
     parent: Option<OwnedFd>,
-    pub(super) name: &'a OsStr,
+    name: CString,
 }
 
-impl Place<'_> {
+impl Place {
     /// Where `name` is.
     pub(super) fn parent(&self) -> BorrowedFd<'_> {
         self.parent.as_ref().map_or(rustix::fs::CWD, AsFd::as_fd)
     }
 
+    /// The entry in it.
+    pub(super) fn name(&self) -> &CStr {
+        &self.name
+    }
+
     /// The entry as a path for calls that know no directory descriptors: extended attributes.
-    pub(super) fn through_proc(&self) -> Vec<u8> {
+    pub(super) fn through_proc(&self) -> rustix::io::Result<CString> {
         let mut path = Vec::new();
         if let Some(parent) = &self.parent {
             path = format!("/proc/self/fd/{}/", parent.as_raw_fd()).into_bytes();
         }
-        path.extend_from_slice(self.name.as_bytes());
-        path
+        path.extend_from_slice(self.name.to_bytes());
+        terminated(&path)
     }
 }
 
@@ -52,21 +57,23 @@ fn is_short(path: &Path) -> bool {
 
 impl Machine {
     /// The place of `path`, whose parent must be there.
-    pub(super) fn place<'a>(&self, path: &'a Path, links: Links, verb: &str) -> Result<Place<'a>> {
+    pub(super) fn place(&self, path: &Path, links: Links, verb: &str) -> Result<Place> {
         let (parent, name) = split(path, verb)?;
         if links == Links::Follow && self.whole && is_short(path) {
-            return Ok(Place { parent: None, name: path.as_os_str() });
+            return Ok(Place { parent: None, name: named(path.as_os_str(), verb, path)? });
         }
+        let name = named(name, verb, path)?;
         let opened = self.resolve(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, links);
         Ok(Place { parent: Some(self.explain(opened, links, path, verb)?), name })
     }
 
     /// The place of `path`, or `None` where its parent is no directory.
-    pub(super) fn find<'a>(&self, path: &'a Path, verb: &str) -> Result<Option<Place<'a>>> {
+    pub(super) fn find(&self, path: &Path, verb: &str) -> Result<Option<Place>> {
         let (parent, name) = split(path, verb)?;
         if self.whole && is_short(path) {
-            return Ok(Some(Place { parent: None, name: path.as_os_str() }));
+            return Ok(Some(Place { parent: None, name: named(path.as_os_str(), verb, path)? }));
         }
+        let name = named(name, verb, path)?;
         match self.resolve(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Links::Follow) {
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             opened => Ok(Some(Place { parent: Some(done(opened, verb, path)?), name })),
@@ -162,9 +169,10 @@ fn resolve_from(
     if links == Links::Refuse {
         how |= ResolveFlags::NO_SYMLINKS;
     }
+    let path = terminated(path.as_os_str().as_bytes())?;
     let mut tries = 0;
     loop {
-        match rustix::fs::openat2(start, path, flags, Mode::empty(), how) {
+        match rustix::fs::openat2(start, &*path, flags, Mode::empty(), how) {
             Err(Errno::INTR) => {}
             // The kernel cannot prove that a `..` of a link stayed inside while something was renamed.
             Err(Errno::AGAIN) if tries < 64 => tries += 1,
@@ -184,6 +192,15 @@ fn split<'a>(path: &'a Path, verb: &str) -> Result<(&'a Path, &'a OsStr)> {
         (Some(parent), Some(name)) => Ok((parent, name)),
         _ => Ok((path, OsStr::new("."))),
     }
+}
+
+/// A path as the kernel takes it. Handed over like this, no call brings its own code for putting the zero behind it.
+pub(super) fn terminated(path: &[u8]) -> rustix::io::Result<CString> {
+    CString::new(path).map_err(|_| Errno::INVAL)
+}
+
+fn named(name: &OsStr, verb: &str, path: &Path) -> Result<CString> {
+    done(terminated(name.as_bytes()), verb, path)
 }
 
 /// Names what was being done when a system call failed.

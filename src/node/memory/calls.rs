@@ -74,7 +74,10 @@ impl Memory {
 
     pub(super) fn syncing(&self, verb: &str, path: &Path) -> Result<String> {
         let what = line(verb, path);
-        self.disk.borrow_mut().note(Event::Call(what.clone()));
+        let mut disk = self.disk.borrow_mut();
+        disk.note(Event::Call(what.clone()));
+        disk.read_only |=
+            matches!(self.fault.fault(), Fault::Dies(at) if at <= self.fault.count(Class::Sync));
         self.fault.call(Class::Sync, &what)?;
         self.fault.call(Class::Open, &what)?;
         Ok(what)

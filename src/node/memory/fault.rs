@@ -31,6 +31,8 @@ pub enum Fault {
     Full(usize),
     /// From this write on nothing on the disk can be changed: an error made the kernel remount it.
     ReadOnly(usize),
+    /// At this sync the disk dies: nothing becomes durable any more, and nothing can be changed.
+    Dies(usize),
     /// This command is killed after so many of its changes.
     Killed(usize, usize),
     /// This command does so many of its changes and then hangs until its time is up.
@@ -72,6 +74,7 @@ impl Injected {
         let because = match self.fault() {
             Fault::Once(of, at, because) if of == class && at == number => because,
             Fault::Since(of, at, because) if of == class && at <= number => because,
+            Fault::Dies(at) if class == Class::Sync && at <= number => "Input/output error (os error 5)",
             _ => return Ok(number),
         };
         self.happened.set(true);

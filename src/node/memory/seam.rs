@@ -291,7 +291,10 @@ impl Node for Memory {
         self.disk.borrow_mut().pass(u64::try_from(duration.as_millis()).unwrap());
     }
 
-    fn lock(&self, _: &Path) -> Result<Option<Box<dyn Lock>>> {
+    fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
+        if self.disk.borrow().read_only {
+            return Err(refused("locking", path, "Read-only file system (os error 30)"));
+        }
         Ok(Some(Box::new(Held)))
     }
 }

@@ -197,6 +197,28 @@ impl<'a> Shell<'a> {
         self.disk.label(ino, directory, "quorum is lost".to_owned(), |label| label.mode = 0o555);
     }
 
+    /// Gives it back.
+    pub fn regain_quorum(&mut self, path: &str) {
+        let (directory, name) = self.disk.tree.place(Path::new(path), true).unwrap();
+        let ino = self.disk.tree.inode(directory).entries[name];
+        self.disk.label(ino, directory, "quorum is back".to_owned(), |label| label.mode = 0o777);
+    }
+
+    /// Whether a link says that what is behind it can be written.
+    pub fn has_quorum(&self, path: &str) -> bool {
+        self.disk.tree.place(Path::new(path), true).is_ok_and(|(directory, name)| {
+            let entries = &self.disk.tree.inode(directory).entries;
+            entries.get(name).is_some_and(|ino| self.disk.tree.inode(*ino).label.mode & 0o200 != 0)
+        })
+    }
+
+    /// What is mounted at this path comes or goes: another directory of the same name, and no change of any disk.
+    pub fn mount_over(&mut self, path: &str, ino: Ino) -> Ino {
+        let (directory, name) = self.disk.tree.place(Path::new(path), true).unwrap();
+        let name = name.to_owned();
+        self.disk.tree.change(directory).entries.insert(name, ino).unwrap()
+    }
+
     /// Gives a file an extended attribute.
     pub fn mark(&mut self, path: &str, name: &str, value: &[u8]) {
         let ino = self.find(path).unwrap();

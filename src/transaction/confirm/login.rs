@@ -4,9 +4,9 @@
 //! a line that says it comes from sshd; only root can write one as root, and then only from the program it claims.
 
 use super::JOURNALCTL;
+use crate::json::Value;
 use crate::node::{Invocation, Node};
 use crate::transaction::record::Waiting;
-use serde_json::Value;
 use std::net::IpAddr;
 
 /// Where Debian 12 and 13 have the process that lets somebody in (9.8 moved it out of sshd).
@@ -23,7 +23,7 @@ pub fn seen(node: &dyn Node, waiting: &Waiting, cursor: &mut Option<String>) -> 
         ["--quiet", "--no-pager", "--output=json", &after, "_UID=0", "_COMM=sshd", "_COMM=sshd-session"];
     let output = node.run(&Invocation::new(JOURNALCTL, &arguments)).ok()?;
     for line in output.stdout.lines() {
-        let Ok(entry) = serde_json::from_str::<Value>(line) else { continue };
+        let Some(entry) = Value::read(line) else { continue };
         if let Some(login) = login(&entry, waiting) {
             return Some(login);
         }
@@ -66,7 +66,7 @@ fn accepted<'a>(message: &'a str, admin: &str) -> Option<(&'a str, &'a str)> {
 
 /// One field as text. A field that was given more than once is a list, and says nothing.
 fn field<'a>(entry: &'a Value, name: &str) -> Option<&'a str> {
-    entry.get(name)?.as_str()
+    entry.get(name)?.text()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What the journal says about the dead-man timer and about confirmation.
 
-use super::fields::Fields;
+use super::fields::{Fields, Line};
 
 /// The dead-man timer runs, and for whom.
 #[derive(Clone)]
@@ -36,51 +36,38 @@ pub struct Waiting {
     pub cursor: String,
 }
 
-type Pairs = Vec<(&'static str, String)>;
-
 impl Armed {
-    pub(super) fn fields(&self) -> Pairs {
-        vec![
-            ("boot", self.boot.clone()),
-            ("until", self.until.to_string()),
-            ("process", self.process.to_string()),
-            ("began", self.began.to_string()),
-        ]
+    pub(super) fn write(&self, line: &mut Line) {
+        line.verb("armed").text("boot", &self.boot).number("until", self.until);
+        line.number("process", self.process.into()).number("began", self.began);
     }
 
-    pub(super) fn parse(fields: &Fields<'_>) -> Option<Self> {
-        Some(Self {
-            boot: fields.text("boot")?,
-            until: fields.number("until")?,
-            process: fields.number("process")?.try_into().ok()?,
-            began: fields.number("began")?,
-        })
+    pub(super) fn parse(fields: &Fields<'_>) -> Self {
+        Self {
+            boot: fields.text("boot"),
+            until: fields.number("until"),
+            process: fields.small("process"),
+            began: fields.number("began"),
+        }
     }
 }
 
 impl Waiting {
-    pub(super) fn fields(&self) -> Pairs {
-        let mut pairs = vec![
-            ("boot", self.boot.clone()),
-            ("until", self.until.to_string()),
-            ("admin", self.admin.clone()),
-            ("cursor", self.cursor.clone()),
-        ];
-        pairs.extend(self.keys.iter().map(|key| ("key", key.clone())));
-        pairs.extend(self.not_from.iter().map(|address| ("not-from", address.clone())));
-        pairs.extend(self.factors.iter().map(|factor| ("factor", factor.clone())));
-        pairs
+    pub(super) fn write(&self, line: &mut Line) {
+        line.verb("waiting").text("boot", &self.boot).number("until", self.until);
+        line.text("admin", &self.admin).text("cursor", &self.cursor).texts("key", &self.keys);
+        line.texts("not-from", &self.not_from).texts("factor", &self.factors);
     }
 
-    pub(super) fn parse(fields: &Fields<'_>) -> Option<Self> {
-        Some(Self {
-            boot: fields.text("boot")?,
-            until: fields.number("until")?,
-            admin: fields.text("admin")?,
-            keys: fields.all("key"),
-            not_from: fields.all("not-from"),
-            factors: fields.all("factor"),
-            cursor: fields.text("cursor")?,
-        })
+    pub(super) fn parse(fields: &Fields<'_>) -> Self {
+        Self {
+            boot: fields.text("boot"),
+            until: fields.number("until"),
+            admin: fields.text("admin"),
+            keys: fields.texts("key"),
+            not_from: fields.texts("not-from"),
+            factors: fields.texts("factor"),
+            cursor: fields.text("cursor"),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What takes a step back, and its words in the journal.
 
-use super::fields::{Fields, flag};
+use super::fields::{Fields, Line};
 use std::path::PathBuf;
 
 /// What takes a step back, beside restoring the paths of its scope.
@@ -70,90 +70,77 @@ pub struct PveInverse {
 }
 
 impl Inverse {
+    /// Whether it decides if UFW filters, now or after a boot, or what comes by its rules.
+    pub fn is_ufw(&self) -> bool {
+        match self {
+            Self::Ufw { .. } => true,
+            Self::Unit { name, .. } => matches!(name.as_str(), "ufw.service" | "pve-firewall.service"),
+            Self::Kernel { name, .. } => name.starts_with("net.bridge."),
+            Self::Packages(names) => names.iter().any(|name| name == "ufw"),
+            _ => false,
+        }
+    }
+
     /// Whether restoring the paths is all there is to do, after a boot.
     pub fn is_paths_alone(&self) -> bool {
         matches!(self, Self::Paths | Self::Reach(_))
     }
 
     /// Adds what [`parse`](Self::parse) needs.
-    pub(super) fn push(&self, fields: &mut Vec<(&'static str, String)>) {
+    pub(super) fn write(&self, line: &mut Line) {
+        let word = match self {
+            Self::Paths => "paths",
+            Self::Packages(_) => "packages",
+            Self::Account { .. } => "account",
+            Self::Unit { .. } => "unit",
+            Self::Reload(_) => "reload",
+            Self::Kernel { .. } => "kernel",
+            Self::HostKey => "host-key",
+            Self::Ufw { .. } => "ufw",
+            Self::Pve(_) => "pve",
+            Self::PveFirewall(_) => "pve-firewall",
+            Self::Reach(_) => "reach",
+        };
+        line.text("inverse", word);
         match self {
-            Self::Paths => fields.push(("inverse", "paths".to_owned())),
-            Self::Packages(names) => {
-                fields.push(("inverse", "packages".to_owned()));
-                fields.extend(names.iter().map(|name| ("name", name.clone())));
-            }
-            Self::Account { name, created } => {
-                fields.push(("inverse", "account".to_owned()));
-                fields.push(("name", name.clone()));
-                fields.push(("created", flag(*created)));
-            }
-            Self::Unit { name, active } => {
-                fields.push(("inverse", "unit".to_owned()));
-                fields.push(("name", name.clone()));
-                fields.push(("active", flag(*active)));
-            }
-            Self::Reload(name) => {
-                fields.push(("inverse", "reload".to_owned()));
-                fields.push(("name", name.clone()));
-            }
-            Self::Kernel { name, value } => {
-                fields.push(("inverse", "kernel".to_owned()));
-                fields.push(("name", name.clone()));
-                fields.push(("value", value.clone()));
-            }
-            Self::HostKey => fields.push(("inverse", "host-key".to_owned())),
-            Self::Ufw { active, settings } => {
-                fields.push(("inverse", "ufw".to_owned()));
-                fields.push(("active", flag(*active)));
-                fields.extend(settings.iter().map(|(name, value)| ("setting", format!("{name}={value}"))));
-            }
+            Self::Paths | Self::HostKey => line,
+            Self::Packages(names) => line.texts("name", names),
+            Self::Account { name, created } => line.text("name", name).flag("created", *created),
+            Self::Unit { name, active } => line.text("name", name).flag("active", *active),
+            Self::Reload(name) => line.text("name", name),
+            Self::Kernel { name, value } => line.text("name", name).text("value", value),
+            Self::Ufw { active, settings } => line.flag("active", *active).pairs("setting", settings),
             Self::Pve(pve) => {
-                fields.push(("inverse", "pve".to_owned()));
-                let values = [("kind", &pve.kind), ("title", &pve.title), ("user", &pve.user)];
-                fields.extend(values.map(|(key, value)| (key, value.clone())));
-                fields.extend([("name", pve.name.clone()), ("path", pve.path.clone())]);
-                fields.extend(pve.was.iter().map(|was| ("was", was.clone())));
+                line.text("kind", &pve.kind).text("title", &pve.title).text("user", &pve.user);
+                line.text("name", &pve.name).text("path", &pve.path).texts("was", &pve.was)
             }
-            Self::PveFirewall(settings) => {
-                fields.push(("inverse", "pve-firewall".to_owned()));
-                fields.extend(settings.iter().map(|(name, value)| ("setting", format!("{name}={value}"))));
-            }
-            Self::Reach(keys) => {
-                fields.push(("inverse", "reach".to_owned()));
-                fields.push(("keys", keys.to_string_lossy().into_owned()));
-            }
-        }
+            Self::PveFirewall(settings) => line.pairs("setting", settings),
+            Self::Reach(keys) => line.path("keys", keys),
+        };
     }
 
     /// Reads it back.
     pub(super) fn parse(fields: &Fields<'_>) -> Option<Self> {
-        Some(match fields.text("inverse")?.as_str() {
+        Some(match fields.text("inverse").as_str() {
             "paths" => Self::Paths,
-            "packages" => Self::Packages(fields.all("name")),
-            "account" => Self::Account { name: fields.text("name")?, created: fields.flag("created")? },
-            "unit" => Self::Unit { name: fields.text("name")?, active: fields.flag("active")? },
-            "reload" => Self::Reload(fields.text("name")?),
-            "kernel" => Self::Kernel { name: fields.text("name")?, value: fields.text("value")? },
+            "packages" => Self::Packages(fields.texts("name")),
+            "account" => Self::Account { name: fields.text("name"), created: fields.flag("created") },
+            "unit" => Self::Unit { name: fields.text("name"), active: fields.flag("active") },
+            "reload" => Self::Reload(fields.text("name")),
+            "kernel" => Self::Kernel { name: fields.text("name"), value: fields.text("value") },
             "host-key" => Self::HostKey,
-            "ufw" => Self::Ufw { active: fields.flag("active")?, settings: pairs(&fields.all("setting"))? },
+            "ufw" => Self::Ufw { active: fields.flag("active"), settings: fields.pairs("setting") },
             "pve" => Self::Pve(PveInverse {
-                kind: fields.text("kind")?,
-                title: fields.text("title")?,
-                user: fields.text("user")?,
-                name: fields.text("name")?,
-                path: fields.text("path")?,
-                was: fields.all("was"),
+                kind: fields.text("kind"),
+                title: fields.text("title"),
+                user: fields.text("user"),
+                name: fields.text("name"),
+                path: fields.text("path"),
+                was: fields.texts("was"),
             }),
-            "pve-firewall" => Self::PveFirewall(pairs(&fields.all("setting"))?),
-            "reach" => Self::Reach(fields.text("keys")?.into()),
+            "pve-firewall" => Self::PveFirewall(fields.pairs("setting")),
+            "reach" => Self::Reach(fields.text("keys").into()),
             _ => return None,
         })
     }
-}
-
-/// `NAME=VALUE` each.
-fn pairs(texts: &[String]) -> Option<Vec<(String, String)>> {
-    let pair = |text: &String| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-    texts.iter().map(pair).collect()
 }

@@ -47,18 +47,20 @@ impl Run<'_> {
 
 /// Somebody has confirmed: on for good. The caller holds the lock and commits next.
 pub fn confirm(node: &dyn Node, journal: &Journal<'_>, story: &Story) -> Result<()> {
+    let objects = Objects::new(node, Path::new(OBJECTS_DIR));
+    let hand = Hand { node, journal, objects: &objects };
+    // What a confirmation that was cut off left behind: a rollback of later on would find the work of others there.
+    for made in &story.made {
+        hand.observe(made)?;
+    }
     let ours = story.made.iter().any(|made| matches!(made.inverse, Inverse::PveFirewall(_)));
     if !ours || !is_temporary(node)? {
         return Ok(());
     }
-    let objects = Objects::new(node, Path::new(OBJECTS_DIR));
-    let step = story.titles.len() + 2;
-    Hand { node, journal, objects: &objects }.perform(
-        step,
-        &Change::PveFirewall(Switch::On),
-        &mut Silent,
-        &mut false,
-    )?;
+    // After the plan's, the probe's and the one before the wait; and a number of its own for every try.
+    let used = story.made.iter().map(|made| made.step + 1).max().unwrap_or_default();
+    let step = used.max(story.titles.len() + 2);
+    hand.perform(step, &Change::PveFirewall(Switch::On), &mut Silent, &mut false)?;
     journal.write(Event::Done { step, milliseconds: 0 })
 }
 

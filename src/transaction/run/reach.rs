@@ -57,12 +57,12 @@ impl Run<'_> {
         let step = self.plan.steps.len();
         let scopes = course.scopes();
         let inverse = Inverse::Reach(course.keys_path().to_owned());
-        let before = self.capture(&scopes, true)?;
+        let before = self.capture(&scopes, &|_| true)?;
         let intent = Event::Intent { step, inverse: inverse.clone(), scopes: scopes.clone(), before };
         self.journal.write(intent)?;
         self.touched = true;
         let begun = course.begin(self.node);
-        let after = self.capture(&scopes, false)?;
+        let after = self.capture(&scopes, &|_| false)?;
         self.journal.write(Event::Observed { step, after })?;
         let findings = begun.and_then(|()| course.run(self.node));
         let made =

@@ -2,14 +2,16 @@
 
 use super::super::journal::Journal;
 use super::super::record::{Event, Inverse};
+use super::super::story::Made;
 use super::capture;
-use crate::change::Change;
+use crate::change::{self, Change};
 use crate::error::Result;
 use crate::manifest::Scope;
 use crate::node::{Kind, Node};
-use crate::objects::Objects;
+use crate::objects::{ObjectId, Objects};
 use crate::progress::{Importance, Watch};
 use crate::sabotage;
+use std::path::Path;
 
 /// What a step is done with.
 pub struct Hand<'a> {
@@ -34,8 +36,7 @@ impl Hand<'_> {
             self.journal.note(Event::Warning { text })?;
         }
         let scopes = change.scopes(self.node)?;
-        let before = capture(self.node, self.objects, &scopes, true)?;
-        let contents = after_counts(&inverse);
+        let before = capture(self.node, self.objects, &scopes, &|_| true)?;
         let files_only = matches!(inverse, Inverse::Paths | Inverse::Reload(_) | Inverse::PveFirewall(_));
         let account = matches!(inverse, Inverse::Account { .. });
         if !(account && sabotage::leaves_out("account-intent")) {
@@ -48,12 +49,24 @@ impl Hand<'_> {
             self.sync(&scopes)?;
         }
         // What cannot be seen now is seen by the way back; why the effect failed is the better reason.
-        let after = match capture(self.node, self.objects, &scopes, contents) {
+        let after = match capture(self.node, self.objects, &scopes, &|path| account && after_counts(path)) {
             Ok(after) => after,
             Err(error) => return result.and(Err(error)),
         };
         self.journal.write(Event::Observed { step: number, after })?;
         result
+    }
+
+    /// Journals what a step left behind that a crash interrupted: seen before anything else changes it.
+    pub fn observe(&self, made: &Made) -> Result<ObjectId> {
+        if let Some(after) = made.after {
+            return Ok(after);
+        }
+        let account = matches!(made.inverse, Inverse::Account { .. });
+        let wants = |path: &Path| account && after_counts(path);
+        let after = capture(self.node, self.objects, &made.scopes, &wants)?;
+        self.journal.write(Event::Observed { step: made.step, after })?;
+        Ok(after)
     }
 
     fn sync(&self, scopes: &[Scope]) -> Result<()> {
@@ -72,7 +85,8 @@ impl Hand<'_> {
     }
 }
 
-/// Whether the way back needs the contents that the step left behind: to tell its lines from those of others.
-pub fn after_counts(inverse: &Inverse) -> bool {
-    matches!(inverse, Inverse::Account { .. })
+/// Whether the way back of an account needs the content that the step left there: to tell its lines from those of
+/// others. What is in the home, it does not.
+fn after_counts(path: &Path) -> bool {
+    change::account_database(path).is_some()
 }

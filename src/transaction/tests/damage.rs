@@ -15,7 +15,7 @@ use std::path::Path;
 const JOURNAL: &str = "/var/lib/firstlight/tx/0001/journal";
 
 /// A disk on which the run was cut off in its middle.
-fn interrupted(run: &Run) -> Tree {
+pub fn interrupted(run: &Run) -> Tree {
     let mut found = None;
     moments(&run.base, &run.events, None, BOUNDED, &mut |_| true, &mut |state| {
         if state.moment == Moment::Process && state.text.contains("running /usr/sbin/ufw --force enable") {

@@ -39,9 +39,12 @@ impl Drop for Disk {
 }
 
 /// How the run ended in a node with so many pages left; it is old or new once there is room again.
-fn run(pages: usize) -> &'static str {
-    let disk = Disk::new(2048);
+fn run(pages: usize, more: usize) -> &'static str {
+    let disk = Disk::new(2048 + more);
     let node = furnished(Scripted::on_disk(disk.0.path()));
+    for number in 0..more {
+        node.files.put(&format!("/etc/many/a-file-with-quite-a-name-{number}"), "");
+    }
     let before = whole(&node);
     let plan = planned(&node);
     node.revive();
@@ -86,7 +89,7 @@ fn run(pages: usize) -> &'static str {
 fn j3_a_real_disk_that_is_full_at_any_page_of_a_run_ends_old_or_new() {
     let mut ended = std::collections::BTreeMap::new();
     for pages in 0.. {
-        let said = run(pages);
+        let said = run(pages, 0);
         *ended.entry(said).or_insert(0) += 1;
         if said == "committed" {
             break;
@@ -95,4 +98,18 @@ fn j3_a_real_disk_that_is_full_at_any_page_of_a_run_ends_old_or_new() {
     println!("a full disk, page by page: {ended:?}");
     assert!(ended.values().sum::<i32>() > 40, "{ended:?}");
     assert!(ended.contains_key("reverted"), "{ended:?}");
+}
+
+#[test]
+fn j3_the_room_set_aside_is_enough_for_a_way_back_through_a_large_etc() {
+    let mut ended = std::collections::BTreeMap::new();
+    for pages in (0..).step_by(17) {
+        let said = run(pages, 1500);
+        *ended.entry(said).or_insert(0) += 1;
+        if said == "committed" {
+            break;
+        }
+    }
+    println!("a full disk below a large /etc: {ended:?}");
+    assert!(ended.contains_key("reverted") && !ended.contains_key("stuck"), "{ended:?}");
 }

@@ -4,10 +4,10 @@ use super::super::preview::{Fate, preview};
 use super::super::record::{Event, Record};
 use super::super::state::{self, TransactionId};
 use super::super::story::{Phase as Stand, Story};
-use super::super::{Outcome, apply, chain, keep_deadline, prune, rollback};
+use super::super::{KEPT, Outcome, apply, chain, keep_deadline, prune, rollback};
 use super::{ORDER, assert_same, committed, debian::debian, file, whole};
 use crate::control::{Check, Control, Phase, Proposal};
-use crate::manifest::Manifest;
+use crate::manifest::{Entry, Manifest, State};
 use crate::node::Node;
 use crate::node::scripted::Scripted;
 use crate::plan;
@@ -181,7 +181,7 @@ fn j3_a_dry_run_changes_nothing_and_says_what_the_rollback_then_does() {
         let after = whole(&node);
         for (path, seen) in &shown.paths {
             let now = after.get(path);
-            let same = |wanted: Option<&crate::manifest::Entry>| match (wanted, now) {
+            let same = |wanted: Option<&Entry>| match (wanted, now) {
                 (None, None) => true,
                 (Some(wanted), Some(now)) => wanted.same(now, false),
                 _ => false,
@@ -196,14 +196,14 @@ fn j3_a_dry_run_changes_nothing_and_says_what_the_rollback_then_does() {
                     );
                 }
                 Fate::Kept | Fate::Foreign => {
-                    assert!(same(seen.now.as_ref()), "{} was touched", path.display())
+                    assert!(same(before.get(path)), "{} was touched", path.display())
                 }
                 Fate::Merged | Fate::WithPackage => {}
             }
         }
         for difference in before.differences(&after) {
             let told = shown.paths.iter().any(|(path, _)| path == difference.path)
-                || difference.before.is_some_and(|entry| entry.state == crate::manifest::State::Directory)
+                || difference.before.is_some_and(|entry| entry.state == State::Directory)
                 || ["/usr/sbin/ufw", "/usr/sbin/visudo"].contains(&difference.path.to_str().unwrap());
             assert!(told, "{} changed untold", difference.path.display());
         }
@@ -227,21 +227,50 @@ fn j3_every_commit_forgets_what_is_older_than_the_ten_newest_and_never_fills_the
     assert_eq!(node.files.text("/etc/a"), "3");
 }
 
+/// A run whose last look fails.
+fn fail(node: &Scripted, round: u32) -> crate::error::Result<Outcome> {
+    let check = Check::FileMode { path: "/etc/nowhere".into(), mode: 0o644 };
+    let control = Control {
+        id: "never".into(),
+        requirement: "J3",
+        wanted: "never holds".into(),
+        check,
+        changes: vec![0],
+    };
+    let changes = vec![(Phase::Files, file("/etc/a", &round.to_string(), 0o644, "root"))];
+    let proposal = Proposal { changes, controls: vec![control], ..Proposal::default() };
+    let plan = plan::make(node, proposal)?;
+    node.revive();
+    apply(node, &plan, &ORDER, &mut Silent)
+}
+
+#[test]
+fn j3_recovery_forgets_nothing_that_it_has_yet_to_look_at() {
+    let node = debian();
+    let before = whole(&node);
+    let mut step = 0;
+    for round in 0..KEPT as u32 {
+        assert!(matches!(fail(&node, round).unwrap(), Outcome::Reverted(..)));
+        step = node.trace().iter().position(|line| line.ends_with(" /etc/a")).unwrap();
+    }
+    let plan_of = |round: u32| vec![(Phase::Files, file("/etc/a", &round.to_string(), 0o644, "root"))];
+    let plan = plan::make(&node, Proposal { changes: plan_of(99), ..Proposal::default() }).unwrap();
+    node.revive();
+    node.fail_at_step(step + 1);
+    let _ = apply(&node, &plan, &ORDER, &mut Silent);
+    assert!(node.is_down() && node.files.text("/etc/a") == "99", "cut off behind its effect");
+    node.revive();
+    let outcome = super::recover(&node, super::Stage::Late, &mut Silent).unwrap();
+    assert!(matches!(outcome, Some(Outcome::Reverted(id, ..)) if id.0 == 11), "{outcome:?}");
+    assert_same(&before, &whole(&node), "put back");
+    assert_eq!(state::transactions(&node).unwrap().len(), KEPT, "and the oldest is forgotten after that");
+}
+
 #[test]
 fn j3_runs_that_fail_take_nobodys_way_back_away() {
     let (node, before) = committed();
     for round in 0..12 {
-        let check = Check::FileMode { path: "/etc/nowhere".into(), mode: 0o644 };
-        let control = Control {
-            id: "never".into(),
-            requirement: "J3",
-            wanted: "never holds".into(),
-            check,
-            changes: vec![0],
-        };
-        let changes = vec![(Phase::Files, file("/etc/a", &round.to_string(), 0o644, "root"))];
-        let proposal = Proposal { changes, controls: vec![control], ..Proposal::default() };
-        let outcome = apply(&node, &plan::make(&node, proposal).unwrap(), &ORDER, &mut Silent).unwrap();
+        let outcome = fail(&node, round).unwrap();
         assert!(matches!(outcome, Outcome::Reverted(..)), "{outcome:?}");
     }
     prune(&node, 3).unwrap();

@@ -20,7 +20,7 @@ use crate::provision::{self, Planned};
 use std::path::Path;
 use std::sync::LazyLock;
 
-pub use boot::{early_ground, late_ground, power_up};
+pub use boot::{COVERED, early_ground, late_ground, power_up};
 
 /// The program as it lies before it is installed.
 pub const EXECUTABLE: &str = "/var/lib/proxmox-first-boot/proxmox-first-boot";
@@ -30,9 +30,19 @@ pub fn answer() -> Answer {
     answer::read("ufw.toml", include_bytes!("../../../answer-files/ufw.toml")).unwrap()
 }
 
-/// The same node with PVE's own firewall.
+/// The same node with PVE's own firewall, and with a rule of this node alone.
 pub fn pve_answer() -> Answer {
-    answer::read("pve.toml", include_bytes!("../../../answer-files/pve.toml")).unwrap()
+    let rule = "[[firstlight.firewall.rule]]\nfrom = \"backup\"\nprotocol = \"tcp\"\nports = \"9101\"\n\
+        action = \"accept\"\nscope = \"node\"\n";
+    let text = with_everybody(include_str!("../../../answer-files/pve.toml")) + rule;
+    answer::read("pve.toml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// An answer with all that can be wanted of PVE's users: a token, a second device, a realm that demands a factor.
+pub fn with_everybody(text: &str) -> String {
+    let text = text.replace("\nsudo = \"password\"\n", "\nsudo = \"password\"\napi-token = \"ansible\"\n");
+    assert!(text.contains("api-token"));
+    format!("{text}\n[firstlight.totp]\nsecond-device = true\nenforced-realms = [\"pam\"]\n")
 }
 
 fn ok(stdout: impl Into<String>) -> Output {
@@ -67,13 +77,20 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/bin/systemctl" => units::systemctl(shell, &words),
         "/usr/sbin/ufw" => firewall::ufw(shell, &words[1..]),
         "/lib/ufw/ufw-init" => firewall::init(shell),
-        "/usr/sbin/iptables-save" => firewall::save(shell, false),
-        "/usr/sbin/ip6tables-save" => firewall::save(shell, true),
+        "/usr/sbin/iptables-save" | "/usr/sbin/iptables-legacy-save" => firewall::save(shell, false),
+        "/usr/sbin/ip6tables-save" | "/usr/sbin/ip6tables-legacy-save" => firewall::save(shell, true),
         "/usr/sbin/pve-firewall" => pve::pve_firewall(shell, &words[1..]),
         "/usr/sbin/sysctl" => kernel(shell, &words),
         "/usr/sbin/sshd" => ssh::sshd(shell, &words),
         "/usr/bin/ssh" => ok("curve25519-sha256\nsntrup761x25519-sha512\nmlkem768x25519-sha256\n"),
         "/usr/bin/ssh-keygen" => wires::keygen(shell),
+        // What PVE's tools say without pmxcfs, and without a quorum (pve-observed 3.8).
+        "/usr/sbin/pveum" | "/usr/bin/pvesh" if !shell.has("/etc/pve/local") => {
+            refused(111, "ipcc_send_rec[1] failed: Connection refused")
+        }
+        "/usr/sbin/pveum" | "/usr/bin/pvesh" if !shell.has_quorum("/etc/pve/local") => {
+            refused(13, "cluster not ready - no quorum?")
+        }
         "/usr/sbin/pveum" | "/usr/bin/pvesh" => model::run(shell, invocation),
         "/usr/bin/timedatectl" => ok("yes\n"),
         "/usr/sbin/ip" => wires::ip(shell, &words[1..]),
@@ -133,6 +150,8 @@ fn furnish(shell: &mut Shell<'_>) {
         "../sbin/ip",
         "../sbin/iptables-save",
         "../sbin/ip6tables-save",
+        "../sbin/iptables-legacy-save",
+        "../sbin/ip6tables-legacy-save",
         "../sbin/pve-firewall",
     ] {
         let path = format!("/usr/bin/{program}").replace("/bin/../", "/");

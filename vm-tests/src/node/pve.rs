@@ -89,10 +89,31 @@ impl Pve<'_> {
         self.node.ok("test \"$(timedatectl show -p NTPSynchronized --value)\" = yes").map(drop)
     }
 
+    /// Takes it back: its error is unknown, and nobody corrects it.
+    pub fn unsynchronise_clock(&mut self) -> Result<()> {
+        // The same with STA_UNSYNC and the largest error there is (16 s).
+        let perl = "my $t = pack(q(Lx4q4lx4), 0x14, 0, 0, 16000000, 0, 0x40) . (chr(0) x 256); syscall(159, $t) >= 0 or die $!";
+        self.node.ok(&format!("perl -e '{perl}'"))?;
+        self.node.ok("test \"$(timedatectl show -p NTPSynchronized --value)\" = no").map(drop)
+    }
+
+    /// The status of a request to the API that names an API token.
+    pub fn with_token(&mut self, token: &str, path: &str) -> Result<u16> {
+        let said = self.node.ok(&format!(
+            "curl -s -o /dev/null -w '%{{http_code}}' -H 'Authorization: PVEAPIToken={token}' http://127.0.0.1:8006/api2/json/{path}"
+        ))?;
+        said.trim().parse().context("reading the status of 8006")
+    }
+
     /// The calls of pvesh and pveum since the boot, without what stood behind their options.
     pub fn calls(&mut self) -> Result<Vec<String>> {
         let said = self.node.ok("cat /run/pve-stand-in/calls 2>/dev/null || true")?;
         Ok(said.lines().map(str::to_owned).collect())
+    }
+
+    /// Forgets the calls until now: they were the test's own.
+    pub fn forget_calls(&mut self) -> Result<()> {
+        self.node.ok("rm -f /run/pve-stand-in/calls").map(drop)
     }
 
     /// From now on PVE takes every code at an enrolment for wrong.

@@ -16,17 +16,11 @@ impl Node {
         machine.qmp.execute("screendump", json!({ "filename": path, "format": "png" })).map(drop)
     }
 
-    /// Presses keys of the keyboard, each a chord of QEMU's names: `["shift", "a"]`.
-    pub fn press(&mut self, keys: &[Vec<String>]) -> Result<()> {
+    /// Presses a key of the keyboard, or several at once: `shift-a`.
+    pub fn press(&mut self, key: &str) -> Result<()> {
         self.check()?;
         let machine = self.machine.as_mut().context("the node is switched off")?;
-        for chord in keys {
-            let chord: Vec<_> = chord.iter().map(|key| json!({ "type": "qcode", "data": key })).collect();
-            machine.qmp.execute("send-key", json!({ "keys": chord, "hold-time": 30 }))?;
-            // The keyboard's controller holds sixteen bytes.
-            std::thread::sleep(std::time::Duration::from_millis(80));
-        }
-        Ok(())
+        machine.qmp.monitor(&format!("sendkey {key}"))
     }
 
     /// The serial line, to type into; what the guest says stands in its log.

@@ -42,10 +42,10 @@ pub enum End {
     New,
     /// The old one, or the new one where the hook said success.
     Either,
-    /// There is nothing left to recover from: the hook's next try makes the new one.
-    Again,
     /// Recovery refuses, says why and what to type, and touches nothing.
     Refused,
+    /// The same, and the hook's next try makes the new one: there is nothing left to recover from.
+    Again,
 }
 
 /// A fault in which nothing is special.
@@ -186,17 +186,20 @@ impl<'a> Stage<'a> {
         let found = State::of(self.lab)?;
         let early = self.lab.run("[ ! -x /usr/local/sbin/firstlight ] || firstlight recover --early")?;
         let late = self.lab.run("[ ! -x /usr/local/sbin/firstlight ] || firstlight recover")?;
-        if fault.end == End::Refused {
+        if let End::Refused | End::Again = fault.end {
             ensure!(late.status == 5, "recovery ended with {}: {}", late.status, late.output);
             ensure!(helps(&late.output), "recovery names no command: {}", late.output);
             let touched = found.differences(&State::of(self.lab)?, false);
             ensure!(touched.is_empty(), "recovery refuses and touches:\n    {}", touched.join("\n    "));
+        }
+        if fault.end == End::Refused {
             return Ok("refused with the commands to type".to_owned());
         }
-        ensure!(early.status == 0, "the early recovery ended with {}: {}", early.status, early.output);
-        ensure!(late.status == 0, "the recovery ended with {}: {}", late.status, late.output);
         if fault.end == End::Again {
             self.lab.ok(HOOK).context("the next try")?;
+        } else {
+            ensure!(early.status == 0, "the early recovery ended with {}: {}", early.status, early.output);
+            ensure!(late.status == 0, "the recovery ended with {}: {}", late.status, late.output);
         }
         let new = match fault.end {
             End::New | End::Again => true,

@@ -58,20 +58,8 @@ pub fn hanging(bench: &mut Bench) -> Result<()> {
 
 /// `apply` over SSH waits for a new login of the admin: what does not count, what does, and what happens without.
 pub fn confirmed(bench: &mut Bench) -> Result<()> {
-    let before = bench.original()?;
     let admin = bench.payload()?.admin_key.clone();
-    let node = bench.armed()?;
-    with_key(node, "confirm-minutes = 6")?;
-    let root = node.root_key().clone();
-    let applied = node.ssh(Side::Management, "root", &root, &format!("{BINARY_PATH} apply {ANSWER_PATH}"))?;
-    ensure!(
-        applied.status == 4,
-        "apply over SSH ended with {}: {}{}",
-        applied.status,
-        applied.stdout,
-        applied.stderr
-    );
-    node.snapshot("waiting")?;
+    let node = waiting(bench)?;
     not_counted(node, &admin)?;
     let login = node.ssh(Side::Management, ADMIN, &admin, "id -un")?;
     ensure!(login.stdout == format!("{ADMIN}\n"), "the admin does not log in: {}", login.stderr);
@@ -81,9 +69,14 @@ pub fn confirmed(bench: &mut Bench) -> Result<()> {
     ensure!(status.to_string().contains("confirmed by a login of ops from 10.0.20.5"), "{status}");
     let again = node.run(&format!("{INSTALLED_PATH} confirm"))?;
     ensure!(again.status == 0 && again.stdout.contains("nothing waits"), "confirm: {}", again.stdout);
-    hardened(node, &admin)?;
+    hardened(node, &admin)
+}
 
-    node.restore("waiting")?;
+/// Nobody confirms: put back in time, whatever the clock does, and by a boot after a power cut.
+pub fn expired(bench: &mut Bench) -> Result<()> {
+    let before = bench.original()?;
+    let node = waiting(bench)?;
+    node.snapshot("waiting")?;
     node.ok("date --set='+3 hours'; sleep 5; date --set='-9 hours'")?;
     let since = Instant::now();
     expect_waiting(node)?;
@@ -99,6 +92,16 @@ pub fn confirmed(bench: &mut Bench) -> Result<()> {
     expect_put_back(node, "reverted")?;
     kept::expect_etc(node, &before)?;
     kept::expect_no_trace(node)
+}
+
+/// A node on which an apply over SSH waits for its confirmation.
+fn waiting(bench: &mut Bench) -> Result<&mut Node> {
+    let node = bench.armed()?;
+    with_key(node, "confirm-minutes = 6")?;
+    let root = node.root_key().clone();
+    let applied = node.ssh(Side::Management, "root", &root, &format!("{BINARY_PATH} apply {ANSWER_PATH}"))?;
+    ensure!(applied.status == 4, "apply ended with {}: {}{}", applied.status, applied.stdout, applied.stderr);
+    Ok(node)
 }
 
 /// Root's password in every guest.

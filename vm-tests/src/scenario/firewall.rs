@@ -16,7 +16,7 @@ use crate::node::Node;
 pub use guarded::{guarded, kept, killed};
 pub use pmxcfs::{broken, waited};
 pub use refused::{allowed, refused};
-pub use switched::{once, twice};
+pub use switched::{once, stale, twice};
 
 /// Where the answer of the moment lies.
 const ANSWER_PATH: &str = "/root/vm-tests/answer.toml";

@@ -13,6 +13,7 @@ const ROOT_PASSWORD: &str = "not a secret";
 pub fn stands_in(bench: &mut Bench) -> Result<()> {
     let node = bench.pve()?;
     mounted(node)?;
+    alternatives(node)?;
     logins(node)?;
     quorum(node)?;
     down_and_dead(node)?;
@@ -44,6 +45,19 @@ fn mounted(node: &mut Node) -> Result<()> {
     let login = node.ssh(Side::Management, "root", &key, "stat -c %a /etc/pve/priv/authorized_keys")?;
     ensure!(login.stdout == "600\n", "root does not log in: {} {}", login.stdout, login.stderr);
     ensure!(node.probe(Side::Outsider, 8006)? == Reach::Open, "8006 does not answer from outside");
+    Ok(())
+}
+
+/// PVE's service chooses the legacy tools whenever it starts.
+fn alternatives(node: &mut Node) -> Result<()> {
+    for name in ["iptables", "ip6tables", "ebtables"] {
+        node.ok(&format!("update-alternatives --set {name} /usr/sbin/{name}-nft"))?;
+    }
+    node.ok("systemctl restart pve-firewall.service")?;
+    for name in ["iptables", "ip6tables", "ebtables"] {
+        let chosen = node.ok(&format!("readlink /etc/alternatives/{name}"))?;
+        ensure!(chosen == format!("/usr/sbin/{name}-legacy\n"), "after a start {name} is {chosen}");
+    }
     Ok(())
 }
 

@@ -5,10 +5,12 @@ use serde_json::Value;
 
 use super::hook::{self, INSTALLED_PATH};
 use super::second_factor::{Handed, log_in, seen, totp};
+use super::secrets::nowhere_else;
 use crate::agent::Output;
 use crate::bench::{BINARY_PATH, Bench};
 use crate::node::Node;
 use crate::payload::{ADMIN, ADMIN_PASSWORD, ADMIN_PASSWORD_HASH, Payload};
+use crate::search::FREE;
 use crate::workspace::Workspace;
 
 /// Where an answer lies that wants users and factors alone.
@@ -17,7 +19,7 @@ pub const ANSWER_PATH: &str = "/root/vm-tests/users.toml";
 const HANDOVER_PATH: &str = "/root/firstlight-handover.txt";
 /// What PVE says about users, in an order of its own, and how many have the mark of a factor in user.cfg. Root has no line
 /// there until PVE writes the file for the first time, and no end of its time in either case.
-pub const IN_PVE: &str = "for path in users acl tfa; do pvesh get /access/$path --output-format json | sed 's/\"expire\":0,//g'; \
+pub const IN_PVE: &str = "for path in users acl tfa domains groups users/guest@pve/token; do pvesh get /access/$path --output-format json 2>/dev/null | sed 's/\"expire\":0,//g'; \
                           done; cat /etc/pve/user.cfg 2>/dev/null | grep -c ':x:$'; getent passwd ops || true";
 /// The second run has written down that it failed.
 const FAILED: &str = "grep -aqs \"^[0-9a-f]*.failed.\" /var/lib/firstlight/tx/0002/journal";
@@ -72,7 +74,43 @@ pub fn refused(bench: &mut Bench) -> Result<()> {
     );
     put_back(node, &before, &["TOTP of root@pam", "got lock request timeout"])?;
 
-    succeeds(node, &workspace)
+    for how in ["dead", "no quorum"] {
+        between_calls(node, how, &before).with_context(|| format!("pmxcfs {how} between two calls"))?;
+    }
+    let handed = succeeds(node, &workspace)?;
+    // What is in the file was in blocks of older ones, too.
+    let file = |needle: &str, file: &str| needle != "a planted line" && [HANDOVER_PATH, FREE].contains(&file);
+    nowhere_else(node, &workspace, &handed, &file, false)
+}
+
+/// 3: pmxcfs goes while one of PVE's tools is at work, and comes back later.
+fn between_calls(node: &mut Node, how: &str, before: &str) -> Result<()> {
+    if how == "no quorum" {
+        node.pve().cluster_of_three()?;
+    }
+    node.pve().hold(Some("pvesh create /access/tfa/ops@pam"))?;
+    start(node)?;
+    node.pve().wait_for_held()?;
+    if how == "dead" {
+        node.pve().kill(true)?
+    } else {
+        node.pve().quorum(false)?
+    }
+    node.ok("sleep 1.1")?;
+    node.pve().hold(None)?;
+    let said = node.run_within(&format!("{INSTALLED_PATH} status --wait=300"), 330)?;
+    ensure!(said.status == 5, "with pmxcfs {how} status ended with {}: {}", said.status, said.stdout);
+    if how == "dead" {
+        node.pve().up()?
+    } else {
+        node.pve().quorum(true)?
+    }
+    node.pve().wait_until_up()?;
+    node.wait_for("/etc/pve can be written", 20, "test $(stat -c %a /etc/pve/local) = 755")?;
+    let back = node.run_within(&format!("{INSTALLED_PATH} recover"), RUN)?;
+    ensure!(matches!(back.status, 0 | 1), "recover: {} {}{}", back.status, back.stdout, back.stderr);
+    put_back(node, before, &[])?;
+    if how == "no quorum" { node.pve().standalone() } else { Ok(()) }
 }
 
 /// 7: the power goes when PVE has enrolled and nobody has written that down; then when pmxcfs has lost what was.
@@ -106,7 +144,7 @@ pub fn cuts(bench: &mut Bench) -> Result<()> {
     cut(node)?;
     put_back(node, &before, &[])?;
 
-    succeeds(node, &workspace)
+    succeeds(node, &workspace).map(drop)
 }
 
 fn prepared(bench: &mut Bench) -> Result<&mut Node> {
@@ -155,7 +193,7 @@ fn put_back(node: &mut Node, before: &str, said: &[&str]) -> Result<()> {
 }
 
 /// A later run does it, and what it has put into the file lets in.
-fn succeeds(node: &mut Node, workspace: &Workspace) -> Result<()> {
+fn succeeds(node: &mut Node, workspace: &Workspace) -> Result<Handed> {
     let said = apply(node)?;
     ensure!(
         matches!(said.status, 0 | 3),
@@ -180,5 +218,5 @@ fn succeeds(node: &mut Node, workspace: &Workspace) -> Result<()> {
     }
     let told = node.run(&format!("{INSTALLED_PATH} status"))?;
     ensure!(matches!(told.status, 0 | 3), "status ended with {}: {}", told.status, told.stdout);
-    Ok(())
+    Ok(handed)
 }

@@ -38,12 +38,41 @@ fn decoded(bench: &mut Bench, screen: Screen, name: &str, size: &str) -> Result<
     let path = |what: &str| workspace.picture(&format!("totp-{name}-{what}.png"));
     // The last one that was drawn is the one that is left.
     read(node, &path("run"), handed.uri("ops@pam")?, ("ops@pam", ADMIN_PASSWORD))?;
+    // The font stays until the last code was seen.
+    let loaded = matches!(screen, Screen::Text);
+    for user in ["ops@pam", "root@pam"] {
+        ensure!(half_blocks(node)? == loaded, "before the codes were seen: half blocks {}", !loaded);
+        let code = totp(node, handed.uri(user)?, 0)?;
+        let code = code.trim_start_matches("totp:");
+        node.ok(&format!("echo {code} | {BINARY_PATH} totp verify {user}"))?;
+    }
+    ensure!(!half_blocks(node)?, "all codes were seen, and the former font is not back");
     plain_font(node, size)?;
     node.ok(&format!(
-        "systemctl stop getty@tty1.service; printf '\\033[2J\\033[H' > /dev/tty1; TERM=linux setsid --ctty --wait \
-         {BINARY_PATH} totp show root@pam < /dev/tty1 > /dev/tty1 2>&1"
+        "systemctl stop getty@tty1.service; printf '\\033[2J\\033[H' > /dev/tty1; (TERM=linux setsid --ctty --wait \
+         {BINARY_PATH} totp show root@pam < /dev/tty1 > /dev/tty1 2>&1; touch /run/shown) > /dev/null 2>&1 < /dev/null &"
     ))?;
-    read(node, &path("show"), handed.uri("root@pam")?, ("root@pam", "not a secret"))
+    read(node, &path("show"), handed.uri("root@pam")?, ("root@pam", "not a secret"))?;
+    if loaded {
+        ensure!(
+            half_blocks(node)? && !node.holds("test -e /run/shown")?,
+            "it does not wait until somebody has read it"
+        );
+        node.press("ret")?;
+    }
+    node.wait_for("totp show has ended", 20, "test -e /run/shown")?;
+    ensure!(!half_blocks(node)?, "the former font is not back");
+    if loaded {
+        let left = path("left");
+        node.screenshot(&left)?;
+        ensure!(codes(&left)?.is_empty(), "the code is still on the screen");
+    }
+    Ok(())
+}
+
+/// Whether the screen's font has them.
+fn half_blocks(node: &mut Node) -> Result<bool> {
+    node.holds("setfont -C /dev/tty1 -ou /run/map && grep -qi 'U+2580' /run/map")
 }
 
 /// PVE's own font, as console-setup loads it at a boot: it has no half blocks, or this would prove nothing.

@@ -103,13 +103,17 @@ fn sections(text: &str, others: bool) -> Vec<Section<'_>> {
     sections
 }
 
-/// What others wrote. A second section of a set takes the place of the first one, as PVE reads it.
+/// What others wrote, each section once, as PVE reads it: a second one of a set or a group takes the place of the first;
+/// others go on where the first one ended, so that the last value of an option or an alias counts.
 fn foreign(text: &str) -> Vec<Section<'_>> {
     let mut found: Vec<Section<'_>> = Vec::new();
-    for section in sections(text, true) {
-        if section.rank() == 3 {
-            let name = section.name();
+    for mut section in sections(text, true) {
+        let name = section.name();
+        if matches!(section.rank(), 3 | 5) {
             found.retain(|other| other.name() != name);
+        } else if let Some(first) = found.iter_mut().find(|other| other.name() == name) {
+            first.lines.append(&mut section.lines);
+            continue;
         }
         if !section.lines.is_empty() || !section.header.is_empty() && !is_ours(section.header) {
             found.push(section);

@@ -48,8 +48,13 @@ impl Line<'_> {
         matches!(self.action, "ACCEPT" | "GROUP")
     }
 
+    /// A group may do so, too.
     pub fn refuses(&self) -> bool {
         self.action != "ACCEPT"
+    }
+
+    pub fn drops(&self) -> bool {
+        matches!(self.action, "DROP" | "REJECT")
     }
 
     /// Whether it may decide about one of these TCP ports. A port by its name may be any.
@@ -61,7 +66,8 @@ impl Line<'_> {
                 _ => false,
             };
         }
-        let tcp = self.protocol.is_none_or(|protocol| matches!(protocol, "tcp" | "6"));
+        // The protocol 0 of /etc/protocols stands for all.
+        let tcp = self.protocol.is_none_or(|name| matches!(name, "tcp" | "6" | "ip" | "hopopt" | "0"));
         let named = |list: &str| list.bytes().any(|byte| byte.is_ascii_alphabetic());
         let any = self.ports.is_none_or(|list| named(list) || ports.iter().any(|port| holds(list, *port)));
         tcp && any

@@ -267,6 +267,19 @@ fn d1_rules_of_an_earlier_answer_go_and_a_second_section_of_a_set_counts_alone_a
 }
 
 #[test]
+fn d1_sections_of_others_that_come_twice_mean_what_they_meant() {
+    let text = "[OPTIONS]\nebtables: 1\n[ALIASES]\nprinter 10.0.0.1\n[group web]\nIN ACCEPT -p tcp -dport 9999\n\
+        [options]\nebtables: 0\n[ALIASES]\nPrinter 10.0.0.2\n[GROUP web]\nIN ACCEPT -p tcp -dport 80\n";
+    let facts = Facts { cluster_firewall: Some(text.to_owned()), ..Facts::example() };
+    let file = cluster_file(&profile(&[]), &facts);
+    assert!(!file.contains("9999") && file.contains("-dport 80"), "PVE forgets the first group: {file}");
+    assert_eq!(lines(&file, "ebtables").last().unwrap(), "ebtables: 0", "the last one counts");
+    assert_eq!(lines(&file, "rinter 10").last().unwrap(), "Printer 10.0.0.2");
+    let again = Facts { cluster_firewall: Some(file.clone()), ..Facts::example() };
+    assert_eq!(cluster_file(&profile(&[]), &again), file);
+}
+
+#[test]
 fn d1_hand_made_rules_that_let_more_in_are_named_and_nobody_outside_is_tried() {
     let wide = |rules: &str| {
         let facts = Facts { cluster_firewall: Some(format!("[RULES]\n{rules}\n")), ..Facts::example() };
@@ -280,6 +293,7 @@ fn d1_hand_made_rules_that_let_more_in_are_named_and_nobody_outside_is_tried() {
         "in PMG(ACCEPT) -source 203.0.113.0/24",
         "IN ACCEPT -p tcp -dport 1:65535",
         "IN ACCEPT -p tcp -dport ssh",
+        "IN ACCEPT -p ip",
         "IN ACCEPT -source +unknown -p tcp -dport 80,8006",
         "GROUP web -i vmbr0",
         "[IPSET management]\n203.0.113.9",
@@ -296,9 +310,32 @@ fn d1_hand_made_rules_that_let_more_in_are_named_and_nobody_outside_is_tried() {
         "IN SSH(ACCEPT) -source 10.0.20.9,10.0.20.10",
         "IN DROP -p tcp -dport 22",
         "[IPSET management]\n10.0.20.9",
+        "IN ACCEPT -source +office -p tcp -dport 22\n[IPSET office]\n10.0.20.128/25",
     ] {
         assert!(!wide(rule), "{rule}");
     }
+}
+
+#[test]
+fn d1_a_hand_made_rule_that_no_longer_keeps_a_manager_out_is_named() {
+    let warned = |rule: &str, profile: &Profile| {
+        let text = format!("[IPSET guests]\n10.0.20.66\n[RULES]\n{rule}\n");
+        let facts = Facts { cluster_firewall: Some(text), ..Facts::example() };
+        let warnings = Firewall.propose(profile, &facts).ok().unwrap().warnings;
+        warnings.iter().any(|text| text.contains(&format!("`{rule}`, which is kept; but")))
+    };
+    for rule in ["IN DROP -source 10.0.20.66 -p tcp -dport 8006", "IN SSH(REJECT) -source +dc/guests"] {
+        assert!(warned(rule, &profile(&[])), "{rule}");
+    }
+    for rule in [
+        "IN DROP -source 203.0.113.9",
+        "IN DROP -source 10.0.20.66 -p tcp -dport 80",
+        "|IN DROP -source 10.0.20.66",
+        "IN DROP -p tcp -dport 8006",
+    ] {
+        assert!(!warned(rule, &profile(&[])), "{rule}");
+    }
+    assert!(warned("IN DROP -source 203.0.113.9", &any()), "all get in before it");
 }
 
 #[test]
@@ -323,4 +360,26 @@ fn j4_pves_firewall_filters_before_ufw_is_put_away() {
     let ids: Vec<&str> = proposal.controls.iter().map(|control| &*control.id).collect();
     assert_eq!(ids, ["firewall.active", "firewall.after-reboot", "firewall.ufw-off", "firewall.alone"]);
     assert_eq!(proposal.gates.len(), 1);
+}
+
+#[test]
+fn d5_pve_checks_once_the_sets_that_rules_of_the_node_name_are_there() {
+    let checked = |facts: &Facts| -> Vec<bool> {
+        let mut profile = with_backup();
+        profile.firewall.rules = vec![rule("backup", (9100, 9100), "accept", "node")];
+        let changes = Firewall.propose(&profile, facts).ok().unwrap().changes;
+        let files = changes.iter().filter_map(|(_, change)| match change {
+            Change::PveFile(file) => Some(file.checked),
+            _ => None,
+        });
+        files.collect()
+    };
+    assert_eq!(
+        checked(&Facts::example()),
+        [false, true],
+        "host.fw comes first, with cluster.fw PVE knows all"
+    );
+    let there = cluster_file(&with_backup(), &Facts::example());
+    let facts = Facts { cluster_firewall: Some(there), ..Facts::example() };
+    assert_eq!(checked(&facts), [true, true], "host.fw alone is written");
 }

@@ -6,7 +6,7 @@
 use super::super::tables::{API_PORT, OUTGOING, Ports, service};
 use super::super::ufw::{between_nodes, port_lists};
 use super::merge::merge;
-use super::{MANAGEMENT, SERVICES, entries, halved, local_network};
+use super::{LOCAL_NETWORK, MANAGEMENT, SERVICES, alias, entries, halved, local_network};
 use crate::facts::Facts;
 use crate::facts::cluster_firewall;
 use crate::facts::networks::short;
@@ -92,7 +92,9 @@ pub fn cluster_file(profile: &Profile, facts: &Facts) -> String {
     text.add(&["policy_out: ", if firewall.outgoing == Outgoing::Drop { "DROP" } else { "ACCEPT" }]);
     // Anything that PVE cannot parse here stops its firewall as a whole (pve-observed 3.7).
     text.add(&["log_ratelimit: enable=1,rate=", &firewall.log_rate, ",burst=5"]);
-    if let Some(network) = local_network(profile, facts) {
+    if let Some(network) = local_network(profile, facts)
+        && alias(facts, LOCAL_NETWORK).is_none()
+    {
         let comment = "PVE lets this one in, and would take the node's whole network";
         text.noted(&["[ALIASES]\nlocal_network ", &short(&network)], comment);
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::node::Output;
 use crate::node::scripted::Scripted;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const KEY: &str = "SHA256:nfpypaYnieR5phm1zXR+7ucjPejKembKn2GlPlb7pfc";
 
@@ -21,6 +21,10 @@ fn waiting() -> Waiting {
 
 fn message(name: &str, address: &str, key: &str) -> String {
     format!("Accepted publickey for {name} from {address} port 40512 ssh2: ED25519 {key}")
+}
+
+fn login(entry: &Value, waiting: &Waiting) -> Option<String> {
+    super::login(&crate::json::Value::read(&entry.to_string()).unwrap(), waiting)
 }
 
 /// As Debian 13 writes it.

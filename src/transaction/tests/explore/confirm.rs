@@ -3,18 +3,20 @@
 use super::super::world;
 use super::{BOUNDED, End, Run, boot, old_or_new};
 use crate::answer::Answer;
+use crate::facts::cluster_firewall;
 use crate::install;
 use crate::node::Node;
 use crate::node::memory::{Memory, Moment, Tree, moments};
 use crate::progress::Silent;
 use crate::provision;
-use crate::transaction::{Confirmation, Limits, Outcome, confirm, state};
+use crate::transaction::preview::{Fate, preview};
+use crate::transaction::{Confirmation, Limits, Outcome, chain, confirm, rollback, state};
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
 /// Applied, and waiting.
-fn waiting(base: &Tree, answer: &Answer) -> Memory {
+pub fn waiting(base: &Tree, answer: &Answer) -> Memory {
     let node = world::node(base);
     let plan = world::planned(&node, answer);
     install::install(&node, Path::new(world::EXECUTABLE)).unwrap();
@@ -26,8 +28,29 @@ fn waiting(base: &Tree, answer: &Answer) -> Memory {
     node
 }
 
+/// Somebody adds a rule once all is confirmed: a rollback of later on keeps it, and says so.
+fn keeps_a_rule_of_others(node: &Memory, when: &str) {
+    let path = cluster_firewall::PATH;
+    node.shell(|shell| {
+        let text = shell.text(path) + "\n[RULES]\n\nIN ACCEPT -p tcp -dport 4711 # theirs\n";
+        shell.put_as(path, &text, (0o640, 0), false);
+    });
+    let shown = preview(node, chain(node, None).unwrap(), false);
+    let shown = shown.unwrap_or_else(|error| panic!("{when}, dry run: {error}"));
+    let fate = shown.paths.iter().find(|(other, _)| other == Path::new(path)).map(|(_, seen)| seen.fate);
+    assert_eq!(fate, Some(Fate::Kept), "{when}, dry run");
+    let outcome = rollback(node, None, false, &mut Silent).unwrap();
+    let Outcome::Reverted(_, _, kept) = outcome else { panic!("{when}: {outcome:?}") };
+    assert!(kept.iter().any(|kept| kept == Path::new(path)), "{when}: {kept:?}");
+    assert!(node.shell(|shell| shell.text(path)).contains("4711"), "{when}");
+}
+
 fn every_crash(name: &str, base: &Tree, answer: &Answer) {
     let start = waiting(base, answer).tree();
+    let switched = world::node(&start).shell(|shell| shell.text(cluster_firewall::PATH));
+    // PVE switches it off by itself until somebody confirms.
+    let ours = cluster_firewall::value(&switched) > 1;
+    assert_eq!(ours, name.contains("PVE"));
     let node = world::node(&start);
     node.record();
     assert!(matches!(confirm(&node, "me").unwrap(), Some(Outcome::Committed(_))));
@@ -55,6 +78,9 @@ fn every_crash(name: &str, base: &Tree, answer: &Answer) {
             let end = old_or_new(&node, &run, false);
             assert_eq!(end, Ok(End::New), "{name}, {}, confirmed again", found.text);
             ends[2] += 1;
+            if ours {
+                keeps_a_rule_of_others(&node, &format!("{name}, {}", found.text));
+            }
         }
     });
     let [old, new, again] = ends;
@@ -70,4 +96,17 @@ fn j3_every_crash_while_a_run_is_confirmed_ends_old_or_new() {
 #[test]
 fn d1_every_crash_while_pves_firewall_is_confirmed_ends_old_or_new() {
     every_crash("confirming, PVE's firewall", &world::untouched(), &world::pve_answer());
+}
+
+#[test]
+fn d1_a_confirmation_that_pves_lock_kept_waiting_takes_no_rule_of_others_along_later() {
+    let node = waiting(&world::untouched(), &world::pve_answer());
+    let lock = "/etc/pve/priv/lock/firewall-cluster";
+    node.shell(|shell| shell.directory(lock));
+    for _ in 0..2 {
+        assert!(confirm(&node, "me").unwrap_err().to_string().contains("is held"));
+    }
+    node.shell(|shell| shell.remove(lock));
+    assert!(matches!(confirm(&node, "me").unwrap(), Some(Outcome::Committed(_))));
+    keeps_a_rule_of_others(&node, "confirmed at the third try");
 }

@@ -2,7 +2,7 @@
 //! blind or the sync is superfluous; what is superfluous is listed here, with the reason.
 
 use super::super::world;
-use super::runs::{apply, back, failing, forward};
+use super::runs::{apply, back, committed, failing, forward};
 use super::{BOUNDED, End, Run, explore, states};
 use crate::node::memory::Event;
 use crate::transaction::Outcome;
@@ -120,7 +120,7 @@ fn missed_by_nobody(name: &str, run: &Run) -> Vec<String> {
     superfluous
 }
 
-/// Syncs that another one stands in for in these runs, and why each stays all the same.
+/// Syncs that another one stands in for in these large runs, and why each stays all the same.
 const STOOD_IN_FOR: [(&str, &str); 12] = [
     ("/run", "a file system in memory: the helper that makes directories does not ask where"),
     ("/ballast", "room alone"),
@@ -135,12 +135,41 @@ const STOOD_IN_FOR: [(&str, &str); 12] = [
     ("/etc/systemd/system", "the same; and the next"),
     (
         ".firstlight-new",
-        "the store syncs everything for the manifest of what the step left, unless it knows it",
+        "the store syncs everything for the manifest of what the step left; the small run misses each",
     ),
     ("/etc", "the same"),
     ("/home", "the same"),
     ("/usr/sbin", "the same"),
 ];
+
+/// A run so small that the store makes its few new objects durable one by one, and nothing else with them.
+fn small() -> Run {
+    let node = world::node(&committed());
+    // Drift: somebody took the file out.
+    node.shell(|shell| shell.remove("/etc/sudoers.d/firstlight"));
+    let base = node.tree();
+    let node = world::node(&base);
+    node.record();
+    let outcome = apply(&node, &world::answer(), |plan| assert_eq!(plan.steps.len(), 1));
+    assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
+    node.promise();
+    Run::new(base.clone(), node.record(), &base, &node.tree(), End::New)
+}
+
+/// What is stood in for in a small run too.
+const IN_A_SMALL_RUN: [&str; 5] = ["/run", "/ballast", "/journal", "profile", "/var/lib"];
+
+#[test]
+fn j3_every_crash_of_a_small_run_ends_old_or_new_and_every_sync_of_its_file_is_missed() {
+    super::explore_all("small run", &small(), BOUNDED, 30, 60);
+    let superfluous = missed_by_nobody("small run", &small());
+    for call in &superfluous {
+        assert!(IN_A_SMALL_RUN.iter().any(|place| call.contains(place)), "nobody misses {call}");
+    }
+    let calls = syncs(&small());
+    let file = calls.iter().filter(|(_, call)| call.contains("/etc/sudoers.d"));
+    assert!(file.count() >= 2, "the content and the name: {calls:?}");
+}
 
 #[test]
 #[ignore = "many minutes: cargo test --lib deep_ -- --ignored --nocapture"]

@@ -20,6 +20,26 @@ fn wanted(shell: &Shell<'_>) -> Option<String> {
     (value(&cluster) != 0).then_some(text)
 }
 
+/// What PVE says of rules that name a set which is not in `cluster.fw`, on or off (pve-firewall 6: `verify_rule`).
+fn complaints(shell: &Shell<'_>) -> String {
+    let cluster = shell.text(cluster_firewall::PATH);
+    let mut said = String::new();
+    for (path, text) in [(cluster_firewall::PATH, &cluster), ("/etc/pve/local/host.fw", &shell.text(HOST))] {
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with('#')) {
+            let names = line.split('#').next().unwrap_or_default().split(' ');
+            for name in names.filter_map(|word| word.strip_prefix('+')) {
+                if !cluster.contains(&format!("[IPSET {name}]")) {
+                    let number = number + 1;
+                    said += &format!(
+                        "{path} (line {number}) - errors in rule parameters: {line}\n  source: no such ipset '{name}'\n"
+                    );
+                }
+            }
+        }
+    }
+    said
+}
+
 fn loaded(shell: &Shell<'_>) -> Option<String> {
     shell.has(LOADED).then(|| shell.text(LOADED))
 }
@@ -50,14 +70,14 @@ pub fn look(shell: &mut Shell<'_>) {
 pub fn pve_firewall(shell: &mut Shell<'_>, words: &[&str]) -> Output {
     let wanted = wanted(shell);
     match words {
-        ["compile"] => ok("no changes\n"),
+        ["compile"] => Output { stderr: complaints(shell), ..ok("no changes\n") },
         ["status"] => {
             let running = shell.has(&format!("/run/active/{UNIT}"));
             let pending = if running && loaded(shell) != wanted { " (pending changes)" } else { "" };
             let enabled = if wanted.is_some() { "enabled" } else { "disabled" };
             let state = if running { "running" } else { "stopped" };
             look(shell);
-            ok(format!("Status: {enabled}/{state}{pending}\n"))
+            Output { stderr: complaints(shell), ..ok(format!("Status: {enabled}/{state}{pending}\n")) }
         }
         _ => refused(255, format!("not simulated: pve-firewall {}", words.join(" "))),
     }

@@ -62,6 +62,7 @@ pub fn guarded(bench: &mut Bench) -> Result<()> {
     let said = node.run("pve-firewall compile 2>&1 >/dev/null; pve-firewall status")?;
     ensure!(said.stdout == "Status: enabled/running\n", "PVE says: {}{}", said.stdout, said.stderr);
     expect_packets(node)?;
+    expect_rule_of_node(node, "backup")?;
     let again = node.run_within(&format!("{INSTALLED_PATH} apply {ANSWER_PATH}"), RUN)?;
     ensure!(
         again.status == 0 && again.stdout.contains("othing to do"),
@@ -69,6 +70,21 @@ pub fn guarded(bench: &mut Bench) -> Result<()> {
         again.stdout,
         again.stderr
     );
+    // A rule of the node and the set that it names, both new at once, while the firewall is on.
+    super::commit(node, &answer.replace("\"backup\"", "\"stores\""))?;
+    kernel::expect_only(node, Filter::Pve)?;
+    expect_rule_of_node(node, "stores")
+}
+
+/// It is live, for the set and nobody else.
+fn expect_rule_of_node(node: &mut Node, set: &str) -> Result<()> {
+    let rules = node.ok("iptables-save")?;
+    let live = |line: &str| {
+        line.starts_with("-A PVEFW-HOST-IN ")
+            && line.contains(&format!("--match-set PVEFW-0-{set}-v4 src"))
+            && line.contains("--dport 9101")
+    };
+    ensure!(rules.lines().any(live), "the rule of the node for {set} is not live: {rules}");
     Ok(())
 }
 

@@ -60,6 +60,28 @@ fn switched(bench: &mut Bench, filters: &[Filter]) -> Result<()> {
     super::super::kept::expect_no_trace(node)
 }
 
+/// UFW loaded in the other iptables, which pve-firewall's next start leaves behind: it is put away there, too.
+pub fn stale(bench: &mut Bench) -> Result<()> {
+    let pve = super::answer(bench, &[])?;
+    let ufw = super::answer(bench, &[("mode = \"pve\"", "mode = \"ufw\"")])?;
+    let node = super::node(bench)?;
+    super::commit(node, &ufw)?;
+    node.ok("ufw --force disable && for name in iptables ip6tables; do \
+        update-alternatives --set $name /usr/sbin/$name-nft; done && ufw --force enable && systemctl restart pve-firewall")?;
+    let rules = node.ok("iptables-nft-save; ip6tables-nft-save")?;
+    ensure!(
+        rules.contains(":INPUT DROP") && rules.contains("-A INPUT -j ufw6-before-input"),
+        "nothing is left behind: {rules}"
+    );
+    super::commit(node, &pve)?;
+    let rules = node.ok("iptables-nft-save; ip6tables-nft-save")?;
+    ensure!(!rules.contains("ufw") && !rules.contains(" DROP "), "UFW goes on in nftables: {rules}");
+    // The empty chains that iptables has made there decide nothing.
+    node.ok("nft flush ruleset")?;
+    kernel::expect_only(node, Filter::Pve)?;
+    expect_reach(node)
+}
+
 fn back(node: &mut Node, words: &str) -> Result<()> {
     let since = std::time::Instant::now();
     let back = node.run_within(&format!("{INSTALLED_PATH} rollback {words}"), RUN)?;

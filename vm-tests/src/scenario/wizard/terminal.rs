@@ -17,6 +17,8 @@ use crate::workspace::KeyPair;
 /// Seconds that anything may take to appear, natively: a whole run is among it.
 const PATIENCE: u64 = 300;
 const PAUSE: Duration = Duration::from_millis(300);
+/// Between two keys.
+const KEY: Duration = Duration::from_millis(80);
 
 /// One of them.
 pub trait Terminal {
@@ -51,10 +53,12 @@ pub struct Keyboard;
 
 impl Terminal for Keyboard {
     fn line(&mut self, node: &mut Node, text: &str) -> Result<()> {
-        let mut chords: Vec<Vec<String>> = text.chars().map(chord).collect::<Result<_>>()?;
-        chords.push(vec!["ret".to_owned()]);
+        for character in text.chars().chain(['\n']) {
+            node.press(&chord(character)?)?;
+            // The keyboard's controller holds sixteen bytes.
+            std::thread::sleep(KEY);
+        }
         // What was asked is gone once something else is there: the line that was typed moves it on.
-        node.press(&chords)?;
         std::thread::sleep(PAUSE);
         Ok(())
     }
@@ -68,20 +72,20 @@ impl Terminal for Keyboard {
 }
 
 /// QEMU's names for the keys of an American keyboard.
-fn chord(character: char) -> Result<Vec<String>> {
-    let named = |name: &str| vec![name.to_owned()];
-    let shifted = |name: &str| vec!["shift".to_owned(), name.to_owned()];
-    Ok(match character {
-        'a'..='z' | '0'..='9' => named(&character.to_string()),
-        ' ' => named("spc"),
-        '-' => named("minus"),
-        '.' => named("dot"),
-        '/' => named("slash"),
-        '?' => shifted("slash"),
-        '<' => shifted("comma"),
-        '@' => shifted("2"),
+fn chord(character: char) -> Result<String> {
+    let name = match character {
+        'a'..='z' | '0'..='9' => return Ok(character.to_string()),
+        '\n' => "ret",
+        ' ' => "spc",
+        '-' => "minus",
+        '.' => "dot",
+        '/' => "slash",
+        '?' => "shift-slash",
+        '<' => "shift-comma",
+        '@' => "shift-2",
         other => bail!("no key is known for {other:?}"),
-    })
+    };
+    Ok(name.to_owned())
 }
 
 /// The serial line; what the guest says stands in its log.

@@ -115,11 +115,13 @@ pub fn node(listening: &[u16]) -> Vec<Neighbour> {
     sh("mount --make-rprivate / && mount -t tmpfs none /run && mkdir /run/lock");
     let name = sh("uname -n | cut -d. -f1").trim().to_owned();
     own_etc(&name);
-    // A mount of FUSE that nobody serves, and a plain one above it: the stand-in looks for the first.
+    // A mount of FUSE that nobody serves, and a plain one above it: the stand-in looks for the first, and for the link
+    // that pmxcfs alone has.
     sh(&format!(
         "mkdir -p /etc/pve
          exec 3<>/dev/fuse && mount -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 stand-in /etc/pve
          mount -t tmpfs none /etc/pve && mkdir -p /etc/pve/nodes/{name} /etc/pve/firewall /etc/pve/priv/lock
+         ln -s nodes/{name} /etc/pve/local
          ip link set lo up; ip link add vmbr0 type bridge; ip addr add 192.168.10.5/24 dev vmbr0
          ip -6 addr add fd00:10::5/64 dev vmbr0 nodad; ip link set vmbr0 up"
     ));

@@ -59,6 +59,40 @@ fn d8_an_alias_of_somebody_else_is_neither_lost_nor_believed() {
 }
 
 #[test]
+fn d8_an_alias_of_somebody_else_that_lets_nobody_else_in_stays() {
+    for line in ["Local_Network 10.0.20.5 # this node", "local_network2 10.0.0.0/8"] {
+        let facts = Facts { cluster_firewall: Some(format!("[ALIASES]\n{line}\n")), ..Facts::example() };
+        assert!(messages(&profile(&[]), &facts).is_empty(), "{line}: {:?}", messages(&profile(&[]), &facts));
+        let file = cluster_file(&profile(&[]), &facts);
+        assert_eq!(lines(&file, line).len(), 1, "{file}");
+        let ours = lines(&file, "local_network 10.0.20.0/24 # firstlight: ");
+        assert_eq!(ours.is_empty(), line.starts_with('L'), "one alias of this name: {file}");
+    }
+}
+
+#[test]
+fn d1_the_set_that_pve_drops_before_every_rule_must_not_hold_who_manages_the_node() {
+    let refusal = |entries: &str| {
+        let text = format!("[ALIASES]\nme 10.0.20.77\n[IPSET blacklist]\n{entries}\n");
+        messages(&profile(&[]), &Facts { cluster_firewall: Some(text), ..Facts::example() })
+    };
+    for entries in ["10.0.20.77 # somebody is logged in from there", "203.0.113.9\n10.0.0.0/8", "dc/me"] {
+        let said = refusal(entries);
+        assert!(
+            said.len() == 1 && said[0].contains("in the set blacklist comes before"),
+            "{entries}: {said:?}"
+        );
+    }
+    for entries in ["203.0.113.0/24", "10.0.20.9", "!10.0.20.77\n203.0.113.9", "# 10.0.20.77"] {
+        assert!(refusal(entries).is_empty(), "{entries}: {:?}", refusal(entries));
+    }
+    let mut own = profile(&[]);
+    let networks = vec![network("10.0.20.0/23")];
+    own.firewall.sets = vec![AddressSet { name: "blacklist".into(), networks, comment: String::new() }];
+    assert_eq!(messages(&own, &Facts::example()).len(), 1, "the answer's own one, too");
+}
+
+#[test]
 fn a_rule_of_the_node_that_refuses_the_management_networks_is_refused_whoever_wrote_it() {
     let refusal = |text: &str| {
         let facts = Facts { host_firewall: Some(format!("[RULES]\n{text}\n")), ..Facts::example() };
@@ -70,6 +104,9 @@ fn a_rule_of_the_node_that_refuses_the_management_networks_is_refused_whoever_wr
         "IN SSH(DROP) -source 10.0.0.0/8",
         "GROUP web",
         "IN DROP -source +x",
+        "IN DROP -p ip",
+        "IN DROP -p hopopt",
+        "IN DROP -p 0",
     ] {
         assert_eq!(refusal(rule).len(), 1, "{rule}");
         assert!(refusal(rule)[0].contains(&format!("`{rule}` in host.fw comes before")), "{rule}");
