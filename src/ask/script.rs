@@ -1,6 +1,6 @@
 //! A person in a test: types these lines, and keeps what was shown.
 
-use super::{Ask, Gone, Standing};
+use super::{Ask, Gone};
 use std::collections::VecDeque;
 
 /// What a person answers by themselves to some prompts.
@@ -12,8 +12,6 @@ pub struct Script<'a> {
     pub typed: VecDeque<String>,
     /// What was shown and asked, line by line; secrets as stars.
     pub seen: String,
-    /// What stood when it ended.
-    pub standing: Standing,
     /// What happens elsewhere whenever the person waits, with the number of the wait.
     pub meanwhile: Box<dyn FnMut(usize) -> Option<String> + 'a>,
     /// Gives a line instead of `typed` where the prompt begins with this: `Code`.
@@ -27,21 +25,9 @@ impl<'a> Script<'a> {
         Self {
             typed: typed.iter().map(|&line| line.to_owned()).collect(),
             seen: String::new(),
-            standing: Standing { code: 0, text: "" },
             meanwhile: Box::new(|_| None),
             knows: Box::new(|_| None),
             waits: 0,
-        }
-    }
-
-    fn next(&mut self, prompt: &str) -> Result<String, Gone> {
-        if let Some(line) = (self.knows)(prompt) {
-            return Ok(line);
-        }
-        match self.typed.pop_front() {
-            None => Err(Gone::Closed),
-            Some(line) if line == "^C" => Err(Gone::Interrupted),
-            Some(line) => Ok(line),
         }
     }
 }
@@ -51,32 +37,21 @@ impl Ask for Script<'_> {
         self.seen.push_str(text);
     }
 
-    fn line(&mut self, prompt: &str, default: &str) -> Result<String, Gone> {
-        let typed = self.next(prompt)?;
-        let shown = if default.is_empty() { String::new() } else { format!(" [{default}]") };
-        self.seen.push_str(&format!("{prompt}{shown}: {typed}\n"));
-        Ok(if typed.is_empty() { default.to_owned() } else { typed })
-    }
-
-    fn secret(&mut self, prompt: &str) -> Result<String, Gone> {
-        let typed = self.next(prompt)?;
-        self.seen.push_str(&format!("{prompt}: {}\n", "*".repeat(typed.len())));
-        Ok(typed)
-    }
-
-    fn within(&mut self, _seconds: u32) -> Result<Option<String>, Gone> {
-        self.waits += 1;
-        if let Some(line) = (self.meanwhile)(self.waits) {
-            return if line == "^C" { Err(Gone::Interrupted) } else { Ok(Some(line)) };
-        }
-        if self.waits > 10_000 { Err(Gone::Closed) } else { Ok(None) }
+    fn typed(&mut self, prompt: &str, hidden: bool, seconds: Option<u32>) -> Result<Option<String>, Gone> {
+        let typed = if seconds.is_some() {
+            self.waits += 1;
+            assert!(self.waits < 10_000, "it waits for ever");
+            (self.meanwhile)(self.waits)
+        } else {
+            let line = (self.knows)(prompt).or_else(|| self.typed.pop_front()).ok_or(Gone)?;
+            let shown = if hidden { "*".repeat(line.len()) } else { line.clone() };
+            self.seen.push_str(&format!("{prompt}{shown}\n"));
+            Some(line)
+        };
+        if typed.as_deref() == Some("^C") { Err(Gone) } else { Ok(typed) }
     }
 
     fn rows(&self) -> usize {
         10_000
-    }
-
-    fn stand(&mut self, standing: Standing) {
-        self.standing = standing;
     }
 }

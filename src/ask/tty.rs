@@ -1,69 +1,30 @@
-//! The terminal that this process was started on. Whoever types has the keys of a line (dialoguer); a terminal that
-//! can do nothing (`TERM=dumb`) has its kernel's.
+//! The terminal that this process was started on. Its kernel edits the line: whoever is asked to stop there leaves it as it
+//! was, a key is shown once however long it is, and no key comes in halves over a slow line.
 
-use super::guard::Guard;
-use super::{Ask, Gone, Standing};
+use super::{Ask, Gone};
 use crate::report::terminal::{complain, print};
-use dialoguer::Input;
-use dialoguer::theme::Theme;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{LocalModes, tcgetwinsize};
-use std::fmt::{self, Write};
-use std::io::{BufRead, IsTerminal, Read};
+use rustix::io::Errno;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetwinsize, tcsetattr};
+use std::io::IsTerminal;
 
 /// Longest line that the kernel hands over at once (n_tty).
-const LONGEST: u64 = 4096;
-
-/// What was typed over several rows, such as a key, is shown once: dialoguer takes the last row back alone.
-struct Rows<'a> {
-    default: &'a str,
-    columns: usize,
-}
-
-impl Theme for Rows<'_> {
-    fn format_input_prompt_selection(&self, to: &mut dyn Write, prompt: &str, given: &str) -> fmt::Result {
-        let default = if self.default.is_empty() { 0 } else { self.default.chars().count() + 3 };
-        let typed = if given == self.default { 0 } else { given.chars().count() };
-        let above = (prompt.chars().count() + 2 + default + typed).saturating_sub(1) / self.columns;
-        if above > 0 {
-            write!(to, "\x1b[{above}A\x1b[J")?;
-        }
-        write!(to, "{prompt}: {given}")
-    }
-}
+const LONGEST: usize = 4096;
+/// A serial line does not know how many it has.
+const ROWS: usize = 24;
 
 /// The terminal.
-pub struct Tty {
-    dumb: bool,
-    standing: Standing,
-}
+pub struct Tty(());
 
 impl Tty {
     /// `None` unless input, output and errors all are a terminal: a question that nobody sees or answers would hang.
-    pub fn open(standing: Standing) -> Option<Self> {
+    pub fn open() -> Option<Self> {
         let whole = std::io::stdin().is_terminal()
             && std::io::stdout().is_terminal()
             && std::io::stderr().is_terminal();
-        let dumb = std::env::var_os("TERM").is_none_or(|value| value == "dumb");
-        whole.then_some(Self { dumb, standing })
-    }
-
-    /// Rows and columns; a serial line does not know.
-    fn size(&self) -> (usize, usize) {
-        match tcgetwinsize(std::io::stdout()) {
-            Ok(size) if size.ws_row > 0 && size.ws_col > 0 => (size.ws_row.into(), size.ws_col.into()),
-            _ => (24, 80),
-        }
-    }
-
-    /// A line with the kernel's own keys: backspace, Ctrl-U, Ctrl-C.
-    fn plain_line(&self) -> Result<String, Gone> {
-        let mut line = String::new();
-        let read = std::io::stdin().lock().take(LONGEST).read_line(&mut line);
-        match read {
-            Ok(1..) if line.ends_with('\n') => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
-            _ => Err(Gone::Closed),
-        }
+        whole.then_some(Self(()))
     }
 }
 
@@ -72,52 +33,97 @@ impl Ask for Tty {
         print(text);
     }
 
-    fn line(&mut self, prompt: &str, default: &str) -> Result<String, Gone> {
-        if self.dumb {
-            let shown = if default.is_empty() { String::new() } else { format!(" [{default}]") };
-            complain(&format!("{prompt}{shown}: "));
-            let _guard = Guard::new(LocalModes::empty(), self.standing);
-            let typed = self.plain_line()?;
-            return Ok(if typed.is_empty() { default.to_owned() } else { typed });
+    /// Ctrl-C, SIGTERM and a dropped line are waited for beside what is typed, so that they are answered here.
+    fn typed(&mut self, prompt: &str, hidden: bool, seconds: Option<u32>) -> Result<Option<String>, Gone> {
+        let mask = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect::<SigSet>();
+        // A run may have blocked them before: it goes on to hear of them.
+        let open = SigSet::thread_get_mask().is_ok_and(|now| !now.contains(Signal::SIGTERM));
+        // Where that fails, they do what they always did.
+        let _ = mask.thread_block();
+        let before = tcgetattr(std::io::stdin()).ok().filter(|_| hidden);
+        if let Some(mut modes) = before.clone() {
+            modes.local_modes.remove(LocalModes::ECHO);
+            modes.local_modes.insert(LocalModes::ECHONL);
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &modes);
         }
-        // Between two keys dialoguer gives the terminal back: what is pasted then must not be shown twice.
-        let _guard = Guard::new(LocalModes::ECHO | LocalModes::ICANON, self.standing);
-        let theme = Rows { default, columns: self.size().1 };
-        let mut input = Input::<String>::with_theme(&theme).with_prompt(prompt).allow_empty(true);
-        if !default.is_empty() {
-            input = input.default(default.to_owned());
+        complain(prompt);
+        let read = wait(&mask, seconds);
+        if let Some(modes) = before {
+            // A terminal that is gone needs nothing.
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &modes);
         }
-        input.interact_text().map_err(|error| {
-            complain("\n");
-            let dialoguer::Error::IO(error) = error;
-            if error.kind() == std::io::ErrorKind::Interrupted { Gone::Interrupted } else { Gone::Closed }
-        })
-    }
-
-    fn secret(&mut self, prompt: &str) -> Result<String, Gone> {
-        complain(&format!("{prompt}: "));
-        let guard = Guard::new(LocalModes::ECHO, self.standing);
-        let typed = self.plain_line();
-        drop(guard);
-        complain("\n");
-        typed
-    }
-
-    fn within(&mut self, seconds: u32) -> Result<Option<String>, Gone> {
-        let _guard = Guard::new(LocalModes::empty(), self.standing);
-        let stdin = std::io::stdin();
-        let mut ends = [PollFd::new(&stdin, PollFlags::IN)];
-        match poll(&mut ends, Some(&Timespec { tv_sec: seconds.into(), tv_nsec: 0 })) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => Ok(None),
-            _ => self.plain_line().map(Some),
+        if open {
+            let _ = mask.thread_unblock();
         }
+        read
     }
 
     fn rows(&self) -> usize {
-        self.size().0
+        tcgetwinsize(std::io::stdout())
+            .ok()
+            .map(|size| size.ws_row.into())
+            .filter(|rows| *rows > 0)
+            .unwrap_or(ROWS)
     }
+}
 
-    fn stand(&mut self, standing: Standing) {
-        self.standing = standing;
+fn wait(mask: &SigSet, seconds: Option<u32>) -> Result<Option<String>, Gone> {
+    let signals =
+        SignalFd::with_flags(mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(|_| Gone)?;
+    let stdin = std::io::stdin();
+    let mut ends = [PollFd::new(&signals, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
+    let limit = seconds.map(|seconds| Timespec { tv_sec: seconds.into(), tv_nsec: 0 });
+    loop {
+        match poll(&mut ends, limit.as_ref()) {
+            Ok(0) => return Ok(None),
+            Err(Errno::INTR) => {}
+            _ => break,
+        }
+    }
+    // They have been heard: once they are let through, nothing of them is left.
+    let mut heard = false;
+    while let Ok(Some(_)) = signals.read_signal() {
+        heard = true;
+    }
+    if heard {
+        return Err(Gone);
+    }
+    let mut bytes = vec![0; LONGEST];
+    let count = rustix::io::read(&stdin, &mut bytes).unwrap_or_default();
+    bytes.truncate(count);
+    match count {
+        0 => Err(Gone),
+        _ => Ok(Some(without_keys(&String::from_utf8_lossy(&bytes)))),
+    }
+}
+
+/// ESC and the keys that begin with it (arrows, Home, Delete) are nothing that was typed; nor is the end of the line.
+fn without_keys(line: &str) -> String {
+    let mut parts = line.trim_end_matches(['\r', '\n']).split('\x1b');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = |sign: char| sign.is_ascii_alphabetic() || sign == '~';
+        text.push_str(match part.strip_prefix(['[', 'O']) {
+            Some(key) => key.split_once(end).map_or("", |(_, rest)| rest),
+            None => part,
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn j2_escape_and_the_keys_that_begin_with_it_leave_the_line_alone() {
+        for (typed, line) in [
+            ("ops\n", "ops"),
+            ("\x1bo\x1b[Ap\x1b[3~s\x1bOH\x1b\n", "ops"),
+            ("\x1b[1;5C\x1b[", ""),
+            ("[A<?", "[A<?"),
+        ] {
+            assert_eq!(without_keys(typed), line, "{typed:?}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 /// Prints one line, or every problem.
 pub fn run(node: &dyn Node, file: &Path) -> Ended {
     let answer = engine::read_answer(node, file)?;
-    let mut summary = summary(&answer.profile).join(", ");
+    let mut summary = summary(&answer.profile);
     if answer.pve.is_none() {
         summary.push_str("; without PVE's part, so not for `bake`");
     }
@@ -17,8 +17,8 @@ pub fn run(node: &dyn Node, file: &Path) -> Ended {
     Ok(0)
 }
 
-/// What the operator wants, a part each.
-pub fn summary(profile: &Profile) -> Vec<String> {
+/// What the operator wants, in a line.
+pub fn summary(profile: &Profile) -> String {
     let mut parts = Vec::new();
     if profile.admin.enabled {
         let sudo = match profile.admin.sudo {
@@ -53,14 +53,5 @@ pub fn summary(profile: &Profile) -> Vec<String> {
         };
         parts.push(format!("firewall {mode} ({management})"));
     }
-    if profile.totp.enabled {
-        let mut users = profile.totp.users.clone();
-        users.push("the admin".to_owned());
-        parts.push(format!("on PVE a second factor (TOTP) for {}", users.join(" and ")));
-    }
-    if profile.updates.enabled && profile.updates.security {
-        let proxmox = if profile.updates.proxmox { " and Proxmox's packages" } else { "" };
-        parts.push(format!("security updates{proxmox} by themselves"));
-    }
-    parts
+    parts.join(", ")
 }

@@ -115,14 +115,14 @@ fn j2_from_the_first_question_to_the_last_code() {
 fn j2_nothing_is_touched_before_apply_whatever_is_typed_and_wherever_it_ends() {
     let lines = typed(&["?", "d", "x", "yes", "Apply", "<", ""]);
     for end in 0..=lines.len() {
-        for (last, word) in [(None, "the input has ended"), (Some("^C"), "ended by Ctrl-C")] {
+        for last in [None, Some("^C")] {
             let node = fresh();
             node.record();
             node.record();
             let typed: Vec<&str> = lines.iter().take(end).copied().chain(last).collect();
             let mut script = Script::new(&typed);
             let (code, text) = stopped(with(&node, None, &mut script));
-            assert_eq!((code, text), (2, format!("{word}: the wizard has ended, nothing was changed")));
+            assert_eq!((code, text), (2, "the wizard was ended, nothing was changed".to_owned()));
             let done: Vec<String> = node.record().iter().filter_map(change).collect();
             assert!(done.is_empty(), "{end}: {done:?}");
         }
@@ -165,7 +165,7 @@ fn j2_two_passwords_that_differ_are_asked_for_again_and_never_leave_by_the_comma
 #[test]
 fn a5_the_hash_is_one_that_this_machines_own_libcrypt_verifies() {
     let machine = engine::node().unwrap();
-    let [one, two] = [(); 2].map(|()| password::hash(&*machine, PASSWORD).ok().unwrap());
+    let [one, two] = [(); 2].map(|()| before::hash(&*machine, PASSWORD).ok().unwrap());
     assert!(one != two && one.starts_with("$y$j9T$"), "another salt each time: {one}");
     let verifies = "chomp(my ($word, $hash) = <STDIN>); print crypt($word, $hash) eq $hash ? 'yes' : 'no'";
     for (password, answer) in [(PASSWORD, "yes"), ("four words on papes", "no")] {
@@ -184,9 +184,10 @@ fn j2_a_file_that_is_there_is_not_written_over() {
     let node = fresh();
     node.shell(|shell| shell.put(SAVED, "mine"));
     let (code, text) = stopped(with(&node, Some(Path::new(SAVED)), &mut Script::new(&[])));
-    assert_eq!((code, text.as_str()), (2, "/root/wizard.toml is there already; name another file"));
+    let refused = "--save takes a new file in a directory that is there, not ";
+    assert_eq!((code, text), (2, format!("{refused}{SAVED}")));
     let (code, text) = stopped(with(&node, Some(Path::new("/nowhere/w.toml")), &mut Script::new(&[])));
-    assert_eq!((code, text.as_str()), (2, "there is no directory for /nowhere/w.toml"));
+    assert_eq!((code, text), (2, format!("{refused}/nowhere/w.toml")));
 }
 
 #[test]
@@ -238,7 +239,7 @@ fn j2_a_dropped_line_while_it_waits_says_so_and_a_resumed_wizard_goes_on_from_th
     script.meanwhile = Box::new(|wait| (wait == 2).then(|| "^C".to_owned()));
     let (code, text) = stopped(with(&node, None, &mut script));
     assert_eq!(code, 4);
-    assert!(text.starts_with("ended by Ctrl-C: the changes wait for a new login"), "{text}");
+    assert!(text.starts_with("the changes wait for a new login"), "{text}");
     drop(script);
 
     let mut script = person(&node, &["^C"]);

@@ -1,0 +1,147 @@
+//! Up to the word that starts the run: the questions, and the plan that comes of them.
+
+use super::{BACK, HELP, INDENT, Stop, Talk, WIDTH};
+use crate::answer::Answer;
+use crate::ask::{page, secret};
+use crate::commands::{check, engine};
+use crate::node::{Invocation, Node, read_text, run_checked};
+use crate::plan::{Plan, show};
+use crate::provision::Planned;
+use crate::report::terminal::{Paint, visible, wrapped};
+use crate::transaction::state::write_atomically;
+use crate::wizard::Flow;
+use std::path::Path;
+
+/// On a node of PVE a link into `/etc/pve` (row A4).
+const ROOT_KEYS_PATH: &str = "/root/.ssh/authorized_keys";
+/// perl-base is part of every Debian, and its crypt is the system's own, the one that `passwd` and sshd use (libcrypt).
+/// PVE has no mkpasswd, and `openssl passwd` no yescrypt.
+const PERL: &str = "/usr/bin/perl";
+const CRYPT: &str = "chomp(my ($word, $setting) = <STDIN>); print crypt($word, $setting);";
+/// yescrypt with the cost that Debian's PAM uses (common-password).
+const SETTING: &str = "$y$j9T$";
+/// 15 bytes of salt.
+const SALT: usize = 20;
+const LETTERS: &[u8] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+impl Talk<'_> {
+    /// The answer, and the hash of the plan that was seen.
+    pub fn choose(&mut self, save: Option<&Path>) -> Result<(Answer, String), Stop> {
+        let facts = engine::facts(self.node)?;
+        let roots = read_text(self.node, Path::new(ROOT_KEYS_PATH)).ok().flatten().unwrap_or_default();
+        let host = visible(&facts.host_name);
+        self.say(&format!(
+            "firstlight hardens {host}. Nothing is touched before you have seen the plan and typed \"apply\". At every \
+             question: ? explains it, < goes back, Enter takes what stands in [ ], Ctrl-C ends the wizard."
+        ));
+        let mut flow = Flow::new(&facts, &roots);
+        loop {
+            self.questions(&mut flow)?;
+            let planned = match flow.result() {
+                Ok(answer) => match engine::planned(self.node, &answer)? {
+                    Planned::Plan(_, plan) => Ok((answer, plan)),
+                    Planned::Refused(problems) => Err(problems),
+                },
+                Err(problems) => Err(problems),
+            };
+            match planned {
+                Ok((answer, plan)) => {
+                    page(self.ask, &in_words(&answer, &plan))?;
+                    if let Some(path) = save {
+                        write_atomically(self.node, path, flow.text().as_bytes())?;
+                        self.say(&format!("Saved as {}, readable by root alone.", path.display()));
+                    }
+                    if self.is_wanted(&plan)? {
+                        return Ok((answer, plan.hash));
+                    }
+                    flow.back();
+                }
+                Err(problems) => {
+                    for problem in &problems.list {
+                        self.say(&format!("This node refuses {}: {}.", problem.key, problem.message));
+                    }
+                    flow.back_to(&problems);
+                }
+            }
+        }
+    }
+
+    /// Asks until every question is answered.
+    fn questions(&mut self, flow: &mut Flow<'_>) -> Result<(), Stop> {
+        while let Some(question) = flow.question() {
+            self.ask.show(&flow.shown());
+            loop {
+                let (prompt, default) = flow.prompt();
+                let typed = match question.is("password") {
+                    true => self.password(prompt, &default)?,
+                    false => self.line(prompt, &default)?,
+                };
+                let again = match &*typed {
+                    HELP => Some(flow.help()),
+                    BACK => {
+                        flow.back();
+                        None
+                    }
+                    _ => flow.answer(&typed),
+                };
+                let Some(text) = again else { break };
+                self.ask.show(&text);
+            }
+        }
+        Ok(())
+    }
+
+    /// The hash of a password that is typed twice; or what was typed, where that is `?`, `<` or nothing.
+    fn password(&mut self, prompt: &str, default: &str) -> Result<String, Stop> {
+        loop {
+            let typed = secret(self.ask, prompt, default)?;
+            if matches!(&*typed, "" | HELP | BACK) {
+                return Ok(typed);
+            }
+            if secret(self.ask, "The same again", "")? == typed {
+                return hash(self.node, &typed);
+            }
+            self.say("The two differ.");
+        }
+    }
+
+    /// Whether the word was typed; `false`: back to the questions.
+    fn is_wanted(&mut self, plan: &Plan) -> Result<bool, Stop> {
+        loop {
+            match &*self.line("Type apply to begin, d for the diffs, < to go back", "")? {
+                "apply" => return Ok(true),
+                BACK => return Ok(false),
+                "d" => page(self.ask, &show::steps(plan, Paint::of_output()))?,
+                _ => self.say(
+                    "Nothing has been touched. The whole word makes these changes in one transaction, with a snapshot of \
+                     /etc before it. If a step or a check fails, or nobody logs in anew in time, everything is put back.",
+                ),
+            }
+        }
+    }
+}
+
+pub(super) fn hash(node: &dyn Node, password: &str) -> Result<String, Stop> {
+    let mut setting = SETTING.to_owned();
+    for byte in node.random(SALT)? {
+        setting.extend(LETTERS.get(usize::from(byte) % LETTERS.len()).copied().map(char::from));
+    }
+    // Never on the command line, which others can read.
+    let input = format!("{password}\n{setting}\n").into_bytes();
+    let made = run_checked(node, &Invocation::new(PERL, &["-e", CRYPT]).input(input))?.stdout;
+    if made.starts_with(&setting) { Ok(made) } else { Err(Stop::refusal("perl's crypt knows no yescrypt")) }
+}
+
+/// What was chosen, and what it changes.
+fn in_words(answer: &Answer, plan: &Plan) -> String {
+    let mut text = "\nThe plan; nothing has been touched yet.\n\n".to_owned();
+    text.push_str(&wrapped(&check::summary(&answer.profile), INDENT, WIDTH));
+    text.push_str("\n   Changes, in this order:\n");
+    let titles = plan.steps.iter().map(|step| ("-", &step.title));
+    let warnings = plan.warnings.iter().map(|warning| ("Warning:", warning));
+    for (mark, line) in titles.chain(warnings).chain(plan.notes.iter().map(|note| ("Note:", note))) {
+        let line = wrapped(&format!("{mark} {line}"), "     ", WIDTH);
+        text.push_str(&format!("{INDENT}{}", line.trim_start()));
+    }
+    text
+}
