@@ -96,8 +96,10 @@ impl Talk<'_> {
         if status.waits.is_some() {
             return self.finish().map(Some);
         }
-        let open = [status::Outcome::Running, status::Outcome::Unfinished, status::Outcome::Stuck];
-        if open.contains(&status.outcome) {
+        if matches!(
+            status.outcome,
+            status::Outcome::Running | status::Outcome::Unfinished | status::Outcome::Stuck
+        ) {
             return Err(Stop::refusal("that run has to end first, see above"));
         }
         if let Ok(answer) = engine::answer_or_record(self.node, None)

@@ -79,10 +79,8 @@ impl Question {
         if self.line(CHOICES).is_empty() {
             if !value.is_empty() || self.is("text") {
                 let items: Vec<String> = words.map(quoted).collect();
-                let items = match keys || self.is("list") {
-                    true => format!("[{}]", items.join(", ")),
-                    false => quoted(value),
-                };
+                let is_list = keys || self.is("list");
+                let items = if is_list { format!("[{}]", items.join(", ")) } else { quoted(value) };
                 lines = format!("{} = {items}\n", self.key());
             }
             return Some(lines);

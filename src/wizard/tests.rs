@@ -247,6 +247,38 @@ fn j2_what_a_cluster_and_other_accounts_need_is_asked_for_there_alone() {
     assert_eq!(flow.answer(""), None, "bob keeps his password");
     assert!(flow.answer("1").is_none() && flow.prompt().1.is_empty());
     assert!(flow.answer("").is_some());
+    // A network that does not hold the other nodes must not be all that reaches them.
+    facts.ssh_peers.push(address("10.0.20.77"));
+    let mut flow = Flow::new(&facts, &roots);
+    let asked = run(&mut flow, &["bob", "", "", "", "1", "1", "10.0.20.77/32", "1", "", "", ""]);
+    assert_eq!(asked[4..7], ["The cluster's firewall", "Management networks", "The node's own network"]);
+    assert!(!flow.result().unwrap().profile.firewall.narrow_local_network);
+    // With UFW it is corosync that has to be let in.
+    let mut flow = Flow::new(&facts, &roots);
+    let asked = run(&mut flow, &["bob", "", "", "", "2", "1", "", "", "", ""]);
+    assert_eq!(asked[3..5], ["Firewall", "The other nodes"]);
+    assert!(crate::areas::propose_all(&flow.result().unwrap().profile, &facts).is_ok());
+}
+
+#[test]
+fn j2_every_question_is_whole_and_every_choice_is_something_that_the_reader_of_answers_takes() {
+    let words = ["text", "list", "keys", "password", "one", "many", "pve", "firewall", "needed"];
+    let mut place = 0;
+    while let Some(question) = Question::at(place) {
+        place += 1;
+        for line in [question.key(), question.title(), question.text(), question.prompt(), question.help()] {
+            assert!(!line.is_empty() && !line.contains('\t'), "{}: {line:?}", question.title());
+        }
+        assert!(words.iter().filter(|word| question.is(word)).count() <= 2, "{}", question.title());
+        assert!(words[..6].iter().filter(|word| question.is(word)).count() == 1, "{}", question.title());
+        for number in 1..=question.choices().count() {
+            let lines = question.lines(&number.to_string()).unwrap();
+            let others = if lines.contains("ssh.enabled") { "" } else { NO_SSH };
+            let text = format!("{HEADER}admin.name = \"ops\"\nadmin.enabled = false\n{lines}{others}");
+            assert!(read(&text).is_ok(), "{text}");
+        }
+    }
+    assert_eq!(place, 12);
 }
 
 #[test]

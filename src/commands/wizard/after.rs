@@ -4,7 +4,7 @@
 use super::{HELP, Standing, Stop, Talk};
 use crate::cli::Rollback;
 use crate::commands::{Ended, confirm, engine, lock, recover_first, rollback, screen};
-use crate::factor::{self, Shown, Verified};
+use crate::factor::{self, Verified};
 use crate::handover;
 use crate::node::{Lock, Node};
 use crate::profile::Profile;
@@ -53,7 +53,7 @@ impl Talk<'_> {
             None => status::read(node)?,
         };
         self.ask.show(&text::brief(&status, Paint::of_output()));
-        if status.outcome == status::Outcome::Committed {
+        if matches!(status.outcome, status::Outcome::Committed) {
             self.enrol(&engine::answer_or_record(node, None)?.profile)?;
         }
         Ok(status.exit_code)
@@ -71,12 +71,9 @@ impl Talk<'_> {
             let mut keys = factor::pending(node)?;
             keys.retain(|shown| !shown.keys.is_empty() && handover::is_of(&shown.title, &user));
             for shown in &mut keys {
-                // It was scanned.
-                *shown = Shown {
-                    title: std::mem::take(&mut shown.title),
-                    keys: std::mem::take(&mut shown.keys),
-                    ..Shown::default()
-                };
+                // Its code was scanned.
+                shown.uri.clear();
+                shown.title = shown.title.replace("TOTP", "Recovery keys");
             }
             if !keys.is_empty() {
                 screen::show(node, &keys);

@@ -72,9 +72,10 @@ impl Talk<'_> {
             self.ask.show(&flow.shown());
             loop {
                 let (prompt, default) = flow.prompt();
-                let typed = match question.is("password") {
-                    true => self.password(prompt, &default)?,
-                    false => self.line(prompt, &default)?,
+                let typed = if question.is("password") {
+                    self.password(prompt, &default)?
+                } else {
+                    self.line(prompt, &default)?
                 };
                 let again = match &*typed {
                     HELP => Some(flow.help()),
