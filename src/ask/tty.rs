@@ -16,7 +16,7 @@ const LONGEST: usize = 4096;
 const ROWS: usize = 24;
 
 /// The terminal.
-pub struct Tty(());
+pub struct Tty;
 
 impl Tty {
     /// `None` unless input, output and errors all are a terminal: a question that nobody sees or answers would hang.
@@ -24,7 +24,7 @@ impl Tty {
         let whole = std::io::stdin().is_terminal()
             && std::io::stdout().is_terminal()
             && std::io::stderr().is_terminal();
-        whole.then_some(Self(()))
+        whole.then_some(Self)
     }
 }
 
