@@ -175,9 +175,16 @@ impl<'a> Flow<'a> {
         text
     }
 
-    /// The answer itself, by the reader of every answer.
+    /// The answer itself, or everything that speaks against it.
     pub fn result(&self) -> Result<Answer, Problems> {
-        read(&self.text())
+        self.judged(&self.text())
+    }
+
+    /// By the reader of every answer, and by what this node allows.
+    fn judged(&self, text: &str) -> Result<Answer, Problems> {
+        let answer = answer::read(SOURCE, text.as_bytes())?;
+        provision::proposal(&answer, self.facts)?;
+        Ok(answer)
     }
 
     /// What was given to the open question before.
@@ -216,11 +223,7 @@ impl<'a> Flow<'a> {
 
     /// What the reader of answers, or this node, says first about what the question decides.
     fn complaint(&self, text: String, question: Question) -> Option<String> {
-        let problems = match read(&text) {
-            Ok(answer) => provision::proposal(&answer, self.facts).err()?,
-            Err(problems) => problems,
-        };
-        let mut problems = problems.list.into_iter();
+        let mut problems = self.judged(&text).err()?.list.into_iter();
         problems.find(|problem| question.decides(below(&problem.key))).map(|problem| problem.message)
     }
 
@@ -235,7 +238,7 @@ impl<'a> Flow<'a> {
             }
             "admin.ssh-keys" if !self.roots.is_empty() => ROOTS.to_owned(),
             "ssh.allow-users" => {
-                let answer = self.result();
+                let answer = answer::read(SOURCE, self.text().as_bytes());
                 answer.map(|answer| shut_out(&answer.profile, facts).join(" ")).unwrap_or_default()
             }
             "firewall.management" => joined(&mut firewall::offered(facts).iter().map(ToString::to_string)),
@@ -247,10 +250,6 @@ impl<'a> Flow<'a> {
             _ => String::new(),
         }
     }
-}
-
-fn read(text: &str) -> Result<Answer, Problems> {
-    answer::read(SOURCE, text.as_bytes())
 }
 
 fn below(key: &str) -> &str {

@@ -1,7 +1,7 @@
 //! The terminal that this process was started on. Its kernel edits the line: whoever is asked to stop there leaves it as it
 //! was, a key is shown once however long it is, and no key comes in halves over a slow line.
 
-use super::{Ask, Gone};
+use super::{Ask, Standing};
 use crate::report::terminal::{complain, print};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -34,7 +34,7 @@ impl Ask for Tty {
     }
 
     /// Ctrl-C, SIGTERM and a dropped line are waited for beside what is typed, so that they are answered here.
-    fn typed(&mut self, prompt: &str, hidden: bool, seconds: Option<u32>) -> Result<Option<String>, Gone> {
+    fn typed(&mut self, prompt: &str, hidden: bool, seconds: u32, stands: Standing) -> Option<String> {
         let mask = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect::<SigSet>();
         // A run may have blocked them before: it goes on to hear of them.
         let open = SigSet::thread_get_mask().is_ok_and(|now| !now.contains(Signal::SIGTERM));
@@ -55,7 +55,14 @@ impl Ask for Tty {
         if open {
             let _ = mask.thread_unblock();
         }
-        read
+        match read.as_deref() {
+            None => None,
+            Some("") => {
+                complain(&format!("\n{}\n", stands.1));
+                std::process::exit(stands.0.into());
+            }
+            Some(line) => Some(without_keys(line)),
+        }
     }
 
     fn rows(&self) -> usize {
@@ -67,34 +74,36 @@ impl Ask for Tty {
     }
 }
 
-fn wait(mask: &SigSet, seconds: Option<u32>) -> Result<Option<String>, Gone> {
-    let signals =
-        SignalFd::with_flags(mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(|_| Gone)?;
+/// A line with its end; `None` if there was none in time, and nothing at all when nobody answers.
+fn wait(mask: &SigSet, seconds: u32) -> Option<String> {
+    let mut line = String::new();
+    let Ok(signals) = SignalFd::with_flags(mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK) else {
+        return Some(line);
+    };
     let stdin = std::io::stdin();
     let mut ends = [PollFd::new(&signals, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
-    let limit = seconds.map(|seconds| Timespec { tv_sec: seconds.into(), tv_nsec: 0 });
-    loop {
-        match poll(&mut ends, limit.as_ref()) {
-            Ok(0) => return Ok(None),
+    let limit = Timespec { tv_sec: seconds.into(), tv_nsec: 0 };
+    let ready = loop {
+        match poll(&mut ends, (seconds > 0).then_some(&limit)) {
             Err(Errno::INTR) => {}
-            _ => break,
+            ready => break ready,
         }
+    };
+    if ready == Ok(0) {
+        return None;
     }
     // They have been heard: once they are let through, nothing of them is left.
     let mut heard = false;
     while let Ok(Some(_)) = signals.read_signal() {
         heard = true;
     }
-    if heard {
-        return Err(Gone);
+    if !heard {
+        let mut bytes = vec![0; LONGEST];
+        let count = rustix::io::read(&stdin, &mut bytes).unwrap_or_default();
+        bytes.truncate(count);
+        line.push_str(&String::from_utf8_lossy(&bytes));
     }
-    let mut bytes = vec![0; LONGEST];
-    let count = rustix::io::read(&stdin, &mut bytes).unwrap_or_default();
-    bytes.truncate(count);
-    match count {
-        0 => Err(Gone),
-        _ => Ok(Some(without_keys(&String::from_utf8_lossy(&bytes)))),
-    }
+    Some(line)
 }
 
 /// ESC and the keys that begin with it (arrows, Home, Delete) are nothing that was typed; nor is the end of the line.

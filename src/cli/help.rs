@@ -106,12 +106,10 @@ exit codes: 0 done, 1 failed and put back, 2 nothing was touched, 3 done with
         "\
 usage: firstlight wizard [--save FILE]
 
-Asks for what an answer file says, with this node's own values as defaults,
-shows the plan, and applies it once \"apply\" was typed; then waits for a new
-login, and enrols second factors of which a code was seen. At every question ?
-explains it and < goes back. Ctrl-C, or a line that is dropped, leaves the node
-as it was, or as applied and waiting: start it again, and it says so.
-Needs root, and a terminal of 80 columns.
+Asks for what an answer file says, shows the plan, and applies it once \"apply\"
+was typed; then waits for a new login, and enrols second factors. ? explains a
+question, < goes back. After Ctrl-C or a dropped line start it again: it says
+where the node stands. Needs root and a terminal.
 
   --save FILE   the answers as a file for `apply` and `bake`: passwords as
                 hashes, readable by root alone

@@ -85,11 +85,6 @@ pub fn facts(node: &dyn Node) -> Result<Facts> {
     provision::facts(node)
 }
 
-/// What the node makes of an answer.
-pub fn planned(node: &dyn Node, answer: &Answer) -> Result<Planned> {
-    provision::plan(node, answer)
-}
-
 /// Makes the secrets that the answer wants made here; what is to be scanned.
 pub fn make_secrets(node: &dyn Node, answer: &mut Answer) -> Result<Vec<Shown>> {
     bake::make_secrets(node, answer)

@@ -7,29 +7,18 @@ mod before;
 mod tests;
 
 use super::{Ended, Stop, apply, engine};
-use crate::ask::{self, Ask, Gone, Tty};
+use crate::ask::{Ask, Standing, Tty};
 use crate::node::{Node, exists};
 use crate::profile::Confirm;
 use crate::report::terminal::{Paint, wrapped};
 use crate::status::{self, text};
 use crate::transaction::Outcome;
-use crate::wizard::{BACK, HELP};
+use dialoguer::theme::{SimpleTheme, Theme};
 use std::path::Path;
 
 const NOTHING: Standing = (2, "the wizard was ended, nothing was changed");
 const INDENT: &str = "   ";
 const WIDTH: usize = 79;
-/// Marks that nobody answers any more: what that means, the place that asked knows.
-const GONE: u8 = u8::MAX;
-
-/// What is true while somebody is asked, for the moment when nobody answers: an exit code of design 9, and a sentence.
-type Standing = (u8, &'static str);
-
-impl From<Gone> for Stop {
-    fn from(_: Gone) -> Self {
-        Self { code: GONE, text: String::new() }
-    }
-}
 
 /// The conversation.
 struct Talk<'a> {
@@ -51,14 +40,7 @@ pub fn run(node: &dyn Node, save: Option<&Path>) -> Ended {
 
 /// Asks this person.
 pub fn with(node: &dyn Node, save: Option<&Path>, ask: &mut dyn Ask) -> Ended {
-    let mut talk = Talk { node, ask, stands: NOTHING };
-    let mut ended = talk.all(save);
-    if let Err(stop) = &mut ended
-        && stop.code == GONE
-    {
-        (stop.code, stop.text) = (talk.stands.0, talk.stands.1.to_owned());
-    }
-    ended
+    Talk { node, ask, stands: NOTHING }.all(save)
 }
 
 impl Talk<'_> {
@@ -104,8 +86,7 @@ impl Talk<'_> {
         }
         if let Ok(answer) = engine::answer_or_record(self.node, None)
             && !after::open(self.node, &answer.profile).is_empty()
-            && self
-                .line("Second factors are missing. Type e to enrol them, or Enter for the questions", "")?
+            && self.line("Second factors are missing. Type e to enrol them, or Enter for the questions", "")
                 == "e"
         {
             self.enrol(&answer.profile)?;
@@ -114,12 +95,40 @@ impl Talk<'_> {
         Ok(None)
     }
 
-    fn line(&mut self, prompt: &str, default: &str) -> Result<String, Gone> {
-        ask::line(self.ask, prompt, default).map(|typed| typed.trim().to_owned())
+    /// A line behind a prompt (`Login name [ops]: `); an empty one stands for `default`.
+    fn line(&mut self, prompt: &str, default: &str) -> String {
+        let typed = self.typed(prompt, default, false);
+        let typed = typed.trim();
+        if typed.is_empty() { default } else { typed }.to_owned()
+    }
+
+    /// What was typed, shown or hidden.
+    fn typed(&mut self, prompt: &str, default: &str, hidden: bool) -> String {
+        let mut drawn = String::new();
+        // Writing into a text does not fail.
+        let _ = SimpleTheme.format_input_prompt(&mut drawn, prompt, (!default.is_empty()).then_some(default));
+        self.ask.typed(&drawn, hidden, 0, self.stands).unwrap_or_default()
     }
 
     /// A paragraph beside the questions.
     fn say(&mut self, text: &str) {
         self.ask.show(&wrapped(text, INDENT, WIDTH));
+    }
+
+    /// A text of any length, a screen at a time: a console cannot be scrolled back.
+    fn page(&mut self, text: &str) {
+        let room = self.ask.rows().saturating_sub(2).max(4);
+        let mut shown = 0;
+        for line in text.lines() {
+            if shown == room {
+                if !self.line("Enter shows more, q is enough", "").is_empty() {
+                    break;
+                }
+                shown = 0;
+            }
+            self.ask.show(line);
+            self.ask.show("\n");
+            shown += 1;
+        }
     }
 }

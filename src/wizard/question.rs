@@ -72,26 +72,29 @@ impl Question {
 
     /// The lines that a value puts below `[firstlight]`. Nothing is checked but the numbers of choices: `None`.
     pub fn lines(self, value: &str) -> Option<String> {
-        let keys = self.is("keys");
-        let words = value.split(|sign| sign == '\n' || !keys && matches!(sign, ' ' | ',' | '\t'));
-        let words = words.filter(|word| !word.is_empty());
-        let mut lines = String::new();
-        if self.line(CHOICES).is_empty() {
-            if !value.is_empty() || self.is("text") {
-                let items: Vec<String> = words.map(quoted).collect();
-                let is_list = keys || self.is("list");
-                let items = if is_list { format!("[{}]", items.join(", ")) } else { quoted(value) };
-                lines = format!("{} = {items}\n", self.key());
-            }
-            return Some(lines);
+        let (keys, chosen) = (self.is("keys"), !self.line(CHOICES).is_empty());
+        if !chosen && !keys && !self.is("list") {
+            let none = value.is_empty() && self.is("password");
+            return Some(if none { String::new() } else { format!("{} = {}\n", self.key(), quoted(value)) });
         }
-        let mut count = 0;
-        for word in words {
-            let place = word.parse::<usize>().ok()?.checked_sub(1)?;
-            lines.push_str(self.choices().nth(place)?.1);
-            lines.push('\n');
+        let words = if keys { value.to_owned() } else { value.replace([' ', ',', '\t'], "\n") };
+        let (mut lines, mut count) = (String::new(), 0);
+        for word in words.lines().filter(|word| !word.is_empty()) {
             count += 1;
+            if chosen {
+                let place = word.parse::<usize>().ok()?.checked_sub(1)?;
+                lines.push_str(self.choices().nth(place)?.1);
+                lines.push('\n');
+            } else {
+                lines.push_str(&quoted(word));
+                lines.push_str(", ");
+            }
         }
-        (count == 1 || self.is("many")).then_some(lines)
+        match (chosen, count) {
+            (true, 1) => Some(lines),
+            (true, _) => self.is("many").then_some(lines),
+            (false, 0) => Some(lines),
+            (false, _) => Some(format!("{} = [{}]\n", self.key(), lines.trim_end_matches(", "))),
+        }
     }
 }

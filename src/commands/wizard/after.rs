@@ -1,7 +1,8 @@
 //! After the run: the minutes in which a new login, or a word, keeps what was applied; then second factors, each seen to
 //! work before it counts (rows C1 to C5). An entry must not outlive a run that is put back.
 
-use super::{HELP, Standing, Stop, Talk};
+use super::{Stop, Talk};
+use crate::ask::Standing;
 use crate::cli::Rollback;
 use crate::commands::{Ended, confirm, engine, lock, recover_first, rollback, screen};
 use crate::factor::{self, Verified};
@@ -11,6 +12,7 @@ use crate::profile::Profile;
 use crate::progress::Silent;
 use crate::report::terminal::Paint;
 use crate::status::{self, text, time};
+use crate::wizard::HELP;
 use std::time::Duration;
 
 const WAITS: Standing =
@@ -40,7 +42,7 @@ impl Talk<'_> {
                 self.say(&format!("{} left", time::minutes(minutes)));
                 told = minutes;
             }
-            match self.ask.typed("", false, Some(SECONDS))?.as_deref().map(str::trim) {
+            match self.ask.typed("", false, SECONDS, self.stands).as_deref().map(str::trim) {
                 None => {}
                 // Where the time was up a moment before, what follows tells.
                 Some("confirm") => drop(confirm::run(node)?),
@@ -77,11 +79,11 @@ impl Talk<'_> {
             }
             if !keys.is_empty() {
                 screen::show(node, &keys);
-                while self.line("For a lost phone. Type kept once they lie in a safe place", "")? != "kept" {}
+                while self.line("For a lost phone. Type kept once they lie in a safe place", "") != "kept" {}
             }
             seen(node, &user)?;
             let second = format!("A second device for {user}, such as a spare phone? y or n");
-            if self.line(&second, "n")?.starts_with(['y', 'Y']) {
+            if self.line(&second, "n").starts_with(['y', 'Y']) {
                 self.device(&user, true)?;
                 seen(node, &user)?;
             }
@@ -98,7 +100,7 @@ impl Talk<'_> {
         };
         screen::show(node, &offered);
         loop {
-            match &*self.line(&format!("Code of {user}"), "")? {
+            match &*self.line(&format!("Code of {user}"), "") {
                 "" => return Ok(false),
                 "s" => screen::show(node, &offered),
                 HELP => self.say(CODE),

@@ -1,15 +1,13 @@
 //! Up to the word that starts the run: the questions, and the plan that comes of them.
 
-use super::{BACK, HELP, INDENT, Stop, Talk, WIDTH};
+use super::{INDENT, Stop, Talk, WIDTH};
 use crate::answer::Answer;
-use crate::ask::{page, secret};
 use crate::commands::{check, engine};
 use crate::node::{Invocation, Node, read_text, run_checked};
 use crate::plan::{Plan, show};
-use crate::provision::Planned;
 use crate::report::terminal::{Paint, visible, wrapped};
 use crate::transaction::state::write_atomically;
-use crate::wizard::Flow;
+use crate::wizard::{BACK, Flow, HELP};
 use std::path::Path;
 
 /// On a node of PVE a link into `/etc/pve` (row A4).
@@ -27,31 +25,26 @@ const LETTERS: &[u8] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq
 impl Talk<'_> {
     /// The answer, and the hash of the plan that was seen.
     pub fn choose(&mut self, save: Option<&Path>) -> Result<(Answer, String), Stop> {
-        let facts = engine::facts(self.node)?;
+        // For as long as the program lives: nothing has to take it apart.
+        let facts = &*Box::leak(Box::new(engine::facts(self.node)?));
         let roots = read_text(self.node, Path::new(ROOT_KEYS_PATH)).ok().flatten().unwrap_or_default();
         let host = visible(&facts.host_name);
         self.say(&format!(
             "firstlight hardens {host}. Nothing is touched before you have seen the plan and typed \"apply\". At every \
              question: ? explains it, < goes back, Enter takes what stands in [ ], Ctrl-C ends the wizard."
         ));
-        let mut flow = Flow::new(&facts, &roots);
+        let mut flow = Flow::new(facts, &roots);
         loop {
             self.questions(&mut flow)?;
-            let planned = match flow.result() {
-                Ok(answer) => match engine::planned(self.node, &answer)? {
-                    Planned::Plan(_, plan) => Ok((answer, plan)),
-                    Planned::Refused(problems) => Err(problems),
-                },
-                Err(problems) => Err(problems),
-            };
-            match planned {
-                Ok((answer, plan)) => {
-                    page(self.ask, &in_words(&answer, &plan))?;
+            match flow.result() {
+                Ok(answer) => {
+                    let (_, plan) = engine::plan(self.node, &answer)?;
+                    self.page(&in_words(&answer, &plan));
                     if let Some(path) = save {
                         write_atomically(self.node, path, flow.text().as_bytes())?;
                         self.say(&format!("Saved as {}, readable by root alone.", path.display()));
                     }
-                    if self.is_wanted(&plan)? {
+                    if self.is_wanted(&plan) {
                         return Ok((answer, plan.hash));
                     }
                     flow.back();
@@ -75,7 +68,7 @@ impl Talk<'_> {
                 let typed = if question.is("password") {
                     self.password(prompt, &default)?
                 } else {
-                    self.line(prompt, &default)?
+                    self.line(prompt, &default)
                 };
                 let again = match &*typed {
                     HELP => Some(flow.help()),
@@ -95,11 +88,11 @@ impl Talk<'_> {
     /// The hash of a password that is typed twice; or what was typed, where that is `?`, `<` or nothing.
     fn password(&mut self, prompt: &str, default: &str) -> Result<String, Stop> {
         loop {
-            let typed = secret(self.ask, prompt, default)?;
+            let typed = self.typed(prompt, default, true);
             if matches!(&*typed, "" | HELP | BACK) {
                 return Ok(typed);
             }
-            if secret(self.ask, "The same again", "")? == typed {
+            if self.typed("The same again", "", true) == typed {
                 return hash(self.node, &typed);
             }
             self.say("The two differ.");
@@ -107,12 +100,12 @@ impl Talk<'_> {
     }
 
     /// Whether the word was typed; `false`: back to the questions.
-    fn is_wanted(&mut self, plan: &Plan) -> Result<bool, Stop> {
+    fn is_wanted(&mut self, plan: &Plan) -> bool {
         loop {
-            match &*self.line("Type apply to begin, d for the diffs, < to go back", "")? {
-                "apply" => return Ok(true),
-                BACK => return Ok(false),
-                "d" => page(self.ask, &show::steps(plan, Paint::of_output()))?,
+            match &*self.line("Type apply to begin, d for the diffs, < to go back", "") {
+                "apply" => return true,
+                BACK => return false,
+                "d" => self.page(&show::steps(plan, Paint::of_output())),
                 _ => self.say(
                     "Nothing has been touched. The whole word makes these changes in one transaction, with a snapshot of \
                      /etc before it. If a step or a check fails, or nobody logs in anew in time, everything is put back.",

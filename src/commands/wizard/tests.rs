@@ -53,10 +53,16 @@ fn person<'a>(node: &'a Memory, typed: &[&str]) -> Script<'a> {
     script
 }
 
-fn stopped(ended: Ended) -> (u8, String) {
-    match ended {
-        Ok(code) => panic!("ended with {code}"),
-        Err(stop) => (stop.code, stop.text),
+/// How it ends where nobody answers any more, or where it refuses.
+fn stopped(node: &dyn Node, save: Option<&Path>, script: &mut Script<'_>) -> (u8, String) {
+    let talk = std::panic::AssertUnwindSafe(|| with(node, save, script));
+    match std::panic::catch_unwind(talk) {
+        Ok(Ok(code)) => panic!("ended with {code}"),
+        Ok(Err(stop)) => (stop.code, stop.text),
+        Err(payload) => match payload.downcast::<Standing>() {
+            Ok(stands) => (stands.0, stands.1.to_owned()),
+            Err(payload) => std::panic::resume_unwind(payload),
+        },
     }
 }
 
@@ -121,7 +127,7 @@ fn j2_nothing_is_touched_before_apply_whatever_is_typed_and_wherever_it_ends() {
             node.record();
             let typed: Vec<&str> = lines.iter().take(end).copied().chain(last).collect();
             let mut script = Script::new(&typed);
-            let (code, text) = stopped(with(&node, None, &mut script));
+            let (code, text) = stopped(&node, None, &mut script);
             assert_eq!((code, text), (2, "the wizard was ended, nothing was changed".to_owned()));
             let done: Vec<String> = node.record().iter().filter_map(change).collect();
             assert!(done.is_empty(), "{end}: {done:?}");
@@ -133,7 +139,7 @@ fn j2_nothing_is_touched_before_apply_whatever_is_typed_and_wherever_it_ends() {
 fn j2_the_plan_is_shown_in_words_and_its_diffs_on_request() {
     let node = fresh();
     let mut script = Script::new(&typed(&["d", "^C"]));
-    stopped(with(&node, None, &mut script));
+    stopped(&node, None, &mut script);
     for part in [
         "The plan; nothing has been touched yet.",
         "admin ops (sudo with password)",
@@ -152,7 +158,7 @@ fn j2_two_passwords_that_differ_are_asked_for_again_and_never_leave_by_the_comma
     let mut lines: Vec<&str> = QUESTIONS[..3].to_vec();
     lines.extend(["?", "one", "two", PASSWORD, PASSWORD, "<", "", "^C"]);
     let mut script = Script::new(&lines);
-    stopped(with(&node, None, &mut script));
+    stopped(&node, None, &mut script);
     assert!(
         script.seen.contains("The two differ.") && script.seen.contains("Nothing is shown while you type")
     );
@@ -183,10 +189,10 @@ fn a5_the_hash_is_one_that_this_machines_own_libcrypt_verifies() {
 fn j2_a_file_that_is_there_is_not_written_over() {
     let node = fresh();
     node.shell(|shell| shell.put(SAVED, "mine"));
-    let (code, text) = stopped(with(&node, Some(Path::new(SAVED)), &mut Script::new(&[])));
+    let (code, text) = stopped(&node, Some(Path::new(SAVED)), &mut Script::new(&[]));
     let refused = "--save takes a new file in a directory that is there, not ";
     assert_eq!((code, text), (2, format!("{refused}{SAVED}")));
-    let (code, text) = stopped(with(&node, Some(Path::new("/nowhere/w.toml")), &mut Script::new(&[])));
+    let (code, text) = stopped(&node, Some(Path::new("/nowhere/w.toml")), &mut Script::new(&[]));
     assert_eq!((code, text), (2, format!("{refused}/nowhere/w.toml")));
 }
 
@@ -196,7 +202,7 @@ fn j2_a_run_that_was_cut_off_is_told_and_has_to_be_put_back_first() {
     let intent = RecordEvent::Warning { text: "half".to_owned() };
     crate::commands::tests::journal(&node, vec![intent]);
     let mut script = Script::new(&[]);
-    let (code, text) = stopped(with(&node, None, &mut script));
+    let (code, text) = stopped(&node, None, &mut script);
     assert_eq!((code, text.as_str()), (2, "that run has to end first, see above"));
     assert!(script.seen.contains("firstlight: unfinished\n  cut off\n"), "{}", script.seen);
 }
@@ -237,7 +243,7 @@ fn j2_a_dropped_line_while_it_waits_says_so_and_a_resumed_wizard_goes_on_from_th
     let node = fresh();
     let mut script = Script::new(&typed(&["apply"]));
     script.meanwhile = Box::new(|wait| (wait == 2).then(|| "^C".to_owned()));
-    let (code, text) = stopped(with(&node, None, &mut script));
+    let (code, text) = stopped(&node, None, &mut script);
     assert_eq!(code, 4);
     assert!(text.starts_with("the changes wait for a new login"), "{text}");
     drop(script);
@@ -248,7 +254,7 @@ fn j2_a_dropped_line_while_it_waits_says_so_and_a_resumed_wizard_goes_on_from_th
         None
     });
     script.knows = Box::new(|_| None);
-    let (code, text) = stopped(with(&node, None, &mut script));
+    let (code, text) = stopped(&node, None, &mut script);
     assert!(
         script.seen.contains("waiting-for-confirmation") || script.seen.contains("waiting for confirmation")
     );
@@ -268,7 +274,7 @@ fn j2_a_dropped_line_while_it_waits_says_so_and_a_resumed_wizard_goes_on_from_th
     let access = Access::read(&node).unwrap();
     assert_eq!((access.totp_count("root@pam"), access.totp_count("ops@pam")), (1, 1));
     let mut script = Script::new(&["^C"]);
-    stopped(with(&node, None, &mut script));
+    stopped(&node, None, &mut script);
     assert!(script.seen.contains("1. Admin") && !script.seen.contains("missing"), "{}", script.seen);
 }
 
@@ -296,7 +302,7 @@ fn j2_a_node_that_changed_under_the_plan_is_not_touched() {
         }
         None
     });
-    let (code, text) = stopped(with(&node, None, &mut script));
+    let (code, text) = stopped(&node, None, &mut script);
     assert!(code == 2 && text.starts_with("the plan is another one by now"), "{text}");
 }
 
@@ -305,7 +311,7 @@ fn j2_a_node_that_changed_under_the_plan_is_not_touched() {
 fn j2_the_wizards_answer_is_an_answer_like_any_other() {
     let node = fresh();
     let mut script = Script::new(&typed(&["^C"]));
-    stopped(with(&node, Some(Path::new(SAVED)), &mut script));
+    stopped(&node, Some(Path::new(SAVED)), &mut script);
     let answer = answer::read(SAVED, &node.read(Path::new(SAVED)).unwrap()).unwrap();
     let Profile { confirm, .. } = &answer.profile;
     assert!(confirm.is_none(), "the door decides: unattended nobody would confirm it");
