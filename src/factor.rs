@@ -99,7 +99,7 @@ pub fn show(node: &dyn Node, user: &str) -> Result<Vec<Shown>> {
 
 /// A secret for the screen that counts once a code of it was seen; the same one again until then.
 pub fn offer(node: &dyn Node, user: &str, second: bool) -> Result<Vec<Shown>> {
-    let title = format!("{}{NOT_YET}", totp_of(user, second).title());
+    let title = unenrolled(user, second);
     if waiting(node, &title)?.is_none() {
         let secret = totp::base32(&node.random(totp::SECRET_BYTES)?);
         let uri = totp::uri(&host_name(node), user, &secret);
@@ -116,9 +116,12 @@ pub fn open(node: &dyn Node, profile: &Profile) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let access = Access::read(node)?;
-    let devices = crate::areas::totp::devices(profile).into_iter();
-    let mut users: Vec<String> = devices.filter(|(_, second)| !second).map(|(user, _)| user).collect();
-    users.retain(|user| access.user(user).is_some() && access.totp_count(user) == 0);
+    let mut users = Vec::new();
+    for (user, second) in crate::areas::totp::devices(profile) {
+        if !second && access.user(&user).is_some() && access.totp_count(&user) == 0 {
+            users.push(user);
+        }
+    }
     Ok(users)
 }
 
@@ -139,7 +142,7 @@ pub fn verify(node: &dyn Node, user: &str, code: &str) -> Result<Verified> {
 
 /// Enrols what was offered, if the code is right. The caller holds the lock.
 pub fn enrol_with_code(node: &dyn Node, user: &str, second: bool, code: &str) -> Result<Verified> {
-    let title = format!("{}{NOT_YET}", totp_of(user, second).title());
+    let title = unenrolled(user, second);
     let Some(secret) = waiting(node, &title)?.filter(|secret| is_right(node, secret, code)) else {
         return Ok(Verified::Wrong);
     };
@@ -151,6 +154,11 @@ pub fn enrol_with_code(node: &dyn Node, user: &str, second: bool, code: &str) ->
         remember(node, &factor.id)?;
     }
     Ok(Verified::Enrolled)
+}
+
+/// The heading of a secret that waits for its first code.
+fn unenrolled(user: &str, second: bool) -> String {
+    totp_of(user, second).title() + NOT_YET
 }
 
 fn is_right(node: &dyn Node, secret: &str, code: &str) -> bool {

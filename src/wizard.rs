@@ -50,6 +50,7 @@ pub struct Flow<'a> {
 
 impl<'a> Flow<'a> {
     /// Before the first question; `roots` is the text of root's `authorized_keys`.
+    #[inline(never)]
     pub fn new(facts: &'a Facts, roots: &str) -> Self {
         let mut roots = keys_of(roots);
         // The nodes of a cluster know each other by such keys; nobody else is root@ somewhere for long.
@@ -79,21 +80,19 @@ impl<'a> Flow<'a> {
         let number = self.trail.len() + 1;
         let mut text = format!("\n{number}. {}\n{}", question.title(), wrapped(&about, INDENT, WIDTH));
         if asks_keys {
-            text.push_str(&listed(&self.roots));
+            text.push_str(&wrapped(&listed(&self.roots), INDENT, WIDTH));
         }
         for (number, (label, _)) in (1..).zip(question.choices()) {
             let number = format!("{number}");
-            let mut label = label.to_owned();
-            if let Some(reason) = self.against(question, &number) {
-                label.push_str(&format!(" Not on this node: {reason}."));
-            }
-            let label = wrapped(&label, "      ", WIDTH);
-            text.push_str(&format!("{INDENT}{number}  {}", label.trim_start()));
+            let against = self.against(question, &number);
+            let against = against.map(|reason| format!(" Not on this node: {reason}.")).unwrap_or_default();
+            text.push_str(&item(&number, &(label.to_owned() + &against)));
         }
         text
     }
 
     /// In front of the cursor, and what Enter stands for.
+    #[inline(never)]
     pub fn prompt(&self) -> (&'static str, String) {
         let Some(question) = self.question() else { return ("", String::new()) };
         if self.more {
@@ -107,12 +106,6 @@ impl<'a> Flow<'a> {
         (question.prompt(), default)
     }
 
-    /// What `?` says.
-    pub fn help(&self) -> String {
-        let help = self.question().map(Question::help);
-        wrapped(help.unwrap_or_default(), INDENT, WIDTH)
-    }
-
     /// One question back, as far as there is one.
     pub fn back(&mut self) {
         if !std::mem::take(&mut self.more) {
@@ -121,6 +114,7 @@ impl<'a> Flow<'a> {
     }
 
     /// Back to the question that decides what the first of these is about; to the last one where none does.
+    #[inline(never)]
     pub fn back_to(&mut self, problems: &Problems) {
         let key = problems.list.first().map(|problem| below(&problem.key)).unwrap_or_default();
         let decides = |place: &usize| Question::at(*place).is_some_and(|question| question.decides(key));
@@ -148,7 +142,7 @@ impl<'a> Flow<'a> {
             _ => typed.to_owned(),
         };
         if let Some(reason) = self.against(question, &value) {
-            return Some(wrapped(&format!("Not accepted: {reason}."), INDENT, WIDTH));
+            return Some(format!("Not accepted: {reason}."));
         }
         let (at, taken) = (self.at, keys_of(&value));
         self.given.resize_with(self.given.len().max(at + 1), String::new);
@@ -158,7 +152,7 @@ impl<'a> Flow<'a> {
         // A key that was typed is shown as its owner can compare it.
         if keys && !kept && !taken.is_empty() {
             self.more = true;
-            return Some(format!("{INDENT}Taken:\n{}", listed(&taken)));
+            return Some("Taken:\n".to_owned() + &listed(&taken));
         }
         self.go_on();
         None
@@ -244,8 +238,8 @@ impl<'a> Flow<'a> {
             "firewall.management" => joined(&mut firewall::offered(facts).iter().map(ToString::to_string)),
             // A consent is typed.
             _ if question.is("one") && !question.is("needed") => {
-                let mut numbers = (1..=question.choices().count()).map(|number| number.to_string());
-                numbers.find(|number| self.against(question, number).is_none()).unwrap_or_default()
+                let allowed = |number: &&&str| self.against(question, number).is_none();
+                ["1", "2", "3"].iter().find(allowed).copied().unwrap_or_default().to_owned()
             }
             _ => String::new(),
         }
@@ -257,7 +251,20 @@ fn below(key: &str) -> &str {
 }
 
 fn joined(items: &mut dyn Iterator<Item = String>) -> String {
-    items.collect::<Vec<_>>().join(" ")
+    let mut text = String::new();
+    for item in items {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&item);
+    }
+    text
+}
+
+/// A paragraph behind a mark of its own: `- user ops: new`.
+pub fn item(mark: &str, text: &str) -> String {
+    let lines = wrapped(&format!("{mark} {text}"), "     ", WIDTH);
+    format!("{INDENT}{}", lines.trim_start())
 }
 
 /// Whatever is a key; the reader of answers has a sentence about the rest.
@@ -267,5 +274,9 @@ fn keys_of(lines: &str) -> Vec<PublicKey> {
 
 /// Fingerprints as `ssh-keygen -l` prints them.
 fn listed(keys: &[PublicKey]) -> String {
-    keys.iter().map(|key| format!("{INDENT}{} {}\n", key.fingerprint, visible(&key.comment))).collect()
+    let mut text = String::new();
+    for key in keys {
+        text.push_str(&format!("{} {}\n", key.fingerprint, visible(&key.comment)));
+    }
+    text
 }

@@ -2,12 +2,14 @@
 //! was, a key is shown once however long it is, and no key comes in halves over a slow line.
 
 use super::{Ask, Standing};
+use crate::node::stop_signals;
 use crate::report::terminal::{complain, print};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::tcgetwinsize;
 use std::io::IsTerminal;
 
 /// Longest line that the kernel hands over at once (n_tty).
@@ -35,22 +37,22 @@ impl Ask for Tty {
 
     /// Ctrl-C, SIGTERM and a dropped line are waited for beside what is typed, so that they are answered here.
     fn typed(&mut self, prompt: &str, hidden: bool, seconds: u32, stands: Standing) -> Option<String> {
-        let mask = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect::<SigSet>();
+        let mask = stop_signals();
         // A run may have blocked them before: it goes on to hear of them.
         let open = SigSet::thread_get_mask().is_ok_and(|now| !now.contains(Signal::SIGTERM));
         // Where that fails, they do what they always did.
         let _ = mask.thread_block();
         let before = tcgetattr(std::io::stdin()).ok().filter(|_| hidden);
         if let Some(mut modes) = before.clone() {
-            modes.local_modes.remove(LocalModes::ECHO);
-            modes.local_modes.insert(LocalModes::ECHONL);
-            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &modes);
+            modes.local_flags.remove(LocalFlags::ECHO);
+            modes.local_flags.insert(LocalFlags::ECHONL);
+            let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &modes);
         }
         complain(prompt);
         let read = wait(&mask, seconds);
         if let Some(modes) = before {
             // A terminal that is gone needs nothing.
-            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &modes);
+            let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &modes);
         }
         if open {
             let _ = mask.thread_unblock();
@@ -108,7 +110,7 @@ fn wait(mask: &SigSet, seconds: u32) -> Option<String> {
 
 /// ESC and the keys that begin with it (arrows, Home, Delete) are nothing that was typed; nor is the end of the line.
 fn without_keys(line: &str) -> String {
-    let mut parts = line.trim_end_matches(['\r', '\n']).split('\x1b');
+    let mut parts = line.lines().next().unwrap_or_default().split('\x1b');
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let end = |sign: char| sign.is_ascii_alphabetic() || sign == '~';

@@ -7,6 +7,7 @@ mod before;
 mod tests;
 
 use super::{Ended, Stop, apply, engine};
+use crate::answer::Answer;
 use crate::ask::{Ask, Standing, Tty};
 use crate::node::{Node, exists};
 use crate::profile::Confirm;
@@ -58,9 +59,13 @@ impl Talk<'_> {
         if let Some(code) = self.resume()? {
             return Ok(code);
         }
-        let (answer, hash) = self.choose(save.as_deref())?;
-        let (outcome, code) = apply::execute(node, &answer, "wizard", Some(&hash), Some(Confirm::Login))?;
-        apply::hand_over(node, &outcome);
+        self.choose(save.as_deref())
+    }
+
+    /// The run itself.
+    fn begin(&mut self, answer: &Answer, hash: &str) -> Ended {
+        let (outcome, code) = apply::execute(self.node, answer, "wizard", Some(hash), Some(Confirm::Login))?;
+        apply::hand_over(self.node, &outcome);
         match outcome {
             Outcome::Waiting(..) => return self.finish(),
             Outcome::Committed(_) | Outcome::Unchanged => self.enrol(&answer.profile)?,

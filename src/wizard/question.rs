@@ -80,21 +80,19 @@ impl Question {
         let words = if keys { value.to_owned() } else { value.replace([' ', ',', '\t'], "\n") };
         let (mut lines, mut count) = (String::new(), 0);
         for word in words.lines().filter(|word| !word.is_empty()) {
-            count += 1;
             if chosen {
                 let place = word.parse::<usize>().ok()?.checked_sub(1)?;
                 lines.push_str(self.choices().nth(place)?.1);
                 lines.push('\n');
             } else {
+                lines.push_str(if count > 0 { ", " } else { "" });
                 lines.push_str(&quoted(word));
-                lines.push_str(", ");
             }
+            count += 1;
         }
-        match (chosen, count) {
-            (true, 1) => Some(lines),
-            (true, _) => self.is("many").then_some(lines),
-            (false, 0) => Some(lines),
-            (false, _) => Some(format!("{} = [{}]\n", self.key(), lines.trim_end_matches(", "))),
+        if chosen {
+            return (count == 1 || self.is("many")).then_some(lines);
         }
+        Some(if count > 0 { format!("{} = [{lines}]\n", self.key()) } else { lines })
     }
 }

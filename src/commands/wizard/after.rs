@@ -72,11 +72,6 @@ impl Talk<'_> {
             }
             let mut keys = factor::pending(node)?;
             keys.retain(|shown| !shown.keys.is_empty() && handover::is_of(&shown.title, &user));
-            for shown in &mut keys {
-                // Its code was scanned.
-                shown.uri.clear();
-                shown.title = shown.title.replace("TOTP", "Recovery keys");
-            }
             if !keys.is_empty() {
                 screen::show(node, &keys);
                 while self.line("For a lost phone. Type kept once they lie in a safe place", "") != "kept" {}

@@ -1,13 +1,14 @@
 //! Up to the word that starts the run: the questions, and the plan that comes of them.
 
-use super::{INDENT, Stop, Talk, WIDTH};
+use super::{Ended, INDENT, Stop, Talk, WIDTH};
 use crate::answer::Answer;
 use crate::commands::{check, engine};
 use crate::node::{Invocation, Node, read_text, run_checked};
 use crate::plan::{Plan, show};
 use crate::report::terminal::{Paint, visible, wrapped};
+use crate::totp;
 use crate::transaction::state::write_atomically;
-use crate::wizard::{BACK, Flow, HELP};
+use crate::wizard::{BACK, Flow, HELP, item};
 use std::path::Path;
 
 /// On a node of PVE a link into `/etc/pve` (row A4).
@@ -18,13 +19,12 @@ const PERL: &str = "/usr/bin/perl";
 const CRYPT: &str = "chomp(my ($word, $setting) = <STDIN>); print crypt($word, $setting);";
 /// yescrypt with the cost that Debian's PAM uses (common-password).
 const SETTING: &str = "$y$j9T$";
-/// 15 bytes of salt.
-const SALT: usize = 20;
-const LETTERS: &[u8] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// Bytes of salt.
+const SALT: usize = 15;
 
 impl Talk<'_> {
-    /// The answer, and the hash of the plan that was seen.
-    pub fn choose(&mut self, save: Option<&Path>) -> Result<(Answer, String), Stop> {
+    /// Until a plan is wanted: what comes of that.
+    pub fn choose(&mut self, save: Option<&Path>) -> Ended {
         // For as long as the program lives: nothing has to take it apart.
         let facts = &*Box::leak(Box::new(engine::facts(self.node)?));
         let roots = read_text(self.node, Path::new(ROOT_KEYS_PATH)).ok().flatten().unwrap_or_default();
@@ -45,7 +45,7 @@ impl Talk<'_> {
                         self.say(&format!("Saved as {}, readable by root alone.", path.display()));
                     }
                     if self.is_wanted(&plan) {
-                        return Ok((answer, plan.hash));
+                        return self.begin(&answer, &plan.hash);
                     }
                     flow.back();
                 }
@@ -60,6 +60,7 @@ impl Talk<'_> {
     }
 
     /// Asks until every question is answered.
+    #[inline(never)]
     fn questions(&mut self, flow: &mut Flow<'_>) -> Result<(), Stop> {
         while let Some(question) = flow.question() {
             self.ask.show(&flow.shown());
@@ -71,7 +72,7 @@ impl Talk<'_> {
                     self.line(prompt, &default)
                 };
                 let again = match &*typed {
-                    HELP => Some(flow.help()),
+                    HELP => Some(question.help().to_owned()),
                     BACK => {
                         flow.back();
                         None
@@ -79,13 +80,14 @@ impl Talk<'_> {
                     _ => flow.answer(&typed),
                 };
                 let Some(text) = again else { break };
-                self.ask.show(&text);
+                self.say(&text);
             }
         }
         Ok(())
     }
 
     /// The hash of a password that is typed twice; or what was typed, where that is `?`, `<` or nothing.
+    #[inline(never)]
     fn password(&mut self, prompt: &str, default: &str) -> Result<String, Stop> {
         loop {
             let typed = self.typed(prompt, default, true);
@@ -100,6 +102,7 @@ impl Talk<'_> {
     }
 
     /// Whether the word was typed; `false`: back to the questions.
+    #[inline(never)]
     fn is_wanted(&mut self, plan: &Plan) -> bool {
         loop {
             match &*self.line("Type apply to begin, d for the diffs, < to go back", "") {
@@ -116,10 +119,8 @@ impl Talk<'_> {
 }
 
 pub(super) fn hash(node: &dyn Node, password: &str) -> Result<String, Stop> {
-    let mut setting = SETTING.to_owned();
-    for byte in node.random(SALT)? {
-        setting.extend(LETTERS.get(usize::from(byte) % LETTERS.len()).copied().map(char::from));
-    }
+    // The letters of base32 are among those of a salt.
+    let setting = SETTING.to_owned() + &totp::base32(&node.random(SALT)?);
     // Never on the command line, which others can read.
     let input = format!("{password}\n{setting}\n").into_bytes();
     let made = run_checked(node, &Invocation::new(PERL, &["-e", CRYPT]).input(input))?.stdout;
@@ -127,6 +128,7 @@ pub(super) fn hash(node: &dyn Node, password: &str) -> Result<String, Stop> {
 }
 
 /// What was chosen, and what it changes.
+#[inline(never)]
 fn in_words(answer: &Answer, plan: &Plan) -> String {
     let mut text = "\nThe plan; nothing has been touched yet.\n\n".to_owned();
     text.push_str(&wrapped(&check::summary(&answer.profile), INDENT, WIDTH));
@@ -134,8 +136,7 @@ fn in_words(answer: &Answer, plan: &Plan) -> String {
     let titles = plan.steps.iter().map(|step| ("-", &step.title));
     let warnings = plan.warnings.iter().map(|warning| ("Warning:", warning));
     for (mark, line) in titles.chain(warnings).chain(plan.notes.iter().map(|note| ("Note:", note))) {
-        let line = wrapped(&format!("{mark} {line}"), "     ", WIDTH);
-        text.push_str(&format!("{INDENT}{}", line.trim_start()));
+        text.push_str(&item(mark, line));
     }
     text
 }
