@@ -15,10 +15,20 @@ use crate::node::{Invocation, Node, Output, exists, read_text, run_checked};
 use crate::plan::View;
 use crate::transaction::record::Inverse;
 use std::path::Path;
+use std::time::Duration;
 
 const CONF_PATH: &str = "/etc/ufw/ufw.conf";
 /// What loads UFW's files at boot.
 const INIT: &str = "/lib/ufw/ufw-init";
+/// The lock of the legacy tables. pve-firewall takes it every ten seconds, and whoever does not wait for it fails; `ufw`
+/// does not wait, and cannot be told to.
+const TABLES_LOCK_PATH: &str = "/run/xtables.lock";
+const ENABLE: [&str; 2] = ["--force", "enable"];
+const DISABLE: [&str; 2] = ["--force", "disable"];
+/// A round of pve-firewall is over by the second one.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// Everything `ufw` writes.
 pub fn scopes() -> Vec<Scope> {
     vec![
@@ -30,6 +40,23 @@ pub fn scopes() -> Vec<Scope> {
 
 fn call(node: &dyn Node, words: &[&str]) -> Result<Output> {
     run_checked(node, &Invocation::new(UFW, words).limit(120))
+}
+
+/// Loads or unloads rules, again where somebody else may have held the lock of the tables.
+fn switch(node: &dyn Node, words: &[&str]) -> Result<()> {
+    let mut tries = 1;
+    loop {
+        let done = call(node, words);
+        if done.is_ok() || tries == TRIES || !exists(node, Path::new(TABLES_LOCK_PATH))? {
+            return done.map(drop);
+        }
+        tries += 1;
+        node.sleep(PAUSE);
+        if words == ENABLE {
+            // What is loaded in part counts as loaded.
+            let _ = call(node, &DISABLE);
+        }
+    }
 }
 
 /// What `ufw status verbose` and `ufw show added` say.
@@ -159,9 +186,9 @@ pub fn make(node: &dyn Node, change: &UfwChange) -> Result<()> {
     }
     let answered_before = ping::holds(node, &change.ping)?;
     ping::make(node, &change.ping)?;
-    call(node, &["--force", "enable"])?;
+    switch(node, &ENABLE)?;
     if before.active && !answered_before {
-        call(node, &["reload"])?;
+        switch(node, &["reload"])?;
     }
     Ok(())
 }
@@ -185,7 +212,7 @@ fn setting(node: &dyn Node, path: &str, name: &str) -> Result<Option<String>> {
 /// Stops filtering ahead of the files going back, where UFW did not filter before.
 pub fn undo(node: &dyn Node, active_before: bool, settings: &[(String, String)]) -> Result<()> {
     if !active_before && exists(node, Path::new(UFW))? {
-        call(node, &["--force", "disable"])?;
+        switch(node, &DISABLE)?;
         chains::clear(node)?;
     }
     settings::set_back(node, settings)
@@ -227,7 +254,36 @@ pub fn settle(node: &dyn Node, active_before: bool) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::words;
+    use super::*;
+    use crate::node::scripted::Scripted;
+
+    /// Says no so often.
+    fn refuses(times: u32) -> Scripted {
+        let node = Scripted::new();
+        let count = std::cell::Cell::new(0);
+        node.on("/usr/sbin/ufw --force enable", move |_, _| {
+            count.set(count.get() + 1);
+            let status = i32::from(count.get() <= times);
+            let stderr = "ERROR: Could not load logging rules\n".repeat(usize::from(status == 1));
+            Output { status, stdout: String::new(), stderr }
+        });
+        node.says("/usr/sbin/ufw --force disable", "");
+        node
+    }
+
+    #[test]
+    fn e1_pve_firewall_that_holds_the_lock_of_the_tables_is_waited_for() {
+        let node = refuses(2);
+        node.files.put(TABLES_LOCK_PATH, "");
+        switch(&node, &ENABLE).unwrap();
+        let disabled = node.trace().iter().filter(|step| step.contains("ufw --force disable")).count();
+        assert_eq!(disabled, 2, "what was loaded in part would count as loaded: {:?}", node.trace());
+        let node = refuses(9);
+        node.files.put(TABLES_LOCK_PATH, "");
+        assert!(switch(&node, &ENABLE).unwrap_err().because.contains("logging rules"));
+        let node = refuses(1);
+        assert!(switch(&node, &ENABLE).is_err(), "nobody uses legacy tables: the cause is another one");
+    }
 
     #[test]
     fn e3_a_listed_rule_compares_word_by_word() {

@@ -244,9 +244,14 @@ pub const ALL: &[Scenario] = &[
         fault::state,
     ).own(),
     long(
-        "power-kills",
-        "6: QEMU killed at 20 moments of a run: wholly old or wholly new (J1 J3)",
-        kills::spread,
+        "power-kills-odd",
+        "6: QEMU killed at ten of 20 moments of a run: wholly old or wholly new (J1 J3)",
+        kills::odd,
+    ),
+    long(
+        "power-kills-even",
+        "6: QEMU killed at the other ten of 20 moments of a run: wholly old or wholly new (J1 J3)",
+        kills::even,
     ),
     short(
         "reach",
