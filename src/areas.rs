@@ -132,6 +132,8 @@ fn left_alone(profile: &Profile, facts: &Facts) -> Option<String> {
     (!names.is_empty()).then(|| format!("not in this version, left alone: {}", names.join(", ")))
 }
 
+pub use ssh::shut_out;
+
 /// The admin logs in by SSH from wherever nothing is known to be shut out.
 fn reach(profile: &Profile, facts: &Facts) -> Reach {
     let effective = facts.sshd_values("port").first().and_then(|port| port.parse().ok());

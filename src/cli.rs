@@ -50,6 +50,11 @@ pub enum Command {
         /// What ends it; `None` for what the answer says, or the default.
         confirm: Option<Confirm>,
     },
+    /// Ask for the answers.
+    Wizard {
+        /// Where they are kept as an answer file.
+        save: Option<PathBuf>,
+    },
     /// Tell what is true now.
     Audit {
         /// The answer file; `None` for the profile of record, or the defaults.
@@ -164,7 +169,7 @@ pub struct Usage(pub String);
 /// The hook's words: PVE's units give one of them as the only argument.
 const HOOK_WORDS: [&str; 3] = ["before-network", "network-online", "fully-up"];
 /// Commands of the design that this version does not have.
-const LATER: [&str; 2] = ["wizard", "bundle"];
+const LATER: [&str; 1] = ["bundle"];
 /// Longest wait without a number: apt's own patience and the 10 minutes of a first boot fit.
 const WAIT_SECONDS: u64 = 1800;
 
@@ -239,6 +244,7 @@ fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
             let plan = words.value("plan").map(|hash| plan_hash(&hash)).transpose()?;
             Command::Apply { plan, confirm, answer: words.operand().map(PathBuf::from) }
         }
+        "wizard" => Command::Wizard { save: words.value("save").map(PathBuf::from) },
         "audit" => audit(words)?,
         "status" => Command::Status { wait: seconds(&mut words)?, json: words.flag("json") },
         "rollback" => Command::Rollback(rollback(&mut words)?),

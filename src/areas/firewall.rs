@@ -12,6 +12,7 @@ use crate::facts::{Facts, cluster_firewall};
 use crate::profile::{FirewallMode, Network, Profile, Service};
 
 pub(super) use management::address as management_address;
+pub use management::offered;
 
 /// Settings that send bridged packets to the filters of the layer above, with the ids of their controls.
 const NOTHING_WIDER: &str = "nobody else reaches SSH and the web interface";

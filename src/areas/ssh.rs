@@ -26,6 +26,8 @@ const RSA_ID: &str = "ssh.rsa-host-key";
 const HEADER: &str = "# Written by firstlight; change the answer and run `firstlight apply`.\n\
     # It sorts first on purpose: in sshd's configuration the first value wins.\n";
 
+pub use refused::shut_out;
+
 pub(super) struct Ssh;
 
 impl Area for Ssh {

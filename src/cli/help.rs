@@ -25,6 +25,7 @@ usage: firstlight COMMAND [OPTION]…        firstlight COMMAND --help
   bake ANSWER --out DIR   the installer's answer and the first-boot executable
   plan [ANSWER]           what would change
   apply [ANSWER]          change it, or put everything back
+  wizard                  ask for the answers, show the plan, apply it
   audit [ANSWER]          what is true now, with a score
   status                  what happened, step by step
   confirm                 commit what waits for confirmation
@@ -44,7 +45,7 @@ exit codes
   4  applied and waiting for confirmation, or still at work
   5  failed and could not be put back: read what it prints";
 
-const TEXTS: [(&str, &str); 13] = [
+const TEXTS: [(&str, &str); 14] = [
     (
         "check",
         "\
@@ -100,6 +101,21 @@ of record is read. Needs root.
 
 exit codes: 0 done, 1 failed and put back, 2 nothing was touched, 3 done with
             warnings, 4 waiting for confirmation, 5 could not be put back",
+    ),
+    (
+        "wizard",
+        "\
+usage: firstlight wizard [--save FILE]
+
+Asks for what an answer file says, shows the plan, and applies it once \"apply\"
+was typed; then waits for a new login, and enrols second factors. ? explains a
+question, < goes back. After Ctrl-C or a dropped line start it again: it says
+where the node stands. Needs root and a terminal.
+
+  --save FILE   the answers as a file for `apply` and `bake`: passwords as
+                hashes, readable by root alone
+
+exit codes: as for apply; 2 ended before anything was touched",
     ),
     (
         "audit",

@@ -98,6 +98,11 @@ pub fn bake(answer: &Answer, executable: &[u8]) -> std::result::Result<Baked, St
     bake::bake(answer, executable).map_err(|problems| Stop::refusal(problems.to_string()))
 }
 
+/// What the node is.
+pub fn facts(node: &dyn Node) -> Result<Facts> {
+    provision::facts(node)
+}
+
 /// Makes the secrets that the answer wants made here; what is to be scanned.
 pub fn make_secrets(node: &dyn Node, answer: &mut Answer) -> Result<Vec<Shown>> {
     bake::make_secrets(node, answer)
@@ -116,10 +121,11 @@ pub fn apply(
     node: &dyn Node,
     plan: &Plan,
     answer: &Answer,
+    door: &'static str,
     limits: &Limits,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
-    provision::apply(node, plan, answer, "command", limits, watch)
+    provision::apply(node, plan, answer, door, limits, watch)
 }
 
 /// By when a run must be over, and who confirms it: as the command line says, else the answer, else a login where the

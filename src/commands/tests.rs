@@ -18,7 +18,7 @@ use crate::transaction::state::{OBJECTS_DIR, STATE_DIR, STATUS_PATH, Transaction
 const ID: TransactionId = TransactionId(1);
 
 /// A journal with these events behind its beginning.
-fn journal(node: &dyn Node, events: Vec<Event>) {
+pub(super) fn journal(node: &dyn Node, events: Vec<Event>) {
     journal_of(node, ID, events);
 }
 

@@ -9,13 +9,19 @@ const WIDTH: usize = 80;
 const WORD: usize = 10;
 const TIME: usize = 12;
 
-/// The status in full.
-pub fn render(status: &Status, paint: Paint) -> String {
+/// What is true, and what to do about it.
+pub fn brief(status: &Status, paint: Paint) -> String {
     let mut text = headline(status, paint);
     if !status.message.is_empty() {
         text.push_str(&indented(&status.message, "  "));
     }
     text.push_str(&wrapped(&next(status), "  ", WIDTH));
+    text
+}
+
+/// The status in full.
+pub fn render(status: &Status, paint: Paint) -> String {
+    let mut text = brief(status, paint);
     for factor in &status.unverified {
         // The second device's has more words.
         let user = factor.split(',').next().unwrap_or_default();
@@ -77,7 +83,7 @@ fn headline(status: &Status, paint: Paint) -> String {
 fn next(status: &Status) -> String {
     let attention = status.exit_code == 3;
     let text = match status.outcome {
-        Outcome::Committed if attention => "The node is as the answer wants it; see the warnings below.",
+        Outcome::Committed if attention => "The node is as the answer wants it, with warnings.",
         Outcome::Committed | Outcome::Unchanged => "The node is as the answer wants it.",
         Outcome::Reverted if status.pending => {
             "It was put back. The first boot tries again at the next boot, three times in all."
@@ -101,7 +107,8 @@ fn next(status: &Status) -> String {
         Outcome::GaveUp => "Put back, and not tried again. Mend the cause, then `firstlight apply ANSWER`.",
         Outcome::BadInput => "Nothing was touched. Mend the answer, then `firstlight apply ANSWER`.",
         Outcome::NoAnswer => {
-            "No answer was found at first boot; nothing was changed. `firstlight apply ANSWER` runs one."
+            "No answer was found at first boot; nothing was changed. `firstlight wizard` asks for one, `firstlight apply ANSWER` \
+             takes it from a file."
         }
         Outcome::NeverRan if !status.settled => {
             "The first boot is still to come; wait with `firstlight status --wait`."

@@ -27,6 +27,7 @@ mod totp_faults;
 mod totp_screens;
 pub mod totp_users;
 mod undo;
+mod wizard;
 
 use anyhow::Result;
 
@@ -315,6 +316,23 @@ pub const ALL: &[Scenario] = &[
         "disk-errors",
         "EIO from the disk that holds the journal: put back, or exit 5 with the commands to type (J1 J3)",
         device::errors,
+    ),
+    long(
+        "wizard-screen",
+        "part 5: the wizard by keys on a screen of 80x25: way back, wrong answers, QR code, new login (J2 C2-C5)",
+        wizard::on_a_screen,
+    )
+    .own(),
+    long(
+        "wizard-line",
+        "part 5: the wizard on a serial line, Ctrl-C at every question before (J2 C2-C4)",
+        wizard::on_a_line,
+    )
+    .own(),
+    long(
+        "wizard-dropped",
+        "part 5: the SSH line is dropped at a question, in the run, and while it waits: old or new, told by the next (J2 J3)",
+        wizard::dropped,
     ),
     long("clock-jumps", "the clock jumps back and ahead in the middle of a run: it changes nothing (J3)", device::clock),
     long("strict-keys", "`strict` makes the RSA host key anew, and a rollback brings the old one back (A6 B4 J3)", device::strict),
