@@ -61,8 +61,8 @@ impl Observer<'_> {
             if rule.network.is_some_and(|network| network.address().is_ipv4() != family.ipv4) {
                 continue;
             }
-            if !family.ipv4 && rule.protocol.as_deref() == Some(PING.0) {
-                (rule.protocol, rule.ports) = (Some(PING6.0.to_owned()), vec![PING6.1]);
+            if !family.ipv4 && rule.protocol == PING.0 {
+                (rule.protocol, rule.ports) = (PING6.0, vec![PING6.1]);
             }
             if let Some(problem) = family.problem(&rule, of_pve) {
                 return Ok(Verdict::Fails(problem));
@@ -81,16 +81,16 @@ impl Observer<'_> {
         let within = |network: Network| allowed.iter().any(|outer| networks::covers(outer, &network));
         for family in self.families()? {
             let chain = if chain.is_empty() { family.chain(false) } else { chain.to_owned() };
-            for (line, rule) in family.rules_of(&chain, false) {
+            for (line, rule) in family.rules(&chain, false) {
                 // Loopback and what is established let nobody in.
                 let quiet = [" -i lo ", " RELATED,ESTABLISHED "].iter().any(|word| line.contains(word));
                 if quiet || !rule.action.accepts() || !rule.concerns(ports) {
                     continue;
                 }
-                let sources = match (&rule.set, &rule.network) {
-                    (Some(set), _) => self.members(set)?,
-                    (None, Some(network)) => vec![network.to_string()],
-                    (None, None) => vec!["everybody".to_owned()],
+                let sources = if rule.set.is_empty() {
+                    vec![rule.network.map_or_else(|| "everybody".to_owned(), |network| network.to_string())]
+                } else {
+                    self.members(rule.set)?
                 };
                 if let Some(wide) = sources.iter().find(|source| !Network::parse(source).is_ok_and(within)) {
                     return Ok(Verdict::Fails(format!("the kernel also has `{line}`: {wide}")));
@@ -137,13 +137,13 @@ impl Family {
     }
 
     /// The rules of a chain that decide.
-    fn rules_of(&self, chain: &str, out: bool) -> Vec<(&str, Rule)> {
-        self.listing.lines().filter_map(|line| Some((line, of_line(line, chain, out)?))).collect()
+    fn rules<'a>(&'a self, chain: &'a str, out: bool) -> impl Iterator<Item = (&'a str, Rule<'a>)> {
+        self.listing.lines().filter_map(move |line| Some((line, of_line(line, chain, out)?)))
     }
 
     /// Why the kernel does not decide as `wanted`: the first line that speaks about all of these packets counts. A
     /// line in front about a few of them is somebody's exception: one host that is denied, say.
-    fn problem(&self, wanted: &Rule, of_pve: bool) -> Option<String> {
+    fn problem(&self, wanted: &Rule<'_>, of_pve: bool) -> Option<String> {
         let chain = match (of_pve, wanted.out) {
             (false, out) => self.chain(out),
             (true, false) => "PVEFW-HOST-IN".to_owned(),
@@ -153,31 +153,16 @@ impl Family {
             return Some(format!("the kernel does not filter {} with UFW's rules", self.name()));
         }
         // A rule without protocol becomes one line for each (ufw does so for plain ports).
-        let protocols: &[&str] =
-            if wanted.protocol.is_none() && !wanted.ports.is_empty() { &["tcp", "udp"] } else { &[""] };
-        for protocol in protocols {
-            let part = Rule {
-                protocol: if protocol.is_empty() {
-                    wanted.protocol.clone()
-                } else {
-                    Some((*protocol).to_owned())
-                },
-                set: wanted.set.clone(),
-                ports: wanted.ports.clone(),
-                ..*wanted
-            };
-            let problem = self.first(&part, &chain);
-            if problem.is_some() {
-                return problem;
-            }
-        }
-        None
+        let own = [wanted.protocol];
+        let each = wanted.protocol.is_empty() && !wanted.ports.is_empty();
+        let protocols: &[&str] = if each { &["tcp", "udp"] } else { &own };
+        protocols.iter().find_map(|protocol| self.first(wanted, protocol, &chain))
     }
 
     /// What the first rule of `chain` that speaks about all of these packets says against `wanted`.
-    fn first(&self, wanted: &Rule, chain: &str) -> Option<String> {
+    fn first(&self, wanted: &Rule<'_>, protocol: &str, chain: &str) -> Option<String> {
         let Some((line, rule)) =
-            self.rules_of(chain, wanted.out).into_iter().find(|(_, rule)| rule.covers(wanted))
+            self.rules(chain, wanted.out).find(|(_, rule)| rule.covers(wanted, protocol))
         else {
             return Some(format!("the kernel has no such rule for {}", self.name()));
         };
