@@ -8,8 +8,8 @@ mod tests;
 pub use question::Question;
 
 use crate::answer::{self, Answer, Problems, public_key};
-use crate::areas::{firewall, shut_out};
-use crate::facts::Facts;
+use crate::areas::{UIDS_OF_PEOPLE, firewall, shut_out};
+use crate::facts::{Facts, User};
 use crate::profile::PublicKey;
 use crate::provision;
 use crate::report::terminal::{visible, wrapped};
@@ -24,8 +24,6 @@ const INDENT: &str = "   ";
 const WIDTH: usize = 79;
 /// Who the admin is where nobody is there yet.
 const ADMIN: &str = "ops";
-/// Debian's range for people (adduser.conf).
-const PEOPLE: std::ops::RangeInclusive<u32> = 1000..=59999;
 /// What stands for root's keys.
 const ROOTS: &str = "r";
 /// Goes back one question.
@@ -226,8 +224,8 @@ impl<'a> Flow<'a> {
         let facts = self.facts;
         match question.key() {
             "admin.name" => {
-                let person =
-                    facts.users.iter().find(|user| PEOPLE.contains(&user.uid) && user.has_login_shell());
+                let is_person = |user: &&User| UIDS_OF_PEOPLE.contains(&user.uid) && user.has_login_shell();
+                let person = facts.users.iter().find(is_person);
                 person.map_or(ADMIN, |user| user.name.as_str()).to_owned()
             }
             "admin.ssh-keys" if !self.roots.is_empty() => ROOTS.to_owned(),

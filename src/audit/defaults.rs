@@ -37,7 +37,10 @@ pub fn untouched(node: &dyn Node, facts: &Facts) -> Result<Audit> {
         profile.admin.name = name;
     }
     let mut audit = super::run(node, profile, facts);
-    audit.notes.push(["no run was committed here; taken for the admin: ", name].concat());
+    audit.notes.push(
+        ["no run was committed here (firstlight wizard makes the first); taken for the admin: ", name]
+            .concat(),
+    );
     Ok(audit)
 }
 

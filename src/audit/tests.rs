@@ -161,7 +161,7 @@ fn i1_the_score_is_the_weight_of_the_rows_that_hold_in_hundredths_rounded_down()
 fn i1_an_untouched_node_is_held_against_the_defaults_and_its_admin_is_who_is_in_group_sudo() {
     let (node, mut facts) = hardened();
     let audit = untouched(&node, &facts).unwrap();
-    let taken = "no run was committed here; taken for the admin: ";
+    let taken = "no run was committed here (firstlight wizard makes the first); taken for the admin: ";
     assert_eq!(audit.notes, [format!("{taken}ops")]);
     assert_eq!(audit.source, "the defaults");
     assert!(audit.findings.iter().any(|finding| finding.id == "ssh.allow-users.admin"));
