@@ -18,6 +18,7 @@ use std::net::IpAddr;
 
 pub use admin::{SUDO_GROUP, UIDS_OF_PEOPLE};
 pub use audit::TIMER as AUDIT_TIMER;
+pub use ssh::shut_out;
 
 /// One subject of the hardening.
 pub trait Area {
@@ -132,8 +133,6 @@ fn left_alone(profile: &Profile, facts: &Facts) -> Option<String> {
     (!names.is_empty()).then(|| format!("not in this version, left alone: {}", names.join(", ")))
 }
 
-pub use ssh::shut_out;
-
 /// The admin logs in by SSH from wherever nothing is known to be shut out.
 fn reach(profile: &Profile, facts: &Facts) -> Reach {
     let effective = facts.sshd_values("port").first().and_then(|port| port.parse().ok());
@@ -209,6 +208,13 @@ fn push_pve(
     let control = Control { id: id.into(), requirement, wanted: object.title(), check, changes: Vec::new() };
     let change = Change::Pve(PveChange { object, handover: profile.handover });
     push(proposal, (phase, change), vec![control]);
+}
+
+/// A statement that no change of this run brings about.
+#[inline(never)]
+fn also(controls: &mut Vec<Control>, id: &[&str], requirement: &'static str, wanted: &[&str], check: Check) {
+    let (id, wanted) = (id.concat().into(), wanted.concat());
+    controls.push(Control { id, requirement, wanted, check, changes: Vec::new() });
 }
 
 /// A control with a fixed id.

@@ -4,7 +4,7 @@
 pub(super) mod pve;
 mod sudoers;
 
-use super::{Area, control, push, refusal};
+use super::{Area, also, control, push, refusal};
 use crate::change::{AccountChange, Change, DirectoryChange, FileChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::{Facts, User, authorized_blob};
@@ -44,14 +44,13 @@ impl Area for Admin {
         let mut controls = described(profile, facts).into_controls();
         let name = profile.admin.name.as_str();
         if profile.admin.sudo == Sudo::Password || pve::wanted(profile, facts) {
-            let wanted = format!("{name} has a password, and its hash is a strong one");
-            controls.push(control("admin.password", "A5", wanted, Check::Password(name.to_owned())));
+            let wanted = [name, " has a password, and its hash is a strong one"];
+            also(&mut controls, &["admin.password"], "A5", &wanted, Check::Password(name.to_owned()));
         }
         if facts.pve_version.is_some() {
             let check = Check::Link { path: ROOT_KEYS_PATH.into(), target: ROOT_KEYS_TARGET.into() };
-            let wanted =
-                "root's keys are those of the cluster, and the admin's are on the local disk".to_owned();
-            controls.push(control("admin.keys-of-root", "A4", wanted, check));
+            let wanted = "root's keys are those of the cluster, and the admin's are on the local disk";
+            also(&mut controls, &["admin.keys-of-root"], "A4", &[wanted], check);
         }
         controls
     }

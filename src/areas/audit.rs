@@ -1,6 +1,6 @@
 //! The audit by itself (row I2), and what keeps a node able to put itself back (rows J3 and J5).
 
-use super::{Area, control, push, push_file, push_unit};
+use super::{Area, also, push, push_file, push_unit};
 use crate::change::{Change, ReloadChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::Facts;
@@ -55,7 +55,7 @@ impl Area for Audit {
                 let check = Check::Unit { name: unit.to_owned(), enabled: Some(true), active: None };
                 ("a run that is cut off is put back at boot", check)
             };
-            controls.push(control(id, row, wanted.to_owned(), check));
+            also(&mut controls, &[id], row, &[wanted], check);
         }
         controls
     }

@@ -5,7 +5,7 @@ pub mod pve;
 mod tables;
 mod ufw;
 
-use super::{Area, control, refusal};
+use super::{Area, also, control, refusal};
 use crate::change::{Change, KernelChange, Switch};
 use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::{Facts, cluster_firewall};
@@ -61,7 +61,7 @@ impl Area for Firewall {
         {
             if looked_at && !networks.is_empty() {
                 let check = nothing_wider(profile, chain, ufw::known_networks(profile, &networks));
-                controls.push(control(id, "D8", NOTHING_WIDER.to_owned(), check));
+                also(&mut controls, &[id], "D8", &[NOTHING_WIDER], check);
             }
         }
         // Who may come in nobody knows; that somebody filters is seen all the same.
@@ -87,8 +87,8 @@ fn described(profile: &Profile, facts: &Facts, networks: &[Network]) -> Proposal
         proposal
     };
     // Whose it is, nobody knows: told, and left alone.
-    let wanted = "nobody else filters".to_owned();
-    proposal.controls.push(control("firewall.alone", "J4", wanted, Check::NoForeignTables));
+    let wanted = ["nobody else filters"];
+    also(&mut proposal.controls, &["firewall.alone"], "J4", &wanted, Check::NoForeignTables);
     proposal
 }
 

@@ -4,7 +4,7 @@ mod algorithms;
 mod options;
 mod refused;
 
-use super::{Area, control, firewall};
+use super::{Area, also, control, firewall};
 use crate::change::{Change, FileChange, HostKeyChange, ReloadChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::{Facts, RSA_HOST_KEY_PATH};
@@ -56,8 +56,8 @@ impl Area for Ssh {
         let [_, (_, connection)] = connections(profile, facts);
         let values = KEYS_FILES.map(str::to_owned).to_vec();
         let check = Check::Sshd { connection, key: "authorizedkeysfile", values };
-        let wanted = "sshd reads the admin's own file of keys".to_owned();
-        controls.push(control("ssh.keys-file", "A3", wanted, check));
+        let wanted = ["sshd reads the admin's own file of keys"];
+        also(&mut controls, &["ssh.keys-file"], "A3", &wanted, check);
         if facts.pve_version.is_some() && !controls.iter().any(|control| control.id == RSA_ID) {
             let key = HostKeyChange { path: RSA_HOST_KEY_PATH.into(), bits: LEAST_RSA_BITS };
             controls.push(host_key_control(&key, 0));

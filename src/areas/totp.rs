@@ -2,7 +2,7 @@
 //! PVE's API and web interface alone, never SSH or the console (pve-contract 2.4).
 
 use super::admin::pve as admin;
-use super::{Area, control, push_pve, refusal};
+use super::{Area, also, push_pve, refusal};
 use crate::change::{Change, PveObject};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::Facts;
@@ -57,19 +57,14 @@ impl Area for Totp {
                 (false, "verified", "C3", "somebody has seen a code of the second factor of "),
                 (true, "unlocked", "C8", "PVE has not locked the second factor of "),
             ] {
-                let id = ["totp.", name, ".", &user].concat().into();
-                let wanted = [words, &user].concat();
                 let check = Check::TotpOpen { user: user.clone(), locked };
-                proposal.controls.push(Control { id, requirement, wanted, check, changes: Vec::new() });
+                let controls = &mut proposal.controls;
+                also(controls, &["totp.", name, ".", &user], requirement, &[words, &user], check);
             }
         }
         realms(&mut proposal, profile);
-        proposal.controls.push(control(
-            "totp.clock",
-            "C7",
-            "the clock is synchronised: codes are made of the time".to_owned(),
-            Check::Clock,
-        ));
+        let wanted = "the clock is synchronised: codes are made of the time";
+        also(&mut proposal.controls, &["totp.clock"], "C7", &[wanted], Check::Clock);
         proposal.into_controls()
     }
 }

@@ -4,7 +4,7 @@
 
 use super::text::MARK;
 use super::{cluster_file, host_file};
-use crate::areas::control;
+use crate::areas::also;
 use crate::areas::firewall::tables;
 use crate::control::{Check, Control};
 use crate::facts::{Facts, cluster_firewall};
@@ -31,8 +31,8 @@ pub(in crate::areas::firewall) fn audited(profile: &Profile, facts: &Facts) -> V
     ] {
         // Without a level nothing is logged.
         if row == "D5" || number < LEVELS.len() {
-            let wanted = ["the kernel has PVE's rule `", text, "`"].concat();
-            controls.push(control(id, row, wanted, Check::PveHostRule(text.to_owned())));
+            let wanted = ["the kernel has PVE's rule `", text, "`"];
+            also(&mut controls, &[id], row, &wanted, Check::PveHostRule(text.to_owned()));
         }
     }
     controls
@@ -44,33 +44,31 @@ fn of_file(controls: &mut Vec<Control>, profile: &Profile, path: &Path, text: &s
     for line in text.lines() {
         if line.starts_with('[') {
             section = line.split_inclusive(']').next().unwrap_or_default();
-        } else if let Some((said, comment)) = line.split_once(MARK)
-            && let Some(control) = of_line(profile, path, section, (said.trim(), comment))
-            && !controls.iter().any(|known| known.id == control.id)
-        {
-            controls.push(control);
+        } else if let Some((said, comment)) = line.split_once(MARK) {
+            of_line(controls, profile, path, section, (said.trim(), comment));
         }
     }
 }
 
-/// What a line of ours says, if it is about packets.
-fn of_line(profile: &Profile, path: &Path, section: &str, (said, comment): (&str, &str)) -> Option<Control> {
+/// What a line of ours says, if it is about packets and new.
+fn of_line(
+    controls: &mut Vec<Control>,
+    profile: &Profile,
+    path: &Path,
+    section: &str,
+    (said, comment): (&str, &str),
+) {
     let (kind, name) = section.split_once(' ').unwrap_or_default();
     let name = name.trim_end_matches(']');
     let set = if kind == "[IPSET" { name } else { said.split_once('+').map_or("", |(_, rest)| rest) };
     let long = set.split(' ').next().unwrap_or_default().len() > LONGEST_NAME;
-    let text = || said.to_owned();
-    let file = || Check::PveFile {
-        path: path.display().to_string(),
-        section: section.to_owned(),
-        text: said.to_owned(),
-    };
-    let (requirement, place, check) = match kind {
-        "[group" => ("D6", "group.", file()),
-        _ if said.starts_with('|') => ("D9", "staged.", file()),
-        _ if long => return None,
-        "[IPSET" => ("D2", "set.", Check::PveSet { name: name.to_owned(), entry: text() }),
-        _ if !said.starts_with("IN ") && !said.starts_with("OUT ") => return None,
+    let text = said.to_owned();
+    let (requirement, place) = match kind {
+        "[group" => ("D6", "group."),
+        _ if said.starts_with('|') => ("D9", "staged."),
+        _ if long => return,
+        "[IPSET" => ("D2", "set."),
+        _ if !said.starts_with("IN ") && !said.starts_with("OUT ") => return,
         _ => {
             let of_service = |known| tables::service(known).0 == comment;
             let row = match said.get(..4) {
@@ -79,11 +77,17 @@ fn of_line(profile: &Profile, path: &Path, section: &str, (said, comment): (&str
                 _ if profile.firewall.services.iter().copied().any(of_service) => "D4",
                 _ => "D2",
             };
-            (row, "rule.", Check::Rule(said.split(' ').map(str::to_owned).collect()))
+            (row, "rule.")
         }
     };
+    let check = match place {
+        "rule." => Check::Rule(said.split(' ').map(str::to_owned).collect()),
+        "set." => Check::PveSet { name: name.to_owned(), entry: text },
+        _ => Check::PveFile { path: path.display().to_string(), section: section.to_owned(), text },
+    };
     let dot = if name.is_empty() { "" } else { "." };
-    let id = ["firewall.", place, name, dot, &said.replace(' ', "-")].concat().into();
-    let wanted = ["PVE does what `", said, "` says"].concat();
-    Some(Control { id, requirement, wanted, check, changes: Vec::new() })
+    let id = ["firewall.", place, name, dot, &said.replace(' ', "-")].concat();
+    if controls.iter().all(|known| known.id != id) {
+        also(controls, &[&id], requirement, &["PVE does what `", said, "` says"], check);
+    }
 }
