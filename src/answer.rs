@@ -23,6 +23,7 @@ mod write;
 
 pub use key::public_key;
 pub use pve::PveAnswer;
+pub use write::quoted;
 
 use crate::profile::Profile;
 use std::fmt;

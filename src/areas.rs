@@ -2,6 +2,7 @@
 
 mod admin;
 mod apparmor;
+mod audit;
 #[cfg(test)]
 pub(crate) mod example;
 mod fail2ban;
@@ -21,6 +22,10 @@ use crate::profile::{KeyPair, Profile};
 use crate::reach::Reach;
 use std::net::IpAddr;
 
+pub use admin::{SUDO_GROUP, UIDS_OF_PEOPLE};
+pub use audit::TIMER as AUDIT_TIMER;
+pub use ssh::shut_out;
+
 /// One subject of the hardening.
 pub trait Area {
     /// The name of its table in the answer: `ssh`.
@@ -29,6 +34,11 @@ pub trait Area {
     fn enabled(&self, profile: &Profile) -> bool;
     /// What shall be true on this node; pure. All refusals at once.
     fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>>;
+    /// What the audit looks at: the statements of `propose`, also where it refuses to bring them about, and those
+    /// that no change brings about, so that a transaction has no reason to wait for them.
+    fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
+        self.propose(profile, facts).map(Proposal::into_controls).unwrap_or_default()
+    }
 }
 
 /// Every area that this version builds; the one place to register one.
@@ -44,6 +54,7 @@ pub const AREAS: &[&dyn Area] = &[
     &services::Services,
     &apparmor::AppArmor,
     &firewall::Firewall,
+    &audit::Audit,
 ];
 
 /// What all enabled areas want together: changes in the order of their phases, within a phase in the order of
@@ -63,6 +74,19 @@ pub fn propose_all(profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Ref
     merged.notes.extend(left_alone(profile, facts));
     merged.sort_by_phase();
     Ok(merged)
+}
+
+/// What the audit looks at on this node, and what would be refused: that stops no audit.
+pub fn audited(profile: &Profile, facts: &Facts) -> (Vec<Control>, Vec<Refusal>) {
+    let (mut controls, mut refusals) = (Vec::new(), Vec::new());
+    for area in AREAS.iter().filter(|area| area.enabled(profile)) {
+        controls.append(&mut area.audited(profile, facts));
+        if let Err(mut reasons) = area.propose(profile, facts) {
+            refusals.append(&mut reasons);
+        }
+    }
+    refusals.append(&mut refused_together(profile, facts));
+    (controls, refusals)
 }
 
 fn append(merged: &mut Proposal, mut proposal: Proposal) {
@@ -112,7 +136,6 @@ fn left_alone(profile: &Profile, facts: &Facts) -> Option<String> {
     let no_pve = facts.pve_version.is_none();
     let areas = [
         (no_pve && profile.admin.enabled && !profile.admin.api_token.is_empty(), "the API token"),
-        (profile.audit.enabled, "audit"),
         (profile.report.enabled && !profile.report.webhook.is_empty(), "the report's webhook"),
         (
             profile.report.enabled && !profile.report.prometheus_textfile.is_empty(),
@@ -208,6 +231,13 @@ fn push_pve(
     let control = Control { id: id.into(), requirement, wanted: object.title(), check, changes: Vec::new() };
     let change = Change::Pve(PveChange { object, handover: profile.handover });
     push(proposal, (phase, change), vec![control]);
+}
+
+/// A statement that no change of this run brings about.
+#[inline(never)]
+fn also(controls: &mut Vec<Control>, id: &[&str], requirement: &'static str, wanted: &[&str], check: Check) {
+    let (id, wanted) = (id.concat().into(), wanted.concat());
+    controls.push(Control { id, requirement, wanted, check, changes: Vec::new() });
 }
 
 /// A control with a fixed id.

@@ -50,6 +50,18 @@ pub enum Command {
         /// What ends it; `None` for what the answer says, or the default.
         confirm: Option<Confirm>,
     },
+    /// Ask for the answers.
+    Wizard {
+        /// Where they are kept as an answer file.
+        save: Option<PathBuf>,
+    },
+    /// Tell what is true now.
+    Audit {
+        /// The answer file; `None` for the profile of record, or the defaults.
+        answer: Option<PathBuf>,
+        /// For whom.
+        form: AuditForm,
+    },
     /// Commit what waits for confirmation.
     Confirm,
     /// Tell what happened.
@@ -76,6 +88,20 @@ pub enum Command {
     },
     /// Keep the deadline of the open transaction: for `firstlight-deadline.service`.
     Deadline,
+}
+
+/// How an audit is printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub enum AuditForm {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For what reads the results of tests.
+    Junit,
+    /// Kept and compared with the last one: for `firstlight-audit.service`.
+    Record,
 }
 
 /// What to do with a second factor.
@@ -143,7 +169,7 @@ pub struct Usage(pub String);
 /// The hook's words: PVE's units give one of them as the only argument.
 const HOOK_WORDS: [&str; 3] = ["before-network", "network-online", "fully-up"];
 /// Commands of the design that this version does not have.
-const LATER: [&str; 3] = ["wizard", "audit", "bundle"];
+const LATER: [&str; 1] = ["bundle"];
 /// Longest wait without a number: apt's own patience and the 10 minutes of a first boot fit.
 const WAIT_SECONDS: u64 = 1800;
 
@@ -218,6 +244,8 @@ fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
             let plan = words.value("plan").map(|hash| plan_hash(&hash)).transpose()?;
             Command::Apply { plan, confirm, answer: words.operand().map(PathBuf::from) }
         }
+        "wizard" => Command::Wizard { save: words.value("save").map(PathBuf::from) },
+        "audit" => audit(words)?,
         "status" => Command::Status { wait: seconds(&mut words)?, json: words.flag("json") },
         "rollback" => Command::Rollback(rollback(&mut words)?),
         "install" => Command::Install,
@@ -230,6 +258,21 @@ fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
         "recover" => Command::Recover { early: words.flag("early") },
         _ => Command::Snapshots(snapshots(name, words)?),
     })
+}
+
+fn audit(mut words: Words) -> Result<Command, Usage> {
+    let mut form = AuditForm::Text;
+    for (name, chosen) in
+        [("json", AuditForm::Json), ("junit", AuditForm::Junit), ("record", AuditForm::Record)]
+    {
+        if words.flag(name) {
+            if form != AuditForm::Text {
+                return Err(Usage("--json, --junit and --record exclude each other".to_owned()));
+            }
+            form = chosen;
+        }
+    }
+    Ok(Command::Audit { answer: words.operand().map(PathBuf::from), form })
 }
 
 fn user(words: &mut Words) -> Result<String, Usage> {

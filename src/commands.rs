@@ -3,6 +3,7 @@
 //! [`run`] is the one place where an error is printed. Calls into the engine go through [`engine`].
 
 mod apply;
+mod audit;
 mod bake;
 mod check;
 mod confirm;
@@ -18,6 +19,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod totp;
+mod wizard;
 
 use crate::cli::{self, Command, PROGRAM};
 use crate::error::Error;
@@ -93,6 +95,8 @@ fn as_root(command: Command) -> Ended {
         Command::Apply { answer, plan, confirm } => {
             apply::run(node, answer.as_deref(), plan.as_deref(), confirm)
         }
+        Command::Wizard { save } => wizard::run(node, save.as_deref()),
+        Command::Audit { answer, form } => audit::run(node, answer.as_deref(), form),
         Command::Confirm => confirm::run(node),
         Command::Deadline => confirm::keep_deadline(node),
         Command::Status { wait, json } => status::run(node, wait, json),

@@ -72,10 +72,13 @@ pub enum Check {
         /// Wanted default for routed; UFW shows `disabled` while the kernel does not forward.
         routed: String,
     },
-    /// The kernel's own rules (iptables-save, ip6tables-save) decide so about what these words of a `ufw` call say.
-    UfwRule(Vec<String>),
-    /// No rule in UFW's chains accepts one of these TCP ports from beyond these networks.
-    UfwNothingWider {
+    /// The kernel's own rules (iptables-save, ip6tables-save) decide so about what these words of a `ufw` call say, or
+    /// those of a rule in PVE's files (`IN …`, `OUT …`).
+    Rule(Vec<String>),
+    /// No rule of a chain accepts one of these TCP ports from beyond these networks.
+    NothingWider {
+        /// `INPUT`, `PVEFW-HOST-IN`; empty for UFW's own.
+        chain: &'static str,
         /// TCP ports.
         ports: Vec<u16>,
         /// Who may reach them.
@@ -158,6 +161,44 @@ pub enum Check {
         /// Permission bits.
         mode: u32,
     },
+    /// The account has a password, hashed by yescrypt, SHA-512 or SHA-256.
+    Password(String),
+    /// A symbolic link with this target.
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// systemd says that the clock is synchronised.
+    Clock,
+    /// No TOTP entry of the user is locked after eight wrong codes, or else none of ours waits for somebody to see a code.
+    TotpOpen {
+        /// With realm.
+        user: String,
+        /// Which of the two.
+        locked: bool,
+    },
+    /// What firstlight did last on this node is not cut off, failed or half done.
+    LastRun,
+    /// A set of PVE's firewall holds this entry in the kernel.
+    PveSet {
+        /// As in the file: `management`.
+        name: String,
+        /// As the kernel spells it.
+        entry: String,
+    },
+    /// The kernel has a rule in PVE's chain for incoming packets that holds this text.
+    PveHostRule(String),
+    /// PVE's firewall file says so: what no packet of the node comes by.
+    PveFile {
+        /// `cluster.fw`, or `host.fw` of this node.
+        path: String,
+        /// `[group web]`.
+        section: String,
+        /// A line of it without its comment.
+        text: String,
+    },
 }
 
 /// A tool's own check of new contents before they go live.
@@ -195,6 +236,8 @@ pub enum GateAsk {
     UfwRules(Vec<Vec<String>>),
     /// systemd says that the clock is synchronised; waited for, so many seconds.
     Clock(u32),
+    /// systemd understands this calendar expression.
+    Calendar(String),
 }
 
 /// What one area asks for.
@@ -215,6 +258,11 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// The statements alone.
+    pub fn into_controls(self) -> Vec<Control> {
+        self.controls
+    }
+
     /// Puts the changes into the order of their phases; within a phase they stay as they are. The places in controls are
     /// the new ones afterwards.
     pub fn sort_by_phase(&mut self) {

@@ -8,7 +8,7 @@ use crate::facts::pve::{Access, Factor};
 use crate::facts::{host_name, pmxcfs};
 use crate::handover;
 use crate::node::{Invocation, Node, read_text, run_checked};
-use crate::profile::Handover;
+use crate::profile::{Handover, Profile};
 use crate::totp;
 use crate::transaction::record::PveInverse;
 use crate::transaction::state::{prepare, write_atomically};
@@ -94,8 +94,13 @@ pub fn show(node: &dyn Node, user: &str) -> Result<Vec<Shown>> {
         tokens.append(&mut all);
         return Ok(tokens);
     }
-    let title = format!("TOTP of {user}{NOT_YET}");
-    if waiting(node, user)?.is_none() {
+    offer(node, user, false)
+}
+
+/// A secret for the screen that counts once a code of it was seen; the same one again until then.
+pub fn offer(node: &dyn Node, user: &str, second: bool) -> Result<Vec<Shown>> {
+    let title = unenrolled(user, second);
+    if waiting(node, &title)?.is_none() {
         let secret = totp::base32(&node.random(totp::SECRET_BYTES)?);
         let uri = totp::uri(&host_name(node), user, &secret);
         handover::add(node, Handover::Console, &title, &format!("{uri}\n{}", totp::grouped(&secret)))?;
@@ -105,12 +110,25 @@ pub fn show(node: &dyn Node, user: &str) -> Result<Vec<Shown>> {
     Ok(all)
 }
 
+/// Users of the answer who have no TOTP entry yet, of those whom PVE knows.
+pub fn open(node: &dyn Node, profile: &Profile) -> Result<Vec<String>> {
+    if pmxcfs::state(node)? == pmxcfs::State::Absent {
+        return Ok(Vec::new());
+    }
+    let access = Access::read(node)?;
+    let mut users = Vec::new();
+    for (user, second) in crate::areas::totp::devices(profile) {
+        if !second && access.user(&user).is_some() && access.totp_count(&user) == 0 {
+            users.push(user);
+        }
+    }
+    Ok(users)
+}
+
 /// Looks whether the code is one of the user's factor, and remembers that. The caller holds the lock.
 pub fn verify(node: &dyn Node, user: &str, code: &str) -> Result<Verified> {
     let access = access(node, user)?;
-    let now = node.now();
-    let right =
-        |secret: &str| totp::from_base32(secret).is_some_and(|key| totp::is_right(&key, now, code.trim()));
+    let right = |secret: &str| is_right(node, secret, code);
     let ours = access.factors(user, "totp").filter(|factor| factor.enabled);
     for factor in ours {
         if totp::secret(&factor.uri).is_some_and(right) {
@@ -119,18 +137,32 @@ pub fn verify(node: &dyn Node, user: &str, code: &str) -> Result<Verified> {
             return Ok(Verified::Right);
         }
     }
-    match waiting(node, user)? {
-        Some(secret) if access.totp_count(user) == 0 && right(&secret) => {
-            enrol(node, user, &secret)?;
-            handover::remove(node, &format!("TOTP of {user}{NOT_YET}"))?;
-            let access = self::access(node, user)?;
-            if let Some((factor, _)) = entries(&access, user).last() {
-                remember(node, &factor.id)?;
-            }
-            Ok(Verified::Enrolled)
-        }
-        _ => Ok(Verified::Wrong),
+    if access.totp_count(user) == 0 { enrol_with_code(node, user, false, code) } else { Ok(Verified::Wrong) }
+}
+
+/// Enrols what was offered, if the code is right. The caller holds the lock.
+pub fn enrol_with_code(node: &dyn Node, user: &str, second: bool, code: &str) -> Result<Verified> {
+    let title = unenrolled(user, second);
+    let Some(secret) = waiting(node, &title)?.filter(|secret| is_right(node, secret, code)) else {
+        return Ok(Verified::Wrong);
+    };
+    enrol(node, user, &secret, second)?;
+    handover::remove(node, &title)?;
+    let access = access(node, user)?;
+    let ours = |factor: &&Factor| factor.description == pve::description(second);
+    if let Some(factor) = access.factors(user, "totp").filter(ours).last() {
+        remember(node, &factor.id)?;
     }
+    Ok(Verified::Enrolled)
+}
+
+/// The heading of a secret that waits for its first code.
+fn unenrolled(user: &str, second: bool) -> String {
+    totp_of(user, second).title() + NOT_YET
+}
+
+fn is_right(node: &dyn Node, secret: &str, code: &str) -> bool {
+    totp::from_base32(secret).is_some_and(|key| totp::is_right(&key, node.now(), code.trim()))
 }
 
 /// Gives the user a new secret and new recovery keys, takes the old ones away, and lifts the lock that eight wrong codes
@@ -143,7 +175,7 @@ pub fn reset(node: &dyn Node, user: &str) -> Result<()> {
         .flat_map(|kind| access.factors(user, kind))
         .map(|factor| format!("/access/tfa/{user}/{}", factor.id))
         .collect();
-    enrol_with(node, user, &secret)?;
+    enrol_with(node, user, &secret, false)?;
     for path in old {
         run_checked(node, &Invocation::new(pve::PVESH, &["delete", &path]))?;
     }
@@ -186,8 +218,8 @@ pub fn unacknowledged(node: &dyn Node) -> Vec<String> {
     shown
 }
 
-fn enrol(node: &dyn Node, user: &str, secret: &str) -> Result<()> {
-    enrol_with(node, user, secret)?;
+fn enrol(node: &dyn Node, user: &str, secret: &str, second: bool) -> Result<()> {
+    enrol_with(node, user, secret, second)?;
     if Access::read(node)?.factors(user, "recovery").next().is_none() {
         let keys = pve::make_recovery_keys(node, user)?;
         handover::add(node, Handover::Console, &recovery(user).title(), &keys)?;
@@ -196,11 +228,11 @@ fn enrol(node: &dyn Node, user: &str, secret: &str) -> Result<()> {
 }
 
 /// Enrols, and wipes off the mark of an enrolment that failed.
-fn enrol_with(node: &dyn Node, user: &str, secret: &str) -> Result<()> {
-    let change = PveChange { object: totp_of(user, false), handover: Handover::Console };
+fn enrol_with(node: &dyn Node, user: &str, secret: &str, second: bool) -> Result<()> {
+    let change = PveChange { object: totp_of(user, second), handover: Handover::Console };
     let inverse: PveInverse = pve::inverse(node, &change)?;
     let issuer = host_name(node);
-    if let Err(error) = pve::enrol(node, user, secret, &issuer, false) {
+    if let Err(error) = pve::enrol(node, user, secret, &issuer, second) {
         undo_pve(node, &inverse)?;
         return Err(error);
     }
@@ -209,11 +241,10 @@ fn enrol_with(node: &dyn Node, user: &str, secret: &str) -> Result<()> {
     handover::add(node, Handover::Console, &title, &format!("{uri}\n{}", totp::grouped(secret)))
 }
 
-/// The secret that waits for its first code.
-fn waiting(node: &dyn Node, user: &str) -> Result<Option<String>> {
-    let title = format!("TOTP of {user}{NOT_YET}");
+/// The secret of this title that waits for its first code.
+fn waiting(node: &dyn Node, title: &str) -> Result<Option<String>> {
     let sections = handover::pending(node)?;
-    let section = sections.iter().find(|(heading, _)| *heading == title);
+    let section = sections.iter().find(|(heading, _)| heading == title);
     Ok(section.and_then(|(_, body)| totp::secret(body.lines().next()?)).map(str::to_owned))
 }
 

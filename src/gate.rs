@@ -30,6 +30,8 @@ const FAIL2BAN_DIRECTORY: &str = "/etc/fail2ban";
 
 /// Knows whether the clock is synchronised.
 pub const TIMEDATECTL_PROGRAM: &str = "/usr/bin/timedatectl";
+/// Knows what systemd makes of a calendar expression.
+pub const SYSTEMD_ANALYZE_PROGRAM: &str = "/usr/bin/systemd-analyze";
 const CLOCK_PAUSE_SECONDS: u32 = 2;
 
 /// What a tool said about new contents.
@@ -57,6 +59,10 @@ pub fn run(node: &dyn Node, gate: &Gate, stage: &Path) -> Result<Verdict> {
         }),
         GateAsk::UfwRules(rules) => ufw_rules(node, rules),
         GateAsk::Clock(seconds) => clock(node, *seconds),
+        GateAsk::Calendar(text) => {
+            let output = node.run(&Invocation::new(SYSTEMD_ANALYZE_PROGRAM, &["calendar", "--", text]))?;
+            Ok(if output.success() { Verdict::Passed } else { Verdict::Failed(output.complaint()) })
+        }
     }
 }
 

@@ -259,8 +259,7 @@ fn parse(source: &str, bytes: &[u8]) -> Found {
 }
 
 fn no_answer(node: &dyn Node) -> Result<End> {
-    let text =
-        "firstlight is installed and has no answer: log in as root and run `firstlight apply ANSWER`\n";
+    let text = "firstlight is installed and has no answer: log in as root and run `firstlight wizard`\n";
     leave_note(node, ISSUE_DIR, &format!("{NOTE_NAME}.issue"), text)?;
     note(node, Event::Ended { outcome: "no-answer".to_owned(), message: text.trim().to_owned() })?;
     Ok(End::NoAnswer)

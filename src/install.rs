@@ -1,5 +1,6 @@
 //! The binary and the recovery units on the node: what rolls back is itself part of no transaction.
 
+use crate::areas::AUDIT_TIMER;
 use crate::change::{Change, FileChange};
 use crate::error::{Error, Result};
 use crate::node::{Invocation, Node, exists, run_checked};
@@ -13,12 +14,15 @@ const PACKAGED_BINARY_PATH: &str = "/usr/sbin/firstlight";
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const UNIT_DIR: &str = "/etc/systemd/system";
 
-/// The two recovery units (files before the network, the rest after it), and the dead-man timer, which no boot starts.
-const UNITS: [(&str, &str); 4] = [
+/// The two recovery units (files before the network, the rest after it), the dead-man timer, which no boot starts, and
+/// the audit. Its timer comes with the answer, and starts nothing without the service: it has no text here, and goes too.
+const UNITS: [(&str, &str); 6] = [
     ("firstlight-recover-early.service", include_str!("install/firstlight-recover-early.service")),
     ("firstlight-recover.service", include_str!("install/firstlight-recover.service")),
     ("firstlight-deadline.service", include_str!("install/firstlight-deadline.service")),
     ("firstlight-deadline.timer", include_str!("install/firstlight-deadline.timer")),
+    ("firstlight-audit.service", include_str!("install/firstlight-audit.service")),
+    (AUDIT_TIMER, ""),
 ];
 
 /// Copies `executable` (without its payload) and the units to their places and enables the units. Idempotent;
@@ -30,7 +34,7 @@ pub fn install(node: &dyn Node, executable: &Path) -> Result<()> {
     }
     let image = node.read(executable)?;
     let mut changed = place(node, BINARY_PATH.into(), payload::executable(&image), 0o755)?;
-    for (name, text) in UNITS {
+    for (name, text) in UNITS.iter().filter(|(_, text)| !text.is_empty()) {
         changed |= place(node, Path::new(UNIT_DIR).join(name), text.as_bytes(), 0o644)?;
     }
     if changed || !enabled(node)? {
@@ -48,7 +52,7 @@ pub fn uninstall(node: &dyn Node) -> Result<()> {
     let paths = UNITS.map(|(name, _)| (name, Path::new(UNIT_DIR).join(name)));
     for (name, path) in &paths {
         if exists(node, path)? {
-            // Two of them are never enabled, and the timer may still run for a moment.
+            // Some of them are never enabled, and a timer may still run for a moment.
             run_checked(node, &Invocation::new(SYSTEMCTL, &["--quiet", "disable", name]))?;
             if name.ends_with(".timer") {
                 run_checked(node, &Invocation::new(SYSTEMCTL, &["stop", name]))?;

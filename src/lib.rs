@@ -9,6 +9,8 @@
 
 pub mod answer;
 pub mod areas;
+pub mod ask;
+pub mod audit;
 pub mod bake;
 pub mod change;
 pub mod cli;
@@ -39,3 +41,4 @@ pub mod sorted;
 pub mod status;
 pub mod totp;
 pub mod transaction;
+pub mod wizard;

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use machine::Machine;
+pub use machine::signals::mask as stop_signals;
 
 /// What is at a path; links are not followed.
 #[derive(Clone, PartialEq, Eq)]

@@ -6,6 +6,8 @@ mod apt;
 mod fail2ban;
 mod firewall;
 mod kernel;
+mod node;
+mod pve;
 mod rules;
 mod services;
 mod sshd;
@@ -59,8 +61,8 @@ impl<'a> Observer<'a> {
             Check::SudoAllows { name, text } => self.sudo(name, text),
             Check::AuthorizedKey { name, path, fingerprint } => self.authorized_key(name, path, fingerprint),
             Check::UfwActive { incoming, outgoing, routed } => self.ufw_active([incoming, outgoing, routed]),
-            Check::UfwRule(words) => self.ufw_rule(words),
-            Check::UfwNothingWider { ports, networks } => self.ufw_nothing_wider(ports, networks),
+            Check::Rule(words) => self.rule(words),
+            Check::NothingWider { chain, ports, networks } => self.nothing_wider(chain, ports, networks),
             Check::PveFirewallOn => self.pve_firewall_on(),
             Check::UfwGone => self.ufw_gone(),
             Check::NoForeignTables => self.no_foreign_tables(),
@@ -81,6 +83,14 @@ impl<'a> Observer<'a> {
             Check::AptSource { name, channel, suite } => self.apt_source(name, channel, suite),
             Check::AptConfig { names, values } => self.apt_config(names, values),
             Check::FileMode { path, mode } => self.file_mode(path, *mode),
+            Check::Password(name) => self.password(name),
+            Check::Link { path, target } => self.link(path, target),
+            Check::Clock => self.clock(),
+            Check::TotpOpen { user, locked } => self.totp_open(user, *locked),
+            Check::LastRun => self.last_run(),
+            Check::PveSet { name, entry } => self.pve_set(name, entry),
+            Check::PveHostRule(text) => self.pve_host_rule(text),
+            Check::PveFile { path, section, text } => self.pve_file(path, section, text),
         }
     }
 

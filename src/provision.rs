@@ -3,6 +3,7 @@
 use crate::answer::{Answer, Problems};
 use crate::areas;
 use crate::change::Change;
+use crate::control::Proposal;
 use crate::error::{Error, Result};
 use crate::facts::{self, Facts, pmxcfs};
 use crate::node::Node;
@@ -24,27 +25,36 @@ pub enum Planned {
     Refused(Problems),
 }
 
-/// Reads the node and plans; changes nothing.
-pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
+/// What the node is, where all of it can be seen.
+pub fn facts(node: &dyn Node) -> Result<Facts> {
     let facts = facts::gather(node)?;
     if facts.pmxcfs == pmxcfs::State::Down {
         let because = "PVE is installed and pmxcfs is not up: users, firewall and cluster cannot be seen";
         return Err(Error::new("reading /etc/pve", because).hint("systemctl status pve-cluster"));
     }
-    match areas::propose_all(&answer.profile, &facts) {
-        Ok(proposal) => {
-            let plan = plan::make(node, proposal)?;
-            if facts.pmxcfs == pmxcfs::State::ReadOnly && writes_to_cluster(node, &plan)? {
-                pmxcfs::writable(node, "planning changes below /etc/pve")?;
-            }
-            Ok(Planned::Plan(Box::new(facts), plan))
-        }
-        Err(refusals) => {
-            let problems =
-                refusals.iter().map(|refusal| answer.problem_at(&refusal.key, &*refusal.message)).collect();
-            Ok(Planned::Refused(Problems::new(&answer.profile.source, problems)))
-        }
+    Ok(facts)
+}
+
+/// Reads the node and plans; changes nothing.
+pub fn plan(node: &dyn Node, answer: &Answer) -> Result<Planned> {
+    let facts = facts(node)?;
+    let proposal = match proposal(answer, &facts) {
+        Ok(proposal) => proposal,
+        Err(problems) => return Ok(Planned::Refused(problems)),
+    };
+    let plan = plan::make(node, proposal)?;
+    if facts.pmxcfs == pmxcfs::State::ReadOnly && writes_to_cluster(node, &plan)? {
+        pmxcfs::writable(node, "planning changes below /etc/pve")?;
     }
+    Ok(Planned::Plan(Box::new(facts), plan))
+}
+
+/// What an answer wants on such a node, or everything that speaks against it.
+pub fn proposal(answer: &Answer, facts: &Facts) -> std::result::Result<Proposal, Problems> {
+    areas::propose_all(&answer.profile, facts).map_err(|refusals| {
+        let problems = refusals.iter().map(|refusal| answer.problem_at(&refusal.key, &*refusal.message));
+        Problems::new(&answer.profile.source, problems.collect())
+    })
 }
 
 fn writes_to_cluster(node: &dyn Node, plan: &Plan) -> Result<bool> {

@@ -14,6 +14,7 @@ pub mod time;
 pub use fold::{Evidence, Outcome, Status, fold};
 pub use story::{Checked, Standing, StepOutcome, StepStory, Story};
 
+use crate::audit::record;
 use crate::error::Result;
 use crate::factor;
 use crate::node::{Node, boot_id, exists};
@@ -77,5 +78,8 @@ fn read_with(node: &dyn Node, holder: Option<u32>) -> Result<Status> {
     let pending = exists(node, Path::new(PENDING_PATH))?;
     let (unverified, unacknowledged) = (factor::unverified(node), factor::unacknowledged(node));
     let (up, now) = (node.boottime(), node.now());
-    Ok(fold(Evidence { stories, hook, holder, pending, unverified, unacknowledged, boot, up, now }))
+    let mut status =
+        fold(Evidence { stories, hook, holder, pending, unverified, unacknowledged, boot, up, now });
+    status.audit = record::last(node);
+    Ok(status)
 }

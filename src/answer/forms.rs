@@ -65,9 +65,12 @@ pub(super) const SCHEDULE: Form = Form {
 /// A control's id.
 pub(super) const CONTROL: Form = Form {
     fits: |text| {
-        let lower = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b'@');
-        text.split_once('.').is_some_and(|(area, rest)| !area.is_empty() && !rest.is_empty())
-            && text.bytes().all(lower)
+        // Behind the area stand names of users and rules, and fingerprints.
+        text.split_once('.').is_some_and(|(area, rest)| {
+            !area.is_empty()
+                && area.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+                && only(rest, "-_./@:,+=!|()")
+        })
     },
     right: "must be the id of a control such as \"ssh.port\", as `firstlight audit` prints it",
 };

@@ -23,6 +23,13 @@ pub(super) fn push_key(out: &mut String, key: &str) {
     }
 }
 
+/// A text as a value of TOML.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::new();
+    push_text(&mut out, text);
+    out
+}
+
 /// A basic string on one line.
 pub(super) fn push_text(out: &mut String, text: &str) {
     out.push('"');

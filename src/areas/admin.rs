@@ -4,7 +4,7 @@
 pub(super) mod pve;
 mod sudoers;
 
-use super::{Area, control, push, refusal};
+use super::{Area, also, control, push, refusal};
 use crate::change::{AccountChange, Change, DirectoryChange, FileChange, KeyPairChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::{Facts, User, authorized_blob};
@@ -13,9 +13,13 @@ use crate::profile::{KeyPair, Profile, Sudo};
 use std::path::{Path, PathBuf};
 
 /// Members may do everything, with their password: Debian's `/etc/sudoers`.
-const SUDO_GROUP: &str = "sudo";
+pub const SUDO_GROUP: &str = "sudo";
 /// Debian's range for people (adduser.conf, `FIRST_UID` and `LAST_UID`).
-const UIDS_OF_PEOPLE: std::ops::RangeInclusive<u32> = 1000..=59999;
+pub const UIDS_OF_PEOPLE: std::ops::RangeInclusive<u32> = 1000..=59999;
+
+/// A link on every node, standalone ones too; PVE puts it back at each start (pve-contract 4.5).
+const ROOT_KEYS_PATH: &str = "/root/.ssh/authorized_keys";
+const ROOT_KEYS_TARGET: &str = "/etc/pve/priv/authorized_keys";
 
 pub(super) struct Admin;
 
@@ -33,14 +37,33 @@ impl Area for Admin {
         if !refusals.is_empty() {
             return Err(refusals);
         }
-        let mut proposal = Proposal::default();
-        let known = facts.user(profile.admin.name.as_str());
-        account(&mut proposal, profile, known);
-        keys(&mut proposal, profile, known, &facts.host_name);
-        sudo(&mut proposal, profile, facts);
-        pve::propose(&mut proposal, profile, facts);
-        Ok(proposal)
+        Ok(described(profile, facts))
     }
+
+    fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
+        let mut controls = described(profile, facts).into_controls();
+        let name = profile.admin.name.as_str();
+        if profile.admin.sudo == Sudo::Password || pve::wanted(profile, facts) {
+            let wanted = [name, " has a password, and its hash is a strong one"];
+            also(&mut controls, &["admin.password"], "A5", &wanted, Check::Password(name.to_owned()));
+        }
+        if facts.pve_version.is_some() {
+            let check = Check::Link { path: ROOT_KEYS_PATH.into(), target: ROOT_KEYS_TARGET.into() };
+            let wanted = "root's keys are those of the cluster, and the admin's are on the local disk";
+            also(&mut controls, &["admin.keys-of-root"], "A4", &[wanted], check);
+        }
+        controls
+    }
+}
+
+fn described(profile: &Profile, facts: &Facts) -> Proposal {
+    let mut proposal = Proposal::default();
+    let known = facts.user(profile.admin.name.as_str());
+    account(&mut proposal, profile, known);
+    keys(&mut proposal, profile, known, &facts.host_name);
+    sudo(&mut proposal, profile, facts);
+    pve::propose(&mut proposal, profile, facts);
+    proposal
 }
 
 fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {

@@ -5,15 +5,17 @@ pub mod pve;
 pub(super) mod tables;
 mod ufw;
 
-use super::{Area, control, refusal};
+use super::{Area, also, control, refusal};
 use crate::change::{Change, KernelChange, Switch};
-use crate::control::{Check, Phase, Proposal, Refusal};
+use crate::control::{Check, Control, Phase, Proposal, Refusal};
 use crate::facts::{Facts, cluster_firewall};
-use crate::profile::{FirewallMode, Profile, Service};
+use crate::profile::{FirewallMode, Network, Profile, Service};
 
 pub(super) use management::address as management_address;
+pub use management::offered;
 
 /// Settings that send bridged packets to the filters of the layer above, with the ids of their controls.
+const NOTHING_WIDER: &str = "nobody else reaches SSH and the web interface";
 const BRIDGE_FILTERS: [(&str, &str); 3] = [
     ("firewall.bridge-netfilter.ipv4", "net.bridge.bridge-nf-call-iptables"),
     ("firewall.bridge-netfilter.ipv6", "net.bridge.bridge-nf-call-ip6tables"),
@@ -36,22 +38,7 @@ impl Area for Firewall {
         let mut refusals = refused(profile, facts);
         refusals.extend(management::refused(profile, facts));
         match networks {
-            Ok(networks) if refusals.is_empty() => {
-                let mut proposal = if mode(profile, facts) == Some(FirewallMode::Pve) {
-                    pve::propose(profile, facts, &networks)
-                } else {
-                    let mut proposal = ufw::propose(profile, facts, &networks);
-                    put_pve_away(&mut proposal, facts);
-                    if facts.pve_version.is_some() {
-                        keep_bridges_apart(&mut proposal);
-                    }
-                    proposal
-                };
-                // Whose it is, nobody knows: told, and left alone.
-                let wanted = "nobody else filters".to_owned();
-                proposal.controls.push(control("firewall.alone", "J4", wanted, Check::NoForeignTables));
-                Ok(proposal)
-            }
+            Ok(networks) if refusals.is_empty() => Ok(described(profile, facts, &networks)),
             Ok(_) => Err(refusals),
             Err(reason) => {
                 refusals.push(reason);
@@ -59,6 +46,50 @@ impl Area for Firewall {
             }
         }
     }
+
+    fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
+        let networks = management::networks(profile, facts);
+        let is_known = networks.is_ok();
+        let networks = networks.unwrap_or_default();
+        let mut controls = described(profile, facts, &networks).into_controls();
+        let pve = mode(profile, facts) == Some(FirewallMode::Pve);
+        if pve {
+            controls.extend(pve::audited(profile, facts));
+        }
+        for (id, chain, looked_at) in
+            [("firewall.nothing-wider", "PVEFW-HOST-IN", pve), ("firewall.nothing-in-front", "INPUT", true)]
+        {
+            if looked_at && !networks.is_empty() {
+                let check = nothing_wider(profile, chain, ufw::known_networks(profile, &networks));
+                also(&mut controls, &[id], "D8", &[NOTHING_WIDER], check);
+            }
+        }
+        // Who may come in nobody knows; that somebody filters is seen all the same.
+        controls.retain(|control| is_known || !control.id.starts_with("firewall.rule."));
+        controls
+    }
+}
+
+/// Nobody but these networks gets past the chain to SSH and the web interface.
+fn nothing_wider(profile: &Profile, chain: &'static str, networks: Vec<Network>) -> Check {
+    Check::NothingWider { chain, ports: vec![profile.ssh.port.number(), tables::API_PORT], networks }
+}
+
+fn described(profile: &Profile, facts: &Facts, networks: &[Network]) -> Proposal {
+    let mut proposal = if mode(profile, facts) == Some(FirewallMode::Pve) {
+        pve::propose(profile, facts, networks)
+    } else {
+        let mut proposal = ufw::propose(profile, facts, networks);
+        put_pve_away(&mut proposal, facts);
+        if facts.pve_version.is_some() {
+            keep_bridges_apart(&mut proposal);
+        }
+        proposal
+    };
+    // Whose it is, nobody knows: told, and left alone.
+    let wanted = ["nobody else filters"];
+    also(&mut proposal.controls, &["firewall.alone"], "J4", &wanted, Check::NoForeignTables);
+    proposal
 }
 
 /// The mode of the answer; PVE's own firewall on a PVE node; else none.

@@ -4,7 +4,7 @@ mod algorithms;
 mod options;
 mod refused;
 
-use super::{Area, control, firewall, push_file};
+use super::{Area, also, control, firewall, push_file};
 use crate::change::{Change, HostKeyChange, ReloadChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::{Facts, RSA_HOST_KEY_PATH};
@@ -18,8 +18,15 @@ const DROP_IN_PATH: &str = "/etc/ssh/sshd_config.d/00-firstlight.conf";
 const UNIT: &str = "ssh.service";
 const ROOT: &str = "root";
 const STRICT_RSA_BITS: u32 = 4096;
+/// What PVE publishes of a node is this key (pve-contract 4.6); with fewer bits OpenSSH takes it for none.
+const LEAST_RSA_BITS: u32 = 2048;
+/// OpenSSH's default, and the same without the second name that nobody uses any more.
+const KEYS_FILES: [&str; 2] = [".ssh/authorized_keys .ssh/authorized_keys2", ".ssh/authorized_keys"];
+const RSA_ID: &str = "ssh.rsa-host-key";
 const HEADER: &str = "# Written by firstlight; change the answer and run `firstlight apply`.\n\
     # It sorts first on purpose: in sshd's configuration the first value wins.\n";
+
+pub use refused::shut_out;
 
 pub(super) struct Ssh;
 
@@ -37,39 +44,61 @@ impl Area for Ssh {
         if !refusals.is_empty() {
             return Err(refusals);
         }
-        let options = options::wanted(profile, facts);
-        let content = drop_in(&options);
-        let path = PathBuf::from(DROP_IN_PATH);
-        let connections = connections(profile, facts);
-        let mut proposal = Proposal {
-            controls: controls(&options, &connections),
-            reach: Some(Box::new(super::reach(profile, facts))),
-            warnings: warnings(profile, facts),
-            ..Proposal::default()
-        };
-        proposal.gates.push(Gate {
-            id: "ssh.configuration",
-            tool: SSHD_PROGRAM,
-            ask: GateAsk::Sshd {
-                staged: vec![(path.clone(), content.clone().into_bytes())],
-                connections: expected(&options, &connections),
-            },
-        });
-        push_file(&mut proposal, DROP_IN_PATH, content, Vec::new());
-        let mut after = vec![path];
-        if profile.ssh.algorithms == Algorithms::Strict
-            && facts.rsa_host_key_bits.is_some()
-            && !facts.cluster_member
-        {
-            let change = HostKeyChange { path: RSA_HOST_KEY_PATH.into(), bits: STRICT_RSA_BITS };
-            proposal.controls.push(host_key_control(&change, proposal.changes.len()));
-            after.push(change.path.clone());
-            proposal.changes.push((Phase::Files, Change::HostKey(change)));
-        }
-        let reload = ReloadChange { name: UNIT.to_owned(), after };
-        proposal.changes.push((Phase::Exposure, Change::Reload(reload)));
-        Ok(proposal)
+        Ok(described(profile, facts))
     }
+
+    fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
+        if !facts.has_package(refused::PACKAGE) {
+            return Vec::new();
+        }
+        let mut controls = described(profile, facts).into_controls();
+        // A key that stands in a file that sshd does not read is none.
+        let [_, (_, connection)] = connections(profile, facts);
+        let values = KEYS_FILES.map(str::to_owned).to_vec();
+        let check = Check::Sshd { connection, key: "authorizedkeysfile", values };
+        let wanted = ["sshd reads the admin's own file of keys"];
+        also(&mut controls, &["ssh.keys-file"], "A3", &wanted, check);
+        if facts.pve_version.is_some() && !controls.iter().any(|control| control.id == RSA_ID) {
+            let key = HostKeyChange { path: RSA_HOST_KEY_PATH.into(), bits: LEAST_RSA_BITS };
+            controls.push(host_key_control(&key, 0));
+        }
+        controls
+    }
+}
+
+fn described(profile: &Profile, facts: &Facts) -> Proposal {
+    let options = options::wanted(profile, facts);
+    let content = drop_in(&options);
+    let path = PathBuf::from(DROP_IN_PATH);
+    let connections = connections(profile, facts);
+    let mut proposal = Proposal {
+        controls: controls(&options, &connections),
+        reach: Some(Box::new(super::reach(profile, facts))),
+        warnings: warnings(profile, facts),
+        ..Proposal::default()
+    };
+    proposal.gates.push(Gate {
+        id: "ssh.configuration",
+        tool: SSHD_PROGRAM,
+        ask: GateAsk::Sshd {
+            staged: vec![(path.clone(), content.clone().into_bytes())],
+            connections: expected(&options, &connections),
+        },
+    });
+    push_file(&mut proposal, DROP_IN_PATH, content, Vec::new());
+    let mut after = vec![path];
+    if profile.ssh.algorithms == Algorithms::Strict
+        && facts.rsa_host_key_bits.is_some()
+        && !facts.cluster_member
+    {
+        let change = HostKeyChange { path: RSA_HOST_KEY_PATH.into(), bits: STRICT_RSA_BITS };
+        proposal.controls.push(host_key_control(&change, proposal.changes.len()));
+        after.push(change.path.clone());
+        proposal.changes.push((Phase::Files, Change::HostKey(change)));
+    }
+    let reload = ReloadChange { name: UNIT.to_owned(), after };
+    proposal.changes.push((Phase::Exposure, Change::Reload(reload)));
+    proposal
 }
 
 /// Who may log in: root only where it may, the admin always, then the others of the answer.
@@ -78,8 +107,7 @@ pub(super) fn allowed_users(profile: &Profile) -> Vec<&str> {
     if profile.ssh.root_login == RootLogin::Key {
         names.push(ROOT);
     }
-    names.push(profile.admin.name.as_str());
-    for name in &profile.ssh.allow_users {
+    for name in std::iter::once(&profile.admin.name).chain(&profile.ssh.allow_users) {
         if !names.contains(&name.as_str()) {
             names.push(name.as_str());
         }
@@ -157,8 +185,8 @@ fn has_short_key(facts: &Facts) -> bool {
 
 fn host_key_control(change: &HostKeyChange, place: usize) -> Control {
     let check = Check::HostKeyBits { path: change.path.clone(), bits: change.bits };
-    let wanted = format!("the RSA host key has {} bits", change.bits);
-    let mut control = control("ssh.rsa-host-key", "A6", wanted, check);
+    let wanted = format!("the RSA host key has at least {} bits", change.bits);
+    let mut control = control(RSA_ID, "A6", wanted, check);
     control.changes = vec![place];
     control
 }

@@ -2,9 +2,9 @@
 //! PVE's API and web interface alone, never SSH or the console (pve-contract 2.4).
 
 use super::admin::pve as admin;
-use super::{Area, push_pve, refusal};
+use super::{Area, also, push_pve, refusal};
 use crate::change::{Change, PveObject};
-use crate::control::{Gate, GateAsk, Phase, Proposal, Refusal};
+use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::facts::pve::ROOT;
 use crate::gate::TIMEDATECTL_PROGRAM;
@@ -27,8 +27,7 @@ impl Area for Totp {
         if facts.pve_version.is_none() {
             return Ok(proposal);
         }
-        let with_admin = admin::wanted(profile, facts) || facts.access.user(&admin::user(profile)).is_some();
-        let users = users(profile, with_admin);
+        let users = users(profile, has_admin(profile, facts));
         let refusals = refused(profile, facts, &users);
         if !refusals.is_empty() {
             return Err(refusals);
@@ -43,11 +42,37 @@ impl Area for Totp {
         } else {
             enrol(&mut proposal, profile, facts, &users);
         }
-        for name in profile.totp.enforced_realms.iter().cloned() {
-            let id = format!("totp.realm.{name}");
-            push_pve(&mut proposal, profile, Phase::Exposure, (id, "C6"), PveObject::Realm { name });
-        }
+        realms(&mut proposal, profile);
         Ok(proposal)
+    }
+
+    fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
+        let mut proposal = Proposal::default();
+        if facts.pve_version.is_none() {
+            return Vec::new();
+        }
+        for user in users(profile, has_admin(profile, facts)) {
+            factors(&mut proposal, profile, facts, &user);
+            for (locked, name, requirement, words) in [
+                (false, "verified", "C3", "somebody has seen a code of the second factor of "),
+                (true, "unlocked", "C8", "PVE has not locked the second factor of "),
+            ] {
+                let check = Check::TotpOpen { user: user.clone(), locked };
+                let controls = &mut proposal.controls;
+                also(controls, &["totp.", name, ".", &user], requirement, &[words, &user], check);
+            }
+        }
+        realms(&mut proposal, profile);
+        let wanted = "the clock is synchronised: codes are made of the time";
+        also(&mut proposal.controls, &["totp.clock"], "C7", &[wanted], Check::Clock);
+        proposal.into_controls()
+    }
+}
+
+fn realms(proposal: &mut Proposal, profile: &Profile) {
+    for name in profile.totp.enforced_realms.iter().cloned() {
+        let id = format!("totp.realm.{name}");
+        push_pve(proposal, profile, Phase::Exposure, (id, "C6"), PveObject::Realm { name });
     }
 }
 
@@ -77,6 +102,10 @@ fn enrol(proposal: &mut Proposal, profile: &Profile, facts: &Facts, users: &[Str
 
 fn on_verify(profile: &Profile) -> bool {
     profile.totp.enrolment == "on-verify"
+}
+
+fn has_admin(profile: &Profile, facts: &Facts) -> bool {
+    admin::wanted(profile, facts) || facts.access.user(&admin::user(profile)).is_some()
 }
 
 /// Those that the answer names, and the admin if they are a user of PVE.

@@ -133,10 +133,15 @@ pub fn settle_reload(node: &dyn Node, name: &str) -> Result<()> {
         .hint(format!("journalctl -u {name}")))
 }
 
-/// Reloads the unit if it runs; the one that a reload is not enough for is started anew.
+/// Reloads the unit if it runs; the one that a reload is not enough for is started anew. A timer knows no reload: systemd
+/// reads its file, and it begins anew.
 pub fn reload_if_active(node: &dyn Node, name: &str) -> Result<()> {
     if is_active(node, name)? {
-        let verb = if name == RESTARTED { "restart" } else { "reload" };
+        let timer = name.ends_with(".timer");
+        if timer {
+            run_checked(node, &Invocation::new(SYSTEMCTL, &["daemon-reload"]).limit(START_SECONDS))?;
+        }
+        let verb = if timer || name == RESTARTED { "restart" } else { "reload" };
         run_checked(node, &Invocation::new(SYSTEMCTL, &[verb, "--", name]).limit(START_SECONDS))?;
     }
     Ok(())

@@ -22,11 +22,17 @@ enum Takes {
 
 use Takes::{MaybeValue, Nothing, Value};
 
-const FORMS: [Form; 17] = [
+const FORMS: [Form; 19] = [
     Form { name: "check", options: &[], operands: 1 },
     Form { name: "bake", options: &[("out", Value), ("exe", Value)], operands: 1 },
     Form { name: "plan", options: &[("json", Nothing)], operands: 1 },
     Form { name: "apply", options: &[("plan", Value), ("confirm", Value)], operands: 1 },
+    Form { name: "wizard", options: &[("save", Value)], operands: 0 },
+    Form {
+        name: "audit",
+        options: &[("json", Nothing), ("junit", Nothing), ("record", Nothing)],
+        operands: 1,
+    },
     Form { name: "status", options: &[("wait", MaybeValue), ("json", Nothing)], operands: 0 },
     Form {
         name: "rollback",

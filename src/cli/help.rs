@@ -25,6 +25,8 @@ usage: firstlight COMMAND [OPTION]…        firstlight COMMAND --help
   bake ANSWER --out DIR   the installer's answer and the first-boot executable
   plan [ANSWER]           what would change
   apply [ANSWER]          change it, or put everything back
+  wizard                  ask for the answers, show the plan, apply it
+  audit [ANSWER]          what is true now, with a score
   status                  what happened, step by step
   confirm                 commit what waits for confirmation
   rollback [ID]           take a committed transaction back
@@ -39,11 +41,11 @@ exit codes
   0  done, or nothing to do
   1  failed and put back
   2  bad input, not root, lock held, another plan: nothing was touched
-  3  done, but something needs attention: warnings, kept files
+  3  done, but something needs attention: findings, warnings, kept files
   4  applied and waiting for confirmation, or still at work
   5  failed and could not be put back: read what it prints";
 
-const TEXTS: [(&str, &str); 12] = [
+const TEXTS: [(&str, &str); 14] = [
     (
         "check",
         "\
@@ -99,6 +101,36 @@ of record is read. Needs root.
 
 exit codes: 0 done, 1 failed and put back, 2 nothing was touched, 3 done with
             warnings, 4 waiting for confirmation, 5 could not be put back",
+    ),
+    (
+        "wizard",
+        "\
+usage: firstlight wizard [--save FILE]
+
+Asks for what an answer file says, shows the plan, and applies it once \"apply\"
+was typed; then waits for a new login, and enrols second factors. ? explains a
+question, < goes back. After Ctrl-C or a dropped line start it again: it says
+where the node stands. Needs root and a terminal.
+
+  --save FILE   the answers as a file for `apply` and `bake`: passwords as
+                hashes, readable by root alone
+
+exit codes: as for apply; 2 ended before anything was touched",
+    ),
+    (
+        "audit",
+        "\
+usage: firstlight audit [ANSWER] [--json | --junit | --record]
+
+Tells what is true now, from effective state, with what was seen instead and
+what to do where a control does not hold. Changes nothing. Without ANSWER the
+node is held against the profile of record, or the defaults. Needs root.
+
+  --json     for programs (docs/audit.md)
+  --junit    as test results, in XML
+  --record   keep it for `status`, with what has turned since the last one
+
+exit codes: 0 nothing to do, 2 bad input or not root, 3 findings",
     ),
     (
         "status",

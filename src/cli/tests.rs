@@ -103,8 +103,7 @@ fn j2_wrong_words_are_named_with_what_would_be_right() {
         ("snapshots lst", "unknown command `snapshots lst`; did you mean `snapshots list`?"),
         ("snapshots show 1 etc/x", "`etc/x` must be an absolute path"),
         ("snapshots prune --keep 0", "--keep takes a number from 1, not `0`"),
-        ("wizard", "`wizard` is not in this version"),
-        ("audit x", "`audit` is not in this version"),
+        ("bundle", "`bundle` is not in this version"),
         ("totp", "`totp` needs one of show, verify, reset"),
         ("totp show", "USER is missing"),
         ("totp show root", "`root` is no user of PVE: they have a realm, as in root@pam"),
@@ -134,5 +133,23 @@ fn j2_help_is_there_for_every_command_and_fits_eighty_columns() {
     assert_eq!(super::where_to_look("bak"), "firstlight --help");
     for later in LATER {
         assert!(!help("").contains(later), "{later} is not in this version");
+    }
+}
+
+#[test]
+fn i1_an_audit_is_for_people_for_programs_or_kept() {
+    let audit = |answer, form| Command::Audit { answer, form };
+    for (line, command) in [
+        ("audit", audit(None, AuditForm::Text)),
+        ("audit a.toml", audit(answer(), AuditForm::Text)),
+        ("audit --json", audit(None, AuditForm::Json)),
+        ("audit a.toml --junit", audit(answer(), AuditForm::Junit)),
+        ("audit --record", audit(None, AuditForm::Record)),
+    ] {
+        assert_eq!(words(line), Ok(command), "{line}");
+    }
+    for line in ["audit --json --junit", "audit --record --json", "audit a.toml --junit --record"] {
+        let wrong = "--json, --junit and --record exclude each other".to_owned();
+        assert_eq!(words(line), Err(Usage(wrong)));
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     Ended, Stop, afterwards, engine, failed, lock, recover_first, screen, warnings_of_run, write_status,
 };
+use crate::answer::Answer;
 use crate::factor;
 use crate::node::Node;
 use crate::plan::Plan;
@@ -16,15 +17,28 @@ use std::path::Path;
 /// Makes the node as the answer wants it.
 pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>, confirm: Option<Confirm>) -> Ended {
     let answer = engine::answer_or_record(node, file)?;
-    let held = lock(node)?;
+    let (outcome, code) = execute(node, &answer, "command", hash, confirm)?;
+    hand_over(node, &outcome);
+    Ok(code)
+}
+
+/// The same for every door where somebody looks: one transaction and its report.
+pub fn execute(
+    node: &dyn Node,
+    answer: &Answer,
+    door: &'static str,
+    hash: Option<&str>,
+    confirm: Option<Confirm>,
+) -> Result<(Outcome, u8), Stop> {
+    let _held = lock(node)?;
     let mut watch = progress::choose();
     recover_first(node, &mut *watch)?;
     // Before the installation, although design 3 names it first: whoever is refused finds nothing new on the node.
-    let (facts, plan) = engine::plan(node, &answer)?;
+    let (facts, plan) = engine::plan(node, answer)?;
     same(&plan, hash)?;
     engine::install(node)?;
-    let limits = engine::limits(node, &answer, &facts, confirm);
-    let ended = engine::apply(node, &plan, &answer, &limits, &mut *watch);
+    let limits = engine::limits(node, answer, &facts, confirm);
+    let ended = engine::apply(node, &plan, answer, door, &limits, &mut *watch);
     write_status(node, &mut *watch);
     // The terminal is the report's from here on.
     drop(watch);
@@ -32,7 +46,7 @@ pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>, confirm: Op
     if let Outcome::Committed(_) = outcome {
         afterwards(engine::clear_notes(node));
     }
-    let login = engine::login(node, &answer, &facts);
+    let login = engine::login(node, answer, &facts);
     let warnings = match outcome {
         Outcome::Unchanged => plan.warnings,
         _ => warnings_of_run(node),
@@ -40,10 +54,8 @@ pub fn run(node: &dyn Node, file: Option<&Path>, hash: Option<&str>, confirm: Op
     let report =
         Report { occasion: Occasion::Apply, outcome: &outcome, warnings: &warnings, login: Some(&login) };
     print(&report.render(Paint::of_output()));
-    // Somebody may take their time to scan a code: whoever confirms the run needs the lock.
-    drop(held);
-    hand_over(node, &outcome);
-    Ok(report.exit_code())
+    let code = report.exit_code();
+    Ok((outcome, code))
 }
 
 /// Shows what a run has made once: here, where somebody looks, else on the consoles.

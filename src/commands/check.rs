@@ -18,7 +18,7 @@ pub fn run(node: &dyn Node, file: &Path) -> Ended {
 }
 
 /// What the operator wants, in a line.
-fn summary(profile: &Profile) -> String {
+pub fn summary(profile: &Profile) -> String {
     let mut parts = Vec::new();
     if profile.admin.enabled {
         let sudo = match profile.admin.sudo {

@@ -3,6 +3,7 @@
 
 use super::Stop;
 use crate::answer::{self, Answer};
+use crate::audit::{self, Audit};
 use crate::bake::{self, Baked};
 use crate::error::{Error, Result};
 use crate::factor::Shown;
@@ -13,7 +14,7 @@ use crate::manifest::{self, Manifest, Scope};
 use crate::node::{Machine, Node, exists};
 use crate::objects::{ObjectId, Objects};
 use crate::plan::Plan;
-use crate::profile::Confirm;
+use crate::profile::{Confirm, Profile};
 use crate::progress::Watch;
 use crate::provision::{self, Planned};
 use crate::report::Login;
@@ -63,11 +64,28 @@ pub fn read_answer(node: &dyn Node, file: &Path) -> std::result::Result<Answer, 
 
 /// The answer in `file`, or the profile of record.
 pub fn answer_or_record(node: &dyn Node, file: Option<&Path>) -> std::result::Result<Answer, Stop> {
-    match file {
-        Some(file) => read_answer(node, file),
-        None if exists(node, Path::new(PROFILE_PATH))? => read_answer(node, Path::new(PROFILE_PATH)),
-        None => Err(Stop::refusal("no run was committed on this node yet: name an ANSWER")),
+    let found = answer_or_none(node, file)?;
+    found.ok_or_else(|| Stop::refusal("no run was committed on this node yet: name an ANSWER"))
+}
+
+/// The same; `None` on a node where no run was committed.
+pub fn answer_or_none(node: &dyn Node, file: Option<&Path>) -> std::result::Result<Option<Answer>, Stop> {
+    let record = Path::new(PROFILE_PATH);
+    if file.is_none() && !exists(node, record)? {
+        return Ok(None);
     }
+    read_answer(node, file.unwrap_or(record)).map(Some)
+}
+
+/// What is true on the node of what the profile wants, or else of the defaults.
+pub fn audit(node: &dyn Node, profile: Option<&Profile>) -> Result<Audit> {
+    let facts = facts::gather(node)?;
+    profile.map_or_else(|| audit::untouched(node, &facts), |profile| Ok(audit::run(node, profile, &facts)))
+}
+
+/// Mails a result to root.
+pub fn mail(node: &dyn Node, audit: &Audit) -> Result<()> {
+    audit::mail(node, audit)
 }
 
 /// A path of the operator's as the node knows it.
@@ -78,6 +96,11 @@ pub fn absolute(path: &Path) -> Result<PathBuf> {
 /// The installer's answer and the first-boot executable.
 pub fn bake(answer: &Answer, executable: &[u8]) -> std::result::Result<Baked, Stop> {
     bake::bake(answer, executable).map_err(|problems| Stop::refusal(problems.to_string()))
+}
+
+/// What the node is.
+pub fn facts(node: &dyn Node) -> Result<Facts> {
+    provision::facts(node)
 }
 
 /// Makes the secrets that the answer wants made here; what is to be scanned.
@@ -98,10 +121,11 @@ pub fn apply(
     node: &dyn Node,
     plan: &Plan,
     answer: &Answer,
+    door: &'static str,
     limits: &Limits,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
-    provision::apply(node, plan, answer, "command", limits, watch)
+    provision::apply(node, plan, answer, door, limits, watch)
 }
 
 /// By when a run must be over, and who confirms it: as the command line says, else the answer, else a login where the

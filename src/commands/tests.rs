@@ -3,7 +3,7 @@
 mod comparison;
 
 use super::*;
-use crate::cli::{Rollback, Snapshots};
+use crate::cli::{AuditForm, Rollback, Snapshots};
 use crate::facts::Facts;
 use crate::manifest::{self, Scope};
 use crate::node::Output;
@@ -18,7 +18,7 @@ use crate::transaction::state::{OBJECTS_DIR, STATE_DIR, STATUS_PATH, Transaction
 const ID: TransactionId = TransactionId(1);
 
 /// A journal with these events behind its beginning.
-fn journal(node: &dyn Node, events: Vec<Event>) {
+pub(super) fn journal(node: &dyn Node, events: Vec<Event>) {
     journal_of(node, ID, events);
 }
 
@@ -285,6 +285,35 @@ fn j3_a_waiting_run_is_confirmed_or_taken_back_and_nothing_else_touches_it() {
     assert_ne!(status.outcome.word(), "committed");
     assert_eq!(confirm::run(&node).ok(), Some(0));
     assert_ne!(crate::status::read(&node).unwrap().outcome.word(), "committed");
+}
+
+#[test]
+fn i1_an_audit_of_an_untouched_node_ends_with_3_and_leaves_no_trace() {
+    let node = Scripted::new();
+    for form in [AuditForm::Text, AuditForm::Json, AuditForm::Junit] {
+        assert_eq!(audit::run(&node, None, form).ok(), Some(3));
+    }
+    assert!(!node.files.has("/var/lib/firstlight"));
+}
+
+#[test]
+fn i2_a_kept_audit_leaves_a_run_at_work_alone_and_is_told_by_status() {
+    let node = Scripted::new();
+    let keep = || audit::run(&node, None, AuditForm::Record);
+    let held = lock(&node).ok();
+    assert_eq!(stopped(keep()).0, 2);
+    assert!(crate::status::read(&node).unwrap().audit.is_empty());
+    drop(held);
+    assert_eq!(keep().ok(), Some(3));
+    assert_eq!(
+        crate::status::read(&node).unwrap().audit.len(),
+        2,
+        "the summary, and who is taken for the admin"
+    );
+    assert_eq!(keep().ok(), Some(3));
+    let told = crate::status::read(&node).unwrap().audit;
+    assert!(told[0].contains("need attention"), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("turned")), "nothing has: {told:?}");
 }
 
 #[test]

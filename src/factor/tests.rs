@@ -46,7 +46,7 @@ fn c3_on_verify_nothing_is_enrolled_until_a_right_code_was_seen() {
 #[test]
 fn c3_a_factor_is_unverified_until_we_or_pve_saw_a_code() {
     let node = node();
-    enrol_with(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
+    enrol_with(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", false).unwrap();
     assert_eq!(unverified(&node), [USER]);
     assert_eq!(show(&node, USER).unwrap()[0].secret, "GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ");
     assert!(matches!(verify(&node, USER, "123").unwrap(), Verified::Wrong));
@@ -68,7 +68,7 @@ fn c3_a_factor_is_unverified_until_we_or_pve_saw_a_code() {
 fn c4_a_right_code_takes_nothing_out_of_the_file_that_the_answer_asked_for() {
     let node = node();
     node.files.directory("/root");
-    enrol(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
+    enrol(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", false).unwrap();
     for shown in handover::pending(&node).unwrap() {
         handover::add(&node, Handover::File, &shown.0, &shown.1).unwrap();
     }
@@ -83,7 +83,7 @@ fn c4_a_right_code_takes_nothing_out_of_the_file_that_the_answer_asked_for() {
 #[test]
 fn c4_keys_that_scrolled_off_the_console_are_named_until_somebody_acknowledges_them() {
     let node = node();
-    enrol(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
+    enrol(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", false).unwrap();
     // A login at PVE proves the factor, and nothing about the keys; the next boot takes the only copy away.
     let text = node.files.text(FACTORS_PATH);
     node.files.remove(handover::RUN_PATH);
@@ -105,7 +105,7 @@ fn c4_keys_that_scrolled_off_the_console_are_named_until_somebody_acknowledges_t
 #[test]
 fn c9_a_token_waits_with_the_keys_of_its_user_and_goes_with_them() {
     let node = node();
-    enrol(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
+    enrol(&node, USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", false).unwrap();
     handover::add(&node, Handover::Console, "PVE API token root@pam!a", "root@pam!a=1").unwrap();
     handover::add(&node, Handover::Console, "PVE API token root@pam.de!a", "root@pam.de!a=2").unwrap();
     let shown = show(&node, USER).unwrap();
@@ -121,7 +121,7 @@ fn c9_a_token_waits_with_the_keys_of_its_user_and_goes_with_them() {
 fn c5_a_second_device_is_shown_and_verified_by_itself() {
     let node = node();
     let (first, second) = ("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "MFRGGZDFMZTWQ2LKNNWG23TPOBYXE43U");
-    enrol(&node, USER, first).unwrap();
+    enrol(&node, USER, first, false).unwrap();
     pve::enrol(&node, USER, second, "pve1", true).unwrap();
     assert_eq!(unverified(&node), ["root@pam", "root@pam, second device"]);
     let shown = show(&node, USER).unwrap();
@@ -143,7 +143,7 @@ fn c5_a_second_device_is_shown_and_verified_by_itself() {
 fn c8_a_reset_gives_new_secrets_takes_the_old_ones_and_lifts_the_lock() {
     let node = node();
     let old = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-    enrol(&node, USER, old).unwrap();
+    enrol(&node, USER, old, false).unwrap();
     let locked = node.files.text(FACTORS_PATH).replace("\"recovery\":", "\"totp-locked\":true,\"recovery\":");
     node.files.put(FACTORS_PATH, locked);
     let second = "TOTP of root@pam, second device";

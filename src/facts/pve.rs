@@ -32,6 +32,8 @@ pub struct Access {
     pub factors: Vec<Factor>,
     /// Whether `tfa.cfg` could be understood.
     pub factors_damaged: bool,
+    /// Users whose TOTP entries PVE has locked after eight wrong codes (pve-contract 2.4).
+    pub locked: Vec<String>,
     /// Realms with lines of their own, and what each demands: `type=oath`.
     pub realms: Vec<(String, Option<String>)>,
 }
@@ -156,6 +158,9 @@ impl Access {
         };
         for (user, kinds) in read.get("users").map(Value::members).unwrap_or_default() {
             for (kind, entries) in kinds.members() {
+                if kind == "totp-locked" && is_true(entries) {
+                    self.locked.push(user.clone());
+                }
                 match entries {
                     Value::List(entries) => {
                         let entries = entries.iter().filter(|entry| matches!(entry, Value::Object(_)));
@@ -261,6 +266,7 @@ mod tests {
         assert!(found("c").enabled && found("c").uri.is_empty());
         assert_eq!(access.factors("ops@pam", "recovery").count(), 1);
         assert_eq!(access.totp_count("ops@pam"), 1, "what is not understood lets nobody in");
+        assert_eq!(access.locked, ["ops@pam"]);
     }
 
     #[test]

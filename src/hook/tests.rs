@@ -35,6 +35,8 @@ enabled = false
 enabled = false
 [firstlight.apparmor]
 enabled = false
+[firstlight.audit]
+enabled = false
 "#;
 
 /// A node as PVE's installer leaves it, with our executable in its place.

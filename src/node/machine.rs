@@ -14,7 +14,7 @@ mod flags;
 mod lock;
 mod make;
 mod place;
-mod signals;
+pub(crate) mod signals;
 mod stat;
 #[cfg(test)]
 mod tests;

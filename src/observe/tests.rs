@@ -64,7 +64,7 @@ fn node() -> Scripted {
 }
 
 fn rule(words: &str) -> Check {
-    Check::UfwRule(words.split(' ').map(str::to_owned).collect())
+    Check::Rule(words.split(' ').map(str::to_owned).collect())
 }
 
 fn see(node: &Scripted, check: &Check) -> Verdict {
@@ -150,7 +150,8 @@ fn e3_rules_that_no_packet_comes_by_are_red() {
 #[test]
 fn e3_a_rule_wider_than_management_is_red() {
     let node = node();
-    let check = |ports: &[u16]| Check::UfwNothingWider {
+    let check = |ports: &[u16]| Check::NothingWider {
+        chain: "",
         ports: ports.to_vec(),
         networks: vec![Network::parse("10.0.20.0/24").unwrap(), Network::parse("fd00::/64").unwrap()],
     };

@@ -1,6 +1,6 @@
-//! UFW, from `ufw status verbose` and the rules that the kernel has.
+//! UFW, from `ufw status verbose`; and the rules that the kernel has, UFW's and PVE's.
 
-use super::rules::{Action, Rule, of_line, of_words};
+use super::rules::{Action, PING, PING6, Rule, of_line, of_words};
 use super::{Observer, Verdict};
 use crate::error::{Error, Result};
 use crate::facts::networks;
@@ -51,34 +51,49 @@ impl Observer<'_> {
         Ok(Verdict::Holds)
     }
 
-    pub(super) fn ufw_rule(&mut self, words: &[String]) -> Result<Verdict> {
-        let Some(rule) = of_words(words) else {
-            return Err(Error::new(format!("reading the rule `ufw {}`", words.join(" ")), "unknown form"));
+    /// A rule of UFW or of PVE, as its words say.
+    pub(super) fn rule(&mut self, words: &[String]) -> Result<Verdict> {
+        let Some(mut rule) = of_words(words) else {
+            return Err(Error::new(format!("reading the rule `{}`", words.join(" ")), "unknown form"));
         };
+        let of_pve = words.first().is_some_and(|word| matches!(word.as_str(), "IN" | "OUT"));
         for family in self.families()? {
             if rule.network.is_some_and(|network| network.address().is_ipv4() != family.ipv4) {
                 continue;
             }
-            if let Some(problem) = family.problem(&rule) {
+            if !family.ipv4 && rule.protocol == PING.0 {
+                (rule.protocol, rule.ports) = (PING6.0, vec![PING6.1]);
+            }
+            if let Some(problem) = family.problem(&rule, of_pve) {
                 return Ok(Verdict::Fails(problem));
             }
         }
         Ok(Verdict::Holds)
     }
 
-    pub(super) fn ufw_nothing_wider(&mut self, ports: &[u16], allowed: &[Network]) -> Result<Verdict> {
+    /// `chain` is empty for that of UFW's rules.
+    pub(super) fn nothing_wider(
+        &mut self,
+        chain: &str,
+        ports: &[u16],
+        allowed: &[Network],
+    ) -> Result<Verdict> {
+        let within = |network: Network| allowed.iter().any(|outer| networks::covers(outer, &network));
         for family in self.families()? {
-            for (line, rule) in family.rules(false) {
-                let concerns = rule.protocol.as_deref().is_none_or(|protocol| protocol == "tcp")
-                    && (rule.ports.is_empty()
-                        || ports
-                            .iter()
-                            .any(|port| rule.ports.iter().any(|own| own.0 <= *port && *port <= own.1)));
-                let within = rule
-                    .network
-                    .is_some_and(|network| allowed.iter().any(|outer| networks::covers(outer, &network)));
-                if concerns && !within && rule.action.accepts() {
-                    return Ok(Verdict::Fails(format!("the kernel also has `{line}`")));
+            let chain = if chain.is_empty() { family.chain(false) } else { chain.to_owned() };
+            for (line, rule) in family.rules(&chain, false) {
+                // Loopback and what is established let nobody in.
+                let quiet = [" -i lo ", " RELATED,ESTABLISHED "].iter().any(|word| line.contains(word));
+                if quiet || !rule.action.accepts() || !rule.concerns(ports) {
+                    continue;
+                }
+                let sources = if rule.set.is_empty() {
+                    vec![rule.network.map_or_else(|| "everybody".to_owned(), |network| network.to_string())]
+                } else {
+                    self.members(rule.set)?
+                };
+                if let Some(wide) = sources.iter().find(|source| !Network::parse(source).is_ok_and(within)) {
+                    return Ok(Verdict::Fails(format!("the kernel also has `{line}`: {wide}")));
                 }
             }
         }
@@ -121,39 +136,33 @@ impl Family {
             && has_line(&self.listing, &format!("-A {prefix}-before-{direction} -j {}", self.chain(out)))
     }
 
-    fn rules(&self, out: bool) -> Vec<(&str, Rule)> {
-        let chain = self.chain(out);
-        self.listing.lines().filter_map(|line| Some((line, of_line(line, &chain, out)?))).collect()
+    /// The rules of a chain that decide.
+    fn rules<'a>(&'a self, chain: &'a str, out: bool) -> impl Iterator<Item = (&'a str, Rule<'a>)> {
+        self.listing.lines().filter_map(move |line| Some((line, of_line(line, chain, out)?)))
     }
 
     /// Why the kernel does not decide as `wanted`: the first line that speaks about all of these packets counts. A
     /// line in front about a few of them is somebody's exception: one host that is denied, say.
-    fn problem(&self, wanted: &Rule) -> Option<String> {
-        if !self.is_linked(wanted.out) {
+    fn problem(&self, wanted: &Rule<'_>, of_pve: bool) -> Option<String> {
+        let chain = match (of_pve, wanted.out) {
+            (false, out) => self.chain(out),
+            (true, false) => "PVEFW-HOST-IN".to_owned(),
+            (true, true) => "PVEFW-HOST-OUT".to_owned(),
+        };
+        if !of_pve && !self.is_linked(wanted.out) {
             return Some(format!("the kernel does not filter {} with UFW's rules", self.name()));
         }
         // A rule without protocol becomes one line for each (ufw does so for plain ports).
-        let protocols: &[&str] =
-            if wanted.protocol.is_none() && !wanted.ports.is_empty() { &["tcp", "udp"] } else { &[""] };
-        for protocol in protocols {
-            let part = Rule {
-                protocol: if protocol.is_empty() {
-                    wanted.protocol.clone()
-                } else {
-                    Some((*protocol).to_owned())
-                },
-                ports: wanted.ports.clone(),
-                ..*wanted
-            };
-            if let Some(problem) = self.problem_of_part(&part) {
-                return Some(problem);
-            }
-        }
-        None
+        let own = [wanted.protocol];
+        let each = wanted.protocol.is_empty() && !wanted.ports.is_empty();
+        let protocols: &[&str] = if each { &["tcp", "udp"] } else { &own };
+        protocols.iter().find_map(|protocol| self.first(wanted, protocol, &chain))
     }
 
-    fn problem_of_part(&self, wanted: &Rule) -> Option<String> {
-        let Some((line, rule)) = self.rules(wanted.out).into_iter().find(|(_, rule)| rule.covers(wanted))
+    /// What the first rule of `chain` that speaks about all of these packets says against `wanted`.
+    fn first(&self, wanted: &Rule<'_>, protocol: &str, chain: &str) -> Option<String> {
+        let Some((line, rule)) =
+            self.rules(chain, wanted.out).find(|(_, rule)| rule.covers(wanted, protocol))
         else {
             return Some(format!("the kernel has no such rule for {}", self.name()));
         };

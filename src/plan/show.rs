@@ -8,12 +8,7 @@ use std::path::Path;
 
 /// The plan in full; `answer` is the operand the operator gave, for the command at the end.
 pub fn render(plan: &Plan, answer: Option<&str>, paint: Paint) -> String {
-    let mut text = String::new();
-    for step in &plan.steps {
-        text.push_str(&paint.paint(Colour::Bold, &visible(&step.title)));
-        text.push('\n');
-        text.push_str(&details(step, paint));
-    }
+    let mut text = steps(plan, paint);
     for warning in &plan.warnings {
         let mark = paint.paint(Colour::Yellow, "warning:");
         let sentence = wrapped(warning, "         ", 80);
@@ -23,6 +18,17 @@ pub fn render(plan: &Plan, answer: Option<&str>, paint: Paint) -> String {
         text.push_str(&format!("note: {}", wrapped(note, "      ", 80).trim_start()));
     }
     text.push_str(&ending(plan, answer));
+    text
+}
+
+/// Its steps alone.
+pub fn steps(plan: &Plan, paint: Paint) -> String {
+    let mut text = String::new();
+    for step in &plan.steps {
+        text.push_str(&paint.paint(Colour::Bold, &visible(&step.title)));
+        text.push('\n');
+        text.push_str(&details(step, paint));
+    }
     text
 }
 

@@ -51,6 +51,8 @@ pub struct Status {
     pub latest: Option<TransactionId>,
     /// Users of PVE with a factor of ours of which nobody has seen a code.
     pub unverified: Vec<String>,
+    /// What the audit says that the timer kept last, line by line.
+    pub audit: Vec<String>,
     /// What was shown once on a console, and nobody has acknowledged.
     pub unacknowledged: Vec<String>,
     /// Every transaction, oldest first.
@@ -180,6 +182,7 @@ pub fn fold(evidence: Evidence) -> Status {
     let tried = hook.tries > 0 && hook.boot == evidence.boot;
     let turn = evidence.pending && hook.ended.is_none() && !tried;
     Status {
+        audit: Vec::new(),
         outcome,
         exit_code: outcome.exit_code(attention),
         tries: hook.tries,

@@ -31,6 +31,7 @@ pub fn value(status: &Status) -> Json {
         ("source", text(|story| &story.source)),
         ("unverified", Json::texts(&status.unverified)),
         ("unacknowledged", Json::texts(&status.unacknowledged)),
+        ("audit", Json::texts(&status.audit)),
         ("steps", list(|story| Json::List(story.steps.iter().map(step).collect()))),
         ("gates", list(|story| Json::List(story.gates.iter().map(gate).collect()))),
         ("probes", list(|story| Json::List(story.probes.iter().map(probe).collect()))),

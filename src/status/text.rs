@@ -9,13 +9,19 @@ const WIDTH: usize = 80;
 const WORD: usize = 10;
 const TIME: usize = 12;
 
-/// The status in full.
-pub fn render(status: &Status, paint: Paint) -> String {
+/// What is true, and what to do about it.
+pub fn brief(status: &Status, paint: Paint) -> String {
     let mut text = headline(status, paint);
     if !status.message.is_empty() {
         text.push_str(&indented(&status.message, "  "));
     }
     text.push_str(&wrapped(&next(status), "  ", WIDTH));
+    text
+}
+
+/// The status in full.
+pub fn render(status: &Status, paint: Paint) -> String {
+    let mut text = brief(status, paint);
     for factor in &status.unverified {
         // The second device's has more words.
         let user = factor.split(',').next().unwrap_or_default();
@@ -35,6 +41,13 @@ pub fn render(status: &Status, paint: Paint) -> String {
     if let Some(story) = status.story() {
         text.push_str(&facts(status, story, paint));
         text.push_str(&details(story, paint));
+    }
+    // What the timer's last audit found, and what had turned by then.
+    for (place, line) in status.audit.iter().enumerate() {
+        if place == 0 {
+            text.push_str(&heading("Audit", paint));
+        }
+        text.push_str(&wrapped(line, "  ", WIDTH));
     }
     text.push_str(&earlier(status, paint));
     text
@@ -70,7 +83,7 @@ fn headline(status: &Status, paint: Paint) -> String {
 fn next(status: &Status) -> String {
     let attention = status.exit_code == 3;
     let text = match status.outcome {
-        Outcome::Committed if attention => "The node is as the answer wants it; see the warnings below.",
+        Outcome::Committed if attention => "The node is as the answer wants it, with warnings.",
         Outcome::Committed | Outcome::Unchanged => "The node is as the answer wants it.",
         Outcome::Reverted if status.pending => {
             "It was put back. The first boot tries again at the next boot, three times in all."
@@ -94,7 +107,8 @@ fn next(status: &Status) -> String {
         Outcome::GaveUp => "Put back, and not tried again. Mend the cause, then `firstlight apply ANSWER`.",
         Outcome::BadInput => "Nothing was touched. Mend the answer, then `firstlight apply ANSWER`.",
         Outcome::NoAnswer => {
-            "No answer was found at first boot; nothing was changed. `firstlight apply ANSWER` runs one."
+            "No answer was found at first boot; nothing was changed. `firstlight wizard` asks for one, `firstlight apply ANSWER` \
+             takes it from a file."
         }
         Outcome::NeverRan if !status.settled => {
             "The first boot is still to come; wait with `firstlight status --wait`."
@@ -217,6 +231,7 @@ pub fn summary(id: TransactionId, story: &Story) -> String {
     format!("{id}  {outcome:<12}{started:<22}{}", visible(&story.door)).trim_end().to_owned()
 }
 
-fn heading(title: &str, paint: Paint) -> String {
+/// A heading, with a line of its own in front.
+pub fn heading(title: &str, paint: Paint) -> String {
     format!("\n{}\n", paint.paint(Colour::Bold, title))
 }

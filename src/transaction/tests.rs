@@ -14,7 +14,7 @@ mod reach;
 mod room;
 mod tool;
 mod undo;
-mod world;
+pub mod world;
 
 use super::record::Event;
 use super::state::{self, TransactionId};

@@ -57,6 +57,9 @@ pub struct Bench {
     current: Current,
 }
 
+/// How a node of its own is booted.
+type Boot<'a> = &'a dyn Fn(&Workspace, &Image, Pace, &str) -> Result<Node>;
+
 impl Bench {
     /// An empty bench; everything is made when it is first asked for.
     pub fn new(kit: &Arc<Kit>, worker: usize) -> Self {
@@ -138,13 +141,24 @@ impl Bench {
 
     /// A node of PVE with a screen, on which nothing of firstlight has ever run; the binary lies in `/root/vm-tests`.
     pub fn pve_with_screen(&mut self, screen: Screen) -> Result<&mut Node> {
+        self.pve_of_its_own("screen", &|workspace, image, pace, name| {
+            Node::boot_with_screen(workspace, image, pace, name, screen)
+        })
+    }
+
+    /// A node of PVE with a serial line that is typed into.
+    pub fn pve_with_line(&mut self) -> Result<&mut Node> {
+        self.pve_of_its_own("line", &Node::boot_with_line)
+    }
+
+    fn pve_of_its_own(&mut self, what: &str, boot: Boot<'_>) -> Result<&mut Node> {
         let binary = fs::read(&self.payload()?.binary).context("reading the product")?;
         let stand_in = self.kit.stand_in()?;
         self.own = None;
         self.use_only(Current::Own)?;
         let (image, pace) = self.kit.image(Release::Trixie)?;
-        let step = Step::begin(format!("booting a guest with a screen ({screen:?})"));
-        let node = Node::boot_with_screen(&self.kit.workspace, &image, pace, &self.label("screen"), screen)?;
+        let step = Step::begin(format!("booting a guest with a {what}"));
+        let node = boot(&self.kit.workspace, &image, pace, &self.label(what))?;
         let node = self.own.insert(node);
         node.wait_until_up()?;
         step.done();

@@ -1,4 +1,4 @@
-//! The command line: `build`, `image`, `demo`, `test`, `shell`.
+//! The command line: `build`, `image`, `demo`, `test`, `shell`, `scores`.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -33,6 +33,7 @@ usage: cargo vm build                        build the static binary as it is sh
                                              N scenarios at a time (two, or one on a single core)
        cargo vm test --list                  name them
        cargo vm shell [--hardened]           boot a node and log in as root
+       cargo vm scores                       what ssh-audit, lynis and our audit say of a node before and after
 ";
 
 /// Scenarios at a time, where the machine has as many cores: each guest wants one of its own.
@@ -75,6 +76,7 @@ pub fn run() -> Result<ExitCode> {
             in_workspace(|workspace| image(workspace, release))
         }
         "demo" => with_bench(|bench| crate::demo::demo(bench, !has("no-wait"))),
+        "scores" => with_bench(crate::scores::print),
         "shell" => with_bench(|bench| crate::demo::shell(bench, has("hardened"))),
         other => bail!("there is no command `{other}`\n{}", USAGE.trim_end()),
     }

@@ -134,7 +134,8 @@ fn package_of(program: &str) -> Result<String> {
         "getfattr" => "attr",
         "journalctl" => "systemd",
         "setfacl" => "acl",
-        "curl" | "oathtool" | "strace" | "perl" | "ipset" => program,
+        "pip3" => "python3-pip",
+        "curl" | "oathtool" | "strace" | "perl" | "ipset" | "python3" => program,
         other => bail!("no package is known for {other}"),
     }
     .to_owned())

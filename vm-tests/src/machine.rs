@@ -55,6 +55,8 @@ pub struct Hardware {
     pub screen: Option<Screen>,
     /// Where the serial log of all boots is kept.
     pub serial: PathBuf,
+    /// Whether somebody types into the serial line, too.
+    pub typed: bool,
     /// Short paths: a socket's name holds 108 bytes at most.
     pub sockets: tempfile::TempDir,
 }
@@ -90,6 +92,7 @@ impl Hardware {
             kernel_words: String::new(),
             screen: None,
             serial: directory.join("serial.log"),
+            typed: false,
             sockets: tempfile::tempdir().context("making a directory for sockets")?,
         })
     }
@@ -106,6 +109,11 @@ impl Hardware {
     /// The socket behind the guest agent's port.
     pub fn agent_socket(&self) -> PathBuf {
         self.sockets.path().join("agent")
+    }
+
+    /// The socket behind the serial line, where one types into it.
+    pub fn serial_socket(&self) -> PathBuf {
+        self.sockets.path().join("serial")
     }
 
     fn control_socket(&self) -> PathBuf {
@@ -203,7 +211,16 @@ fn arguments(hardware: &Hardware, wired: bool) -> Vec<String> {
     add(hardware.screen.map_or(&[], Screen::options));
     add(&["-kernel", &text(&hardware.kernel), "-initrd", &text(&hardware.initrd)]);
     add(&["-append", &format!("{KERNEL_WORDS} {}", hardware.kernel_words)]);
-    add(&["-chardev", &format!("file,id=serial,path={},append=on", text(&hardware.serial))]);
+    let log = text(&hardware.serial);
+    add(&[
+        "-chardev",
+        &if hardware.typed {
+            let socket = text(&hardware.serial_socket());
+            format!("socket,id=serial,path={socket},server=on,wait=off,logfile={log},logappend=on")
+        } else {
+            format!("file,id=serial,path={log},append=on")
+        },
+    ]);
     add(&["-serial", "chardev:serial"]);
     add(&["-qmp", &format!("unix:{},server=on,wait=off", text(&hardware.control_socket()))]);
     for (number, disk) in hardware.disks.iter().enumerate() {

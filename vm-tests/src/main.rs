@@ -24,6 +24,7 @@ mod progress;
 mod qmp;
 mod scenario;
 mod schedule;
+mod scores;
 mod search;
 mod seed;
 mod unprivileged;

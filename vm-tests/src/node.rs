@@ -81,6 +81,16 @@ impl Node {
         Ok(node)
     }
 
+    /// The same with a serial line that is typed into.
+    pub fn boot_with_line(workspace: &Workspace, image: &Image, pace: Pace, name: &str) -> Result<Self> {
+        let directory = workspace.run_directory().join(name);
+        let mut hardware = Hardware::new(image, &image.disk, pace, &directory)?;
+        hardware.typed = true;
+        let mut node = Self::new(workspace, hardware, name)?;
+        node.start(None)?;
+        Ok(node)
+    }
+
     /// The same with cards whose wires end in the air: that needs no root.
     pub fn boot_alone(workspace: &Workspace, image: &Image, pace: Pace, name: &str) -> Result<Self> {
         let directory = workspace.run_directory().join(name);

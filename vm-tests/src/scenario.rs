@@ -5,6 +5,7 @@ pub mod kept;
 
 mod again;
 mod answers;
+mod audit;
 mod cut;
 mod deadline;
 mod device;
@@ -29,6 +30,7 @@ mod totp_screens;
 pub mod totp_users;
 mod undo;
 mod updates;
+mod wizard;
 
 use anyhow::Result;
 
@@ -333,6 +335,23 @@ pub const ALL: &[Scenario] = &[
         "EIO from the disk that holds the journal: put back, or exit 5 with the commands to type (J1 J3)",
         device::errors,
     ),
+    long(
+        "wizard-screen",
+        "part 5: the wizard by keys on a screen of 80x25: way back, wrong answers, QR code, new login (J2 C2-C5)",
+        wizard::on_a_screen,
+    )
+    .own(),
+    long(
+        "wizard-line",
+        "part 5: the wizard on a serial line, Ctrl-C at every question before (J2 C2-C4)",
+        wizard::on_a_line,
+    )
+    .own(),
+    long(
+        "wizard-dropped",
+        "part 5: the SSH line is dropped at a question, in the run, and while it waits: old or new, told by the next (J2 J3)",
+        wizard::dropped,
+    ),
     long("clock-jumps", "the clock jumps back and ahead in the middle of a run: it changes nothing (J3)", device::clock),
     long("strict-keys", "`strict` makes the RSA host key anew, and a rollback brings the old one back (A6 B4 J3)", device::strict),
     long(
@@ -351,5 +370,24 @@ pub const ALL: &[Scenario] = &[
         "part 4: rpcbind off unless NFSv3, a listener told, a container without privileges runs (G2 G4 G5 J3)",
         hardening::container,
     ),
+    long(
+        "audit-honest",
+        "a node is broken in many ways that leave our files in place: exactly that control turns red (I1 I3)",
+        audit::honest,
+    )
+    .committed(),
+    long(
+        "audit-honest-pve",
+        "the same on a node of PVE: rules in front of PVE's, users, roles, root's keys (I1 I3)",
+        audit::honest_on_pve,
+    ),
+    long("audit-recorded", "the timer's run: kept, compared, told in status and journal (I2)", audit::recorded)
+        .committed(),
+    long(
+        "scores",
+        "ssh-audit without fail or warn, its policy with `strict`, lynis from 85, an audit 20 times faster (B4 I1)",
+        crate::scores::promised,
+    )
+    .committed(),
     long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended).own(),
 ];

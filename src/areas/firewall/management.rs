@@ -40,16 +40,30 @@ fn default(facts: &Facts) -> Result<Vec<Network>, Refusal> {
             networks.push(*network);
         }
     }
+    add_peers(&mut networks, facts);
+    if networks.is_empty() {
+        return Err(refusal(KEY, "is required: this node has no private address to take it from".to_owned()));
+    }
+    Ok(networks)
+}
+
+/// Live SSH peers that are in none of them.
+fn add_peers(networks: &mut Vec<Network>, facts: &Facts) {
     for peer in &facts.ssh_peers {
         let width = if peer.is_ipv4() { 32 } else { 128 };
         if !peer_is_link_local(*peer) && !networks.iter().any(|network| network.contains(*peer)) {
             networks.push(Network::containing(*peer, width));
         }
     }
-    if networks.is_empty() {
-        return Err(refusal(KEY, "is required: this node has no private address to take it from".to_owned()));
-    }
-    Ok(networks)
+}
+
+/// What the wizard offers: what a silent answer means, or, where it must not be silent, those who are connected.
+pub fn offered(facts: &Facts) -> Vec<Network> {
+    default(facts).unwrap_or_else(|_| {
+        let mut networks = Vec::new();
+        add_peers(&mut networks, facts);
+        networks
+    })
 }
 
 /// A list that would shut out whoever is connected, or could only be reached from elsewhere (design 4).

@@ -7,6 +7,7 @@
 //! drop would have to name everybody but the management networks. The alias `local_network` takes the place of what PVE
 //! finds (pve-contract 3.5), and it names a network that the set holds anyway, so that nobody gets in by it.
 
+mod audited;
 mod merge;
 mod rule;
 mod text;
@@ -25,6 +26,7 @@ use crate::profile::{Network, Outgoing, Profile, Service};
 use crate::reach::Reach;
 use std::net::{IpAddr, Ipv4Addr};
 
+pub(super) use audited::audited;
 pub use text::{cluster_file, host_file};
 
 const KEY: &str = "firstlight.firewall";

@@ -102,7 +102,7 @@ fn rule_control(rule: &[String]) -> Control {
         id: format!("firewall.rule.{}", words.join("-")).into(),
         requirement: "E3",
         wanted: format!("the kernel does what `ufw {}` says", words.join(" ")),
-        check: Check::UfwRule(rule.to_vec()),
+        check: Check::Rule(rule.to_vec()),
         changes: Vec::new(),
     }
 }
@@ -131,8 +131,8 @@ fn nothing_wider(profile: &Profile, facts: &Facts, management: &[Network]) -> Op
         ..control(
             "firewall.nothing-wider",
             "E3",
-            "nobody else reaches SSH and the web interface".to_owned(),
-            Check::UfwNothingWider { ports: vec![profile.ssh.port.number(), API_PORT], networks },
+            super::NOTHING_WIDER.to_owned(),
+            super::nothing_wider(profile, "", networks),
         )
     })
 }

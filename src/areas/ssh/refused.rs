@@ -7,7 +7,7 @@ use crate::facts::{Facts, User};
 use crate::gate::matches;
 use crate::profile::{Profile, RootLogin};
 
-const PACKAGE: &str = "openssh-server";
+pub(super) const PACKAGE: &str = "openssh-server";
 const DEFAULT_PORT: u16 = 22;
 const ADMIN_KEYS_FILE: &str = ".ssh/authorized_keys";
 
@@ -29,7 +29,7 @@ pub(super) fn refused(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
     cluster(profile, facts, &mut refuse);
     port(profile, facts, &mut refuse);
     admin_keys(profile, facts, &mut refuse);
-    shut_out(profile, facts, &mut refuse);
+    named(profile, facts, &mut refuse);
     other_lists(profile, facts, &mut refuse);
     refusals
 }
@@ -120,15 +120,8 @@ fn admin_keys(profile: &Profile, facts: &Facts, refuse: &mut dyn FnMut(&str, Str
 }
 
 /// Accounts that can log in today and are on no list: naming them in the answer is the confirmation (row B3).
-fn shut_out(profile: &Profile, facts: &Facts, refuse: &mut dyn FnMut(&str, String)) {
-    let allowed = allowed_users(profile);
-    let names: Vec<&str> = facts
-        .users
-        .iter()
-        .filter(|user| user.name != ROOT && !allowed.contains(&user.name.as_str()))
-        .filter(|user| can_log_in(user, facts))
-        .map(|user| user.name.as_str())
-        .collect();
+fn named(profile: &Profile, facts: &Facts, refuse: &mut dyn FnMut(&str, String)) {
+    let names = shut_out(profile, facts);
     if !names.is_empty() {
         refuse(
             "firstlight.ssh.allow-users",
@@ -138,6 +131,18 @@ fn shut_out(profile: &Profile, facts: &Facts, refuse: &mut dyn FnMut(&str, Strin
             ),
         );
     }
+}
+
+/// Accounts that can log in today, and could no longer.
+pub fn shut_out<'a>(profile: &Profile, facts: &'a Facts) -> Vec<&'a str> {
+    let allowed = allowed_users(profile);
+    facts
+        .users
+        .iter()
+        .filter(|user| user.name != ROOT && !allowed.contains(&user.name.as_str()))
+        .filter(|user| can_log_in(user, facts))
+        .map(|user| user.name.as_str())
+        .collect()
 }
 
 fn can_log_in(user: &User, facts: &Facts) -> bool {

@@ -56,7 +56,8 @@ impl Drop for Closing {
     }
 }
 
-fn mask() -> SigSet {
+/// The signals by which somebody asks a process to stop.
+pub fn mask() -> SigSet {
     let mut mask = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         mask.add(signal);

@@ -78,6 +78,7 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/bin/dpkg-query" => packages::query(shell, &words),
         "/usr/sbin/useradd" | "/usr/sbin/usermod" | "/usr/sbin/userdel" => accounts::change(shell, &words),
         "/usr/sbin/chpasswd" => accounts::password(shell, invocation.input.as_deref().unwrap_or_default()),
+        "/usr/bin/perl" => accounts::crypt(invocation.input.as_deref().unwrap_or_default()),
         "/usr/bin/sudo" => accounts::sudo(shell, &words),
         "/usr/sbin/visudo" => accounts::visudo(shell, &words),
         "/usr/bin/systemctl" => units::systemctl(shell, &words),
@@ -87,6 +88,7 @@ pub fn tools(shell: &mut Shell<'_>, invocation: &Invocation) -> Output {
         "/usr/sbin/ip6tables-save" | "/usr/sbin/ip6tables-legacy-save" => firewall::save(shell, true),
         "/usr/sbin/pve-firewall" => pve::pve_firewall(shell, &words[1..]),
         "/usr/sbin/sysctl" => hardening::sysctl(shell, &words),
+        "/usr/bin/systemd-analyze" if words.contains(&"calendar") => ok("Normalized form: *-*-01 00:00:00\n"),
         "/usr/bin/systemd-analyze" => hardening::cat_config(shell, &words),
         "/usr/bin/fail2ban-client" => hardening::fail2ban(shell, invocation),
         "/usr/sbin/apparmor_parser" => hardening::apparmor_parser(shell, &words),
@@ -141,6 +143,7 @@ fn furnish(shell: &mut Shell<'_>) {
         "ssh",
         "ssh-keygen",
         "bash",
+        "perl",
         "pmxcfs",
         "pvesh",
         "timedatectl",
@@ -243,8 +246,8 @@ pub fn counts(path: &Path) -> bool {
     let left_locked = path.parent() == Some(Path::new("/etc/pve/priv/lock"));
     // What an installation that died left beside them is replaced by the next one.
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let units = ["firstlight-recover", ".firstlight-recover", "firstlight-deadline", ".firstlight-deadline"];
-    let ours = units.iter().any(|unit| name.starts_with(unit))
+    let units = ["firstlight-recover", "firstlight-deadline", "firstlight-audit.service"];
+    let ours = units.iter().any(|unit| name.trim_start_matches('.').starts_with(unit))
         || path == Path::new("/usr/local/sbin/.firstlight.firstlight-new");
     let wants = ["/etc/systemd/system/sysinit.target.wants", "/etc/systemd/system/multi-user.target.wants"];
     !OUTSIDE.iter().any(|outside| path.starts_with(outside))

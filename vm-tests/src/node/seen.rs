@@ -16,11 +16,17 @@ impl Node {
         machine.qmp.execute("screendump", json!({ "filename": path, "format": "png" })).map(drop)
     }
 
-    /// Presses a key of the keyboard.
+    /// Presses a key of the keyboard, or several at once: `shift-a`.
     pub fn press(&mut self, key: &str) -> Result<()> {
         self.check()?;
         let machine = self.machine.as_mut().context("the node is switched off")?;
         machine.qmp.monitor(&format!("sendkey {key}"))
+    }
+
+    /// The serial line, to type into; what the guest says stands in its log.
+    pub fn serial_line(&self) -> Result<std::os::unix::net::UnixStream> {
+        std::os::unix::net::UnixStream::connect(self.hardware.serial_socket())
+            .context("opening the serial line")
     }
 
     /// Copies the disk as the guest has it now into a raw file.

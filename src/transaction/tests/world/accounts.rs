@@ -3,6 +3,7 @@
 use super::{ended, ok, refused};
 use crate::node::Output;
 use crate::node::memory::Shell;
+use sha2::{Digest, Sha256};
 
 const DATABASE: [&str; 6] =
     ["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/subuid", "/etc/subgid"];
@@ -83,6 +84,14 @@ pub fn change(shell: &mut Shell<'_>, words: &[&str]) -> Output {
         shell.remove(&format!("{file}.lock"));
     }
     ended(shell)
+}
+
+/// `crypt(3)`: password and setting on two lines. Another password, another hash.
+pub fn crypt(input: &[u8]) -> Output {
+    let input = String::from_utf8(input.to_vec()).unwrap();
+    let (password, setting) = input.trim_end().split_once('\n').unwrap();
+    let digest: String = Sha256::digest(password).iter().map(|byte| format!("{byte:02x}")).collect();
+    ok(format!("{setting}${}", &digest[..43]))
 }
 
 pub fn password(shell: &mut Shell<'_>, input: &[u8]) -> Output {

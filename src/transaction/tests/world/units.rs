@@ -21,6 +21,7 @@ pub fn furnish(shell: &mut Shell<'_>) {
         enable(shell, unit);
     }
     shell.directory(&format!("{SYSTEM}/sysinit.target.wants"));
+    shell.directory(&format!("{SYSTEM}/timers.target.wants"));
 }
 
 /// The file that a package brings.
@@ -67,10 +68,9 @@ pub fn disable(shell: &mut Shell<'_>, unit: &str) {
 /// Units with a link in a target that is started.
 pub fn enabled_units(shell: &Shell<'_>) -> Vec<String> {
     let names = shell.names(&format!("{SYSTEM}/multi-user.target.wants"));
-    names
-        .into_iter()
-        .filter(|name| !name.starts_with("firstlight-") && !text(shell, name).is_empty())
-        .collect()
+    let names = names.into_iter().filter(|name| !name.starts_with("firstlight-"));
+    let timers = shell.names(&format!("{SYSTEM}/timers.target.wants"));
+    names.chain(timers).filter(|name| !text(shell, name).is_empty()).collect()
 }
 
 pub fn start(shell: &mut Shell<'_>, unit: &str) {

@@ -1,0 +1,98 @@
+//! One question: what stands about it in `questions.txt`, and the lines of an answer that a value becomes. What a value may
+//! be is not said here: the reader of answers and the areas decide, as they do for a file.
+
+use crate::answer::quoted;
+
+/// All of them in their order, with an empty line between.
+const ALL: &str = include_str!("questions.txt");
+/// Lines of each; choices come behind, with a tab in front of what they put into the answer.
+const KEYS: usize = 0;
+const FORM: usize = 1;
+const TITLE: usize = 2;
+const TEXT: usize = 3;
+const PROMPT: usize = 4;
+const HELP: usize = 5;
+const CHOICES: usize = 6;
+
+/// One question.
+#[derive(Clone, Copy)]
+pub struct Question(&'static str);
+
+impl Question {
+    /// The one in this place; `None` behind the last.
+    pub fn at(place: usize) -> Option<Self> {
+        ALL.trim_end().split("\n\n").nth(place).map(Self)
+    }
+
+    fn line(self, number: usize) -> &'static str {
+        self.0.lines().nth(number).unwrap_or_default()
+    }
+
+    /// What is typed (`text`, `list`, `keys`, `password`, or numbers of `one` or `many` choices), and when it is asked (on a node
+    /// of `pve`, unless the `firewall` is left alone, where the answer is refused without it: `needed`).
+    pub fn is(self, word: &str) -> bool {
+        self.line(FORM).split(' ').any(|own| own == word)
+    }
+
+    /// The key below `[firstlight]` that takes what is typed.
+    pub fn key(self) -> &'static str {
+        self.line(KEYS).split(' ').next().unwrap_or_default()
+    }
+
+    /// Whether it decides this key: its own, others beside it, or their tables.
+    pub fn decides(self, key: &str) -> bool {
+        let below = |own| key.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.line(KEYS).split(' ').any(below)
+    }
+
+    /// A heading.
+    pub fn title(self) -> &'static str {
+        self.line(TITLE)
+    }
+
+    /// What it means, always shown.
+    pub fn text(self) -> &'static str {
+        self.line(TEXT)
+    }
+
+    /// In front of the cursor.
+    pub fn prompt(self) -> &'static str {
+        self.line(PROMPT)
+    }
+
+    /// What `?` says.
+    pub fn help(self) -> &'static str {
+        self.line(HELP)
+    }
+
+    /// Of each choice what it means, and its lines.
+    pub fn choices(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.0.lines().skip(CHOICES).filter_map(|line| line.split_once('\t'))
+    }
+
+    /// The lines that a value puts below `[firstlight]`. Nothing is checked but the numbers of choices: `None`.
+    pub fn lines(self, value: &str) -> Option<String> {
+        let (keys, chosen) = (self.is("keys"), !self.line(CHOICES).is_empty());
+        if !chosen && !keys && !self.is("list") {
+            let none = value.is_empty() && self.is("password");
+            return Some(if none { String::new() } else { format!("{} = {}\n", self.key(), quoted(value)) });
+        }
+        let words = if keys { value.to_owned() } else { value.replace([' ', ',', '\t'], "\n") };
+        let (mut lines, mut count) = (String::new(), 0);
+        for word in words.lines().filter(|word| !word.is_empty()) {
+            if chosen {
+                let place = word.parse::<usize>().ok()?.checked_sub(1)?;
+                lines.push_str(self.choices().nth(place)?.1);
+                lines.push('\n');
+            } else {
+                lines.push_str(if count > 0 { ", " } else { "" });
+                lines.push_str(&quoted(word));
+            }
+            count += 1;
+        }
+        if chosen {
+            return (count == 1 || self.is("many")).then_some(lines);
+        }
+        Some(if count > 0 { format!("{} = [{lines}]\n", self.key()) } else { lines })
+    }
+}

@@ -1,0 +1,242 @@
+//! What other people's tools say of a node before and after: ssh-audit from the management host, lynis in the guest, and
+//! the audit's own time beside that of lynis. `cargo vm scores` prints the table; README.md has it.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::bench::{BINARY_PATH, Bench};
+use crate::command::{command, output};
+use crate::host;
+use crate::network::Side;
+use crate::node::Node;
+use crate::progress::{Step, say};
+use crate::scenario::hook::INSTALLED_PATH;
+use crate::workspace::Workspace;
+
+/// As measured in the project's notes before: another version has other opinions.
+const SSH_AUDIT: &str = "ssh-audit==3.9.0";
+const POLICY: &str = "Hardened Debian 13 (version 1)";
+/// Seconds of a machine with KVM.
+const LYNIS: u64 = 600;
+const AUDIT: u64 = 120;
+const APPLY: u64 = 300;
+/// The audit must be so many times faster (design 11).
+const FASTER: f64 = 20.0;
+const LEAST_INDEX: u64 = 85;
+
+/// Index, warnings, seconds.
+type Lynis = (u64, Vec<String>, f64);
+
+/// One node, as the tools see it.
+struct Scores {
+    /// Algorithms that ssh-audit fails, warns of, and knows.
+    algorithms: (usize, usize, usize),
+    /// Whether ssh-audit's policy passes.
+    policy: bool,
+    /// lynis: index, warnings, seconds. Not asked of every node: it takes many minutes under emulation.
+    lynis: Option<Lynis>,
+    /// Our own audit: score, findings, seconds with the tools it calls, milliseconds of its own.
+    audit: (u64, u64, f64, u64),
+}
+
+/// Prints the table.
+pub fn print(bench: &mut Bench) -> Result<ExitCode> {
+    host::prepare()?;
+    let table = measured(bench)?.0;
+    let path = bench.workspace().vm.join("scores.md");
+    std::fs::write(&path, &table).with_context(|| format!("writing {}", path.display()))?;
+    say(format_args!("\n{table}\nkept in {}", path.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same with what the design promises (`cargo vm test --full scores`).
+pub fn promised(bench: &mut Bench) -> Result<()> {
+    let (table, after, strict) = measured(bench)?;
+    say(table);
+    for (name, scores) in [("compatible", &after), ("strict", &strict)] {
+        let (fail, warn, _) = scores.algorithms;
+        ensure!(fail == 0 && warn == 0, "{name}: ssh-audit fails {fail} algorithms and warns of {warn}");
+    }
+    ensure!(strict.policy, "strict: the policy {POLICY} does not pass");
+    let (index, warnings, took) = after.lynis.as_ref().context("lynis was not asked")?;
+    ensure!(*index >= LEAST_INDEX, "lynis says {index}, with {warnings:?}");
+    let times = took / after.audit.2;
+    ensure!(times >= FASTER, "the audit is {times:.1} times faster than lynis, not {FASTER}");
+    Ok(())
+}
+
+fn measured(bench: &mut Bench) -> Result<(String, Scores, Scores)> {
+    let tool = ssh_audit(bench.workspace())?;
+    let lynis = lynis(bench.workspace())?;
+    let strict_answer = format!(
+        "{}\n[firstlight.ssh]\nalgorithms = \"strict\"\n",
+        std::fs::read_to_string(&bench.payload()?.answer).context("reading the answer")?
+    );
+    let before = scores(bench.armed()?, BINARY_PATH, &tool, Some(&lynis))?;
+    let after = scores(bench.committed()?, INSTALLED_PATH, &tool, Some(&lynis))?;
+    let node = bench.committed()?;
+    node.put("/root/strict.toml", strict_answer.as_bytes(), 0o600)?;
+    let done = node.run_within(&format!("{INSTALLED_PATH} apply --confirm none /root/strict.toml"), APPLY)?;
+    ensure!(matches!(done.status, 0 | 3), "apply ended with {}: {}{}", done.status, done.stdout, done.stderr);
+    let strict = scores(node, INSTALLED_PATH, &tool, None)?;
+    Ok((table(&before, &after, &strict)?, after, strict))
+}
+
+fn table(before: &Scores, after: &Scores, strict: &Scores) -> Result<String> {
+    let mut text = String::from("| tool | stock Debian 13 | after | with `strict` |\n|---|---|---|---|\n");
+    let mut row = |name: &str, cell: &dyn Fn(&Scores) -> String| {
+        writeln!(text, "| {name} | {} | {} | {} |", cell(before), cell(after), cell(strict))
+    };
+    row("ssh-audit 3.9.0, algorithms", &|it| {
+        format!("{} fail, {} warn of {}", it.algorithms.0, it.algorithms.1, it.algorithms.2)
+    })?;
+    row(&format!("ssh-audit, policy \"{POLICY}\""), &|it| {
+        if it.policy { "passes" } else { "fails" }.to_owned()
+    })?;
+    let lynis = |cell: &dyn Fn(&Lynis) -> String, it: &Scores| it.lynis.as_ref().map_or("-".to_owned(), cell);
+    row("lynis, hardening index", &|it| lynis(&|(index, ..)| index.to_string(), it))?;
+    row("lynis, warnings", &|it| {
+        lynis(&|(_, warnings, _)| format!("{} ({})", warnings.len(), warnings.join(", ")), it)
+    })?;
+    row("`firstlight audit`, score", &|it| format!("{}, {} findings", it.audit.0, it.audit.1))?;
+    row("seconds: `lynis --quick` / `firstlight audit` (its own)", &|it| {
+        let own = it.audit.3 as f64 / 1000.0;
+        lynis(
+            &|(.., took)| format!("{took:.1} / {:.1} ({own:.2}), {:.0} times", it.audit.2, took / it.audit.2),
+            it,
+        )
+    })?;
+    Ok(text)
+}
+
+fn scores(node: &mut Node, binary: &str, tool: &Path, lynis: Option<&[u8]>) -> Result<Scores> {
+    let step = Step::begin("ssh-audit");
+    let report = ask_ssh_audit(node, tool, &[])?;
+    let policy = ask_ssh_audit(node, tool, &["-P", POLICY])?;
+    step.done();
+    let since = Instant::now();
+    let said = node.run_within(&format!("{binary} audit --json"), AUDIT)?;
+    let took = since.elapsed().as_secs_f64();
+    let audit: Value = serde_json::from_str(&said.stdout)
+        .with_context(|| format!("reading the audit: {}{}", said.stdout, said.stderr))?;
+    let number = |key: &str| audit[key].as_u64().with_context(|| format!("the audit has no {key}"));
+    Ok(Scores {
+        algorithms: judged(&report),
+        policy: policy["passed"].as_bool().context("the policy neither passes nor fails")?,
+        lynis: lynis.map(|lynis| ask_lynis(node, lynis)).transpose()?,
+        audit: (number("score")?, number("findings")?, took, number("own_milliseconds")?),
+    })
+}
+
+/// Failed, warned of, all: ssh-audit's notes beside each algorithm.
+fn judged(report: &Value) -> (usize, usize, usize) {
+    let mut counts = (0, 0, 0);
+    for kind in ["kex", "key", "enc", "mac"] {
+        for algorithm in report[kind].as_array().into_iter().flatten() {
+            let has = |word: &str| algorithm["notes"][word].as_array().is_some_and(|notes| !notes.is_empty());
+            counts.2 += 1;
+            if has("fail") {
+                counts.0 += 1;
+            } else if has("warn") {
+                counts.1 += 1;
+            }
+        }
+    }
+    counts
+}
+
+/// From the management host. sshd remembers who connects without logging in (PerSourcePenalties), and forgets it when it
+/// starts anew.
+fn ask_ssh_audit(node: &mut Node, tool: &Path, more: &[&str]) -> Result<Value> {
+    node.ok("systemctl restart ssh.service")?;
+    let said = node
+        .command_from(Side::Management, "python3")?
+        .env("PYTHONPATH", tool)
+        .args(["-m", "ssh_audit", "--json", "--timeout=60", "--skip-rate-test"])
+        .args(more)
+        .arg(Side::Management.node_address())
+        .output()
+        .context("running ssh-audit")?;
+    // Its status says what it found.
+    serde_json::from_slice(&said.stdout)
+        .with_context(|| format!("reading ssh-audit: {}", String::from_utf8_lossy(&said.stderr)))
+}
+
+fn ask_lynis(node: &mut Node, lynis: &[u8]) -> Result<Lynis> {
+    node.put("/root/lynis.tar", lynis, 0o600)?;
+    node.ok("tar -C / -xf /root/lynis.tar && rm /root/lynis.tar")?;
+    let step = Step::begin("lynis audit system --quick");
+    let done = node.run_within(
+        "lynis audit system --quick --no-colors --report-file /root/lynis.dat > /root/lynis.log 2>&1; true",
+        LYNIS,
+    )?;
+    let took = step.done().as_secs_f64();
+    ensure!(done.status == 0, "lynis: {}", done.stderr);
+    let report = node.ok("cat /root/lynis.dat")?;
+    let values = |key: &str| -> Vec<String> {
+        report.lines().filter_map(|line| line.strip_prefix(key)).map(str::to_owned).collect()
+    };
+    let index = values("hardening_index=").first().context("lynis gives no index")?.parse()?;
+    let warning = |text: String| text.split('|').next().unwrap_or_default().to_owned();
+    Ok((index, values("warning[]=").into_iter().map(warning).collect(), took))
+}
+
+/// ssh-audit from the Python registry, kept in the cache.
+fn ssh_audit(workspace: &Workspace) -> Result<PathBuf> {
+    let directory = workspace.vm.join("cache").join(SSH_AUDIT.replace("==", "-"));
+    if !directory.join("ssh_audit").exists() {
+        host::install_for_tests(&["python3", "pip3"])?;
+        let step = Step::begin(format!("installing {SSH_AUDIT}"));
+        let words = ["-m", "pip", "install", "--quiet", "--no-deps", "--target"];
+        output(command("python3", words).arg(&directory).arg(SSH_AUDIT))?;
+        step.done();
+    }
+    Ok(directory)
+}
+
+/// Debian 13's lynis as a tar: shell scripts that need nothing but what every node has.
+fn lynis(workspace: &Workspace) -> Result<Vec<u8>> {
+    let (all, own) =
+        (workspace.run_directory().join("lynis-all.tar"), workspace.run_directory().join("lynis"));
+    std::fs::create_dir_all(&own).with_context(|| format!("creating {}", own.display()))?;
+    let step = Step::begin("getting Debian 13's lynis");
+    let words = ["--quiet", "--variant=extract", "--components=main", "--include=lynis", "trixie"];
+    output(command("mmdebstrap", words).arg(&all))?;
+    let parts = ["./etc/lynis", "./usr/sbin/lynis", "./usr/share/lynis"];
+    output(command("tar", ["-C"]).arg(&own).arg("-xf").arg(&all).args(parts))?;
+    let tar = workspace.run_directory().join("lynis.tar");
+    output(command("tar", ["-C"]).arg(&own).arg("-cf").arg(&tar).arg("."))?;
+    step.done();
+    std::fs::read(&tar).with_context(|| format!("reading {}", tar.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_algorithm_is_counted_by_the_worst_that_is_said_of_it() {
+        let report = serde_json::json!({
+            "kex": [{ "algorithm": "a", "notes": { "fail": ["x"], "warn": ["y"] } }],
+            "key": [{ "algorithm": "b", "notes": { "info": ["z"] } }],
+            "enc": [{ "algorithm": "c", "notes": { "warn": ["y"] } }],
+            "mac": [],
+        });
+        assert_eq!(judged(&report), (1, 1, 3));
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_tool() {
+        let scores =
+            |lynis| Scores { algorithms: (6, 12, 30), policy: false, lynis, audit: (40, 20, 2.0, 30) };
+        let with = scores(Some((62, vec!["FIRE-4512".to_owned()], 60.0)));
+        let text = table(&with, &with, &scores(None)).unwrap();
+        assert!(text.contains("| 6 fail, 12 warn of 30 |") && text.contains("| 1 (FIRE-4512) |"), "{text}");
+        assert!(text.contains("| 60.0 / 2.0 (0.03), 30 times |") && text.lines().count() == 8, "{text}");
+    }
+}
