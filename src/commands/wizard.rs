@@ -14,6 +14,7 @@ use crate::profile::Confirm;
 use crate::report::terminal::{Paint, wrapped};
 use crate::status::{self, text};
 use crate::transaction::Outcome;
+use dialoguer::theme::{SimpleTheme, Theme};
 use std::path::Path;
 
 const NOTHING: Standing = (2, "the wizard was ended, nothing was changed");
@@ -108,8 +109,9 @@ impl Talk<'_> {
 
     /// What was typed, shown or hidden.
     fn typed(&mut self, prompt: &str, default: &str, hidden: bool) -> String {
-        let (open, close) = if default.is_empty() { ("", ": ") } else { (" [", "]: ") };
-        let drawn = [prompt, open, default, close].concat();
+        let mut drawn = String::new();
+        // Writing into a text does not fail.
+        let _ = SimpleTheme.format_input_prompt(&mut drawn, prompt, (!default.is_empty()).then_some(default));
         self.ask.typed(&drawn, hidden, 0, self.stands).unwrap_or_default()
     }
 
