@@ -73,7 +73,8 @@ impl<'a> Flow<'a> {
             let networks = joined(&mut self.facts.addresses.iter().map(|(_, network)| network.to_string()));
             let peers = joined(&mut self.facts.ssh_peers.iter().map(ToString::to_string));
             let peers = if peers.is_empty() { "nobody" } else { &peers };
-            about.push_str(&format!(" This node is in {networks}; over SSH {peers} is connected."));
+            let parts = [" This node is in ", &networks, "; over SSH ", peers, " is connected."];
+            about.push_str(&parts.concat());
         }
         let number = self.trail.len() + 1;
         let mut text = format!("\n{number}. {}\n{}", question.title(), wrapped(&about, INDENT, WIDTH));
@@ -83,8 +84,8 @@ impl<'a> Flow<'a> {
         for (number, (label, _)) in (1..).zip(question.choices()) {
             let number = format!("{number}");
             let against = self.against(question, &number);
-            let against = against.map(|reason| format!(" Not on this node: {reason}.")).unwrap_or_default();
-            text.push_str(&item(&number, &(label.to_owned() + &against)));
+            let (open, close) = if against.is_some() { (" Not on this node: ", ".") } else { ("", "") };
+            text.push_str(&item(&number, &[label, open, &against.unwrap_or_default(), close].concat()));
         }
         text
     }
@@ -140,7 +141,7 @@ impl<'a> Flow<'a> {
             _ => typed.to_owned(),
         };
         if let Some(reason) = self.against(question, &value) {
-            return Some(format!("Not accepted: {reason}."));
+            return Some(["Not accepted: ", &reason, "."].concat());
         }
         let (at, taken) = (self.at, keys_of(&value));
         self.given.resize_with(self.given.len().max(at + 1), String::new);

@@ -33,5 +33,5 @@ pub(super) fn of(check: &Check) -> String {
         _ => ("^", ""),
     };
     // Where it has nothing to do, our files are in place, and something else wins.
-    text.replace('^', "`firstlight apply`").replace("{}", name)
+    text.replace("^", "`firstlight apply`").replace("{}", name)
 }

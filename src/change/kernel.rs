@@ -15,7 +15,7 @@ pub type Settings = Vec<(String, String)>;
 /// Where the kernel shows a setting: `net.ipv4.ip_forward` is `/proc/sys/net/ipv4/ip_forward`. A name with slashes is
 /// the path itself, as sysctl(8) has it: dots belong to the names of interfaces then.
 pub fn path(name: &str) -> PathBuf {
-    let name = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
+    let name = if name.contains('/') { name.to_owned() } else { name.replace(".", "/") };
     Path::new("/proc/sys").join(name.trim_start_matches('/'))
 }
 

@@ -100,7 +100,7 @@ pub fn show_on_consoles(node: &dyn Node, all: &[Shown]) {
         for shown in all {
             let code = Code::of(shown.uri.as_bytes());
             let style = code.as_ref().and_then(|code| terminal.style(code));
-            let text = render(shown, code.as_ref(), style, terminal.size().1).replace('\n', "\r\n");
+            let text = render(shown, code.as_ref(), style, terminal.size().1).replace("\n", "\r\n");
             let _ = file.write_all(text.as_bytes());
         }
     }

@@ -115,6 +115,12 @@ impl Talk<'_> {
         self.ask.typed(&drawn, hidden, 0, self.stands).unwrap_or_default()
     }
 
+    /// The same about something, in three parts.
+    #[inline(never)]
+    fn say_of(&mut self, before: &str, what: &str, behind: &str) {
+        self.say(&[before, what, behind].concat());
+    }
+
     /// A paragraph beside the questions.
     fn say(&mut self, text: &str) {
         self.ask.show(&wrapped(text, INDENT, WIDTH));

@@ -116,7 +116,7 @@ fn quoted(word: &str) -> String {
     if !word.is_empty() && word.bytes().all(plain) {
         return word.to_owned();
     }
-    format!("'{}'", visible(word).replace('\'', "'\\''"))
+    format!("'{}'", visible(word).replace("'", "'\\''"))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub fn uri(issuer: &str, user: &str, secret: &str) -> String {
     let name = cut(user, LONG.saturating_sub(taken));
     let room = SHORT.saturating_sub(taken + name.len() + 1);
     // A literal colon ends the issuer.
-    let issuer = cut(&issuer.replace(':', "-"), room);
+    let issuer = cut(&issuer.replace(":", "-"), room);
     let colon = if issuer.is_empty() { "" } else { ":" };
     format!("{SCHEME}{issuer}{colon}{name}{QUERY}{secret}")
 }

@@ -75,24 +75,32 @@ impl Question {
         let (keys, chosen) = (self.is("keys"), !self.line(CHOICES).is_empty());
         if !chosen && !keys && !self.is("list") {
             let none = value.is_empty() && self.is("password");
-            return Some(if none { String::new() } else { format!("{} = {}\n", self.key(), quoted(value)) });
+            return Some(if none { String::new() } else { self.with_key("", &quoted(value), "") });
         }
-        let words = if keys { value.to_owned() } else { value.replace([' ', ',', '\t'], "\n") };
+        // A key has blanks in it.
+        let ends = |sign: char| sign == '\n' || !keys && matches!(sign, ' ' | ',' | '\t');
         let (mut lines, mut count) = (String::new(), 0);
-        for word in words.lines().filter(|word| !word.is_empty()) {
-            if chosen {
+        for word in value.split(ends).filter(|word| !word.is_empty()) {
+            let (between, text) = if chosen {
                 let place = word.parse::<usize>().ok()?.checked_sub(1)?;
-                lines.push_str(self.choices().nth(place)?.1);
-                lines.push('\n');
+                ("\n", self.choices().nth(place)?.1.to_owned())
             } else {
-                lines.push_str(if count > 0 { ", " } else { "" });
-                lines.push_str(&quoted(word));
-            }
+                (", ", quoted(word))
+            };
+            lines.push_str(if count > 0 { between } else { "" });
+            lines.push_str(&text);
             count += 1;
         }
         if chosen {
+            lines.push_str(if count > 0 { "\n" } else { "" });
             return (count == 1 || self.is("many")).then_some(lines);
         }
-        Some(if count > 0 { format!("{} = [{lines}]\n", self.key()) } else { lines })
+        Some(if count > 0 { self.with_key("[", &lines, "]") } else { lines })
+    }
+
+    /// A line of the answer.
+    #[inline(never)]
+    fn with_key(self, open: &str, value: &str, close: &str) -> String {
+        [self.key(), " = ", open, value, close, "\n"].concat()
     }
 }

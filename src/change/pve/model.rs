@@ -184,7 +184,7 @@ fn users(store: &mut dyn Store, words: &[&str]) -> Told {
                 return Err(format!("create user failed: user '{id}' already exists"));
             }
             [_, "user", "add", id, ..] => {
-                let comment = after(&words, "--comment").unwrap_or_default().replace(':', "%3A");
+                let comment = after(&words, "--comment").unwrap_or_default().replace(":", "%3A");
                 change_users(store, |lines| lines.push(format!("user:{id}:1:0::::{comment}::")));
             }
             [_, "user", "modify", id, "--enable", enable, "--expire", expire] => {
@@ -300,7 +300,7 @@ fn create(store: &mut dyn Store, path: &str, words: &[&str]) -> Told {
         }
         let number = mine.get("totp").and_then(Value::as_array).map_or(0, Vec::len) + 1;
         let id = format!("594013c7-e1a4-4a7a-af00-{number:012}");
-        let kept = format!("{}&digits=6&algorithm=SHA1&period=30", uri.replace('@', "%40"));
+        let kept = format!("{}&digits=6&algorithm=SHA1&period=30", uri.replace("@", "%40"));
         change_factors(store, |users| {
             let mut mine = mine.clone();
             let entry = json!({"id": id, "description": description, "created": 1, "entry": kept});

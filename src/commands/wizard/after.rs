@@ -39,7 +39,7 @@ impl Talk<'_> {
         while let Some(left) = status::read(node)?.waits {
             let minutes = left.div_ceil(60_000);
             if minutes < told {
-                self.say(&format!("{} left", time::minutes(minutes)));
+                self.say_of("", &time::minutes(minutes), " left");
                 told = minutes;
             }
             match self.ask.typed("", false, SECONDS, self.stands).as_deref().map(str::trim) {
@@ -66,7 +66,7 @@ impl Talk<'_> {
         let node = self.node;
         for user in open(node, profile) {
             self.stands = LATER;
-            self.ask.show(&format!("\nSecond factor of {user}: take the phone.\n"));
+            self.ask.show(&["\nSecond factor of ", &user, ": take the phone.\n"].concat());
             if !self.device(&user, false)? {
                 continue;
             }
@@ -77,7 +77,7 @@ impl Talk<'_> {
                 while self.line("For a lost phone. Type kept once they lie in a safe place", "") != "kept" {}
             }
             seen(node, &user)?;
-            let second = format!("A second device for {user}, such as a spare phone? y or n");
+            let second = ["A second device for ", &user, ", such as a spare phone? y or n"].concat();
             if self.line(&second, "n").starts_with(['y', 'Y']) {
                 self.device(&user, true)?;
                 seen(node, &user)?;
@@ -95,7 +95,7 @@ impl Talk<'_> {
         };
         screen::show(node, &offered);
         loop {
-            match &*self.line(&format!("Code of {user}"), "") {
+            match &*self.line(&["Code of ", user].concat(), "") {
                 "" => return Ok(false),
                 "s" => screen::show(node, &offered),
                 HELP => self.say(CODE),
@@ -104,7 +104,7 @@ impl Talk<'_> {
                     let wrong = matches!(factor::enrol_with_code(node, user, second, code)?, Verified::Wrong);
                     drop(held);
                     if !wrong {
-                        self.say(&format!("Right. PVE asks {user} for a code at every login from now on."));
+                        self.say_of("Right. PVE asks ", user, " for a code at every login from now on.");
                         return Ok(true);
                     }
                     self.say("Not one of this secret's. ? says more.");

@@ -29,10 +29,12 @@ impl Talk<'_> {
         let facts = &*Box::leak(Box::new(engine::facts(self.node)?));
         let roots = read_text(self.node, Path::new(ROOT_KEYS_PATH)).ok().flatten().unwrap_or_default();
         let host = visible(&facts.host_name);
-        self.say(&format!(
-            "firstlight hardens {host}. Nothing is touched before you have seen the plan and typed \"apply\". At every \
-             question: ? explains it, < goes back, Enter takes what stands in [ ], Ctrl-C ends the wizard."
-        ));
+        self.say_of(
+            "firstlight hardens ",
+            &host,
+            ". Nothing is touched before you have seen the plan and typed \"apply\". At every question: ? explains it, \
+             < goes back, Enter takes what stands in [ ], Ctrl-C ends the wizard.",
+        );
         let mut flow = Flow::new(facts, &roots);
         loop {
             self.questions(&mut flow)?;
@@ -42,7 +44,7 @@ impl Talk<'_> {
                     self.page(&in_words(&answer, &plan));
                     if let Some(path) = save {
                         write_atomically(self.node, path, flow.text().as_bytes())?;
-                        self.say(&format!("Saved as {}, readable by root alone.", path.display()));
+                        self.say_of("Saved as ", &path.to_string_lossy(), ", readable by root alone.");
                     }
                     if self.is_wanted(&plan) {
                         return self.begin(&answer, &plan.hash);
@@ -51,7 +53,8 @@ impl Talk<'_> {
                 }
                 Err(problems) => {
                     for problem in &problems.list {
-                        self.say(&format!("This node refuses {}: {}.", problem.key, problem.message));
+                        let what = [&*problem.key, ": ", &problem.message].concat();
+                        self.say_of("This node refuses ", &what, ".");
                     }
                     flow.back_to(&problems);
                 }
@@ -122,7 +125,7 @@ pub(super) fn hash(node: &dyn Node, password: &str) -> Result<String, Stop> {
     // The letters of base32 are among those of a salt.
     let setting = SETTING.to_owned() + &totp::base32(&node.random(SALT)?);
     // Never on the command line, which others can read.
-    let input = format!("{password}\n{setting}\n").into_bytes();
+    let input = [password, "\n", &setting, "\n"].concat().into_bytes();
     let made = run_checked(node, &Invocation::new(PERL, &["-e", CRYPT]).input(input))?.stdout;
     if made.starts_with(&setting) { Ok(made) } else { Err(Stop::refusal("perl's crypt knows no yescrypt")) }
 }

@@ -86,7 +86,7 @@ fn of_line(
         _ => Check::PveFile { path: path.display().to_string(), section: section.to_owned(), text },
     };
     let dot = if name.is_empty() { "" } else { "." };
-    let id = ["firewall.", place, name, dot, &said.replace(' ', "-")].concat();
+    let id = ["firewall.", place, name, dot, &said.replace(" ", "-")].concat();
     if controls.iter().all(|known| known.id != id) {
         also(controls, &[&id], requirement, &["PVE does what `", said, "` says"], check);
     }
