@@ -81,9 +81,12 @@ impl Pty {
         self.until(&|screen| screen.sent.contains(text), text);
     }
 
-    /// Waits until this is not on the screen's last line any more.
-    pub fn until_gone(&self, text: &str) {
-        self.until(&|screen| !screen.line().contains(text), text);
+    /// Waits until it asks again, after so much was sent.
+    pub fn asks_after(&self, sent: usize) {
+        let asks = |screen: &Screen| {
+            screen.line().ends_with(": ") && screen.sent.get(sent..).is_some_and(|more| more.contains(": "))
+        };
+        self.until(&asks, "another question");
     }
 
     fn until(&self, holds: &dyn Fn(&Screen) -> bool, what: &str) {

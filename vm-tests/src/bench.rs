@@ -1,7 +1,7 @@
 //! The test bench of one worker: nodes that are booted once and put back to a kept state for every scenario.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -200,11 +200,13 @@ impl Bench {
     /// The baked executable and PVE's flag, as the installer leaves them.
     pub fn seeds(&mut self) -> Result<Vec<Seed>> {
         let path = self.payload()?.first_boot.clone();
-        let content = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(vec![
-            Seed { path: hook::EXECUTABLE_PATH, mode: 0o700, content },
-            Seed { path: hook::PENDING_PATH, mode: 0o600, content: Vec::new() },
-        ])
+        seeds(&path)
+    }
+
+    /// The same for a run on the host's own kernel.
+    pub fn native_seeds(&mut self) -> Result<Vec<Seed>> {
+        let path = self.payload()?.native.0.clone();
+        seeds(&path)
     }
 
     /// `/etc` of a node that nothing of firstlight has ever touched.
@@ -354,3 +356,11 @@ const EVIDENCE: &[(&str, &str)] = &[
     ),
     ("state.txt", "find /var/lib/firstlight /var/lib/proxmox-first-boot -ls"),
 ];
+
+fn seeds(first_boot: &Path) -> Result<Vec<Seed>> {
+    let content = fs::read(first_boot).with_context(|| format!("reading {}", first_boot.display()))?;
+    Ok(vec![
+        Seed { path: hook::EXECUTABLE_PATH, mode: 0o700, content },
+        Seed { path: hook::PENDING_PATH, mode: 0o600, content: Vec::new() },
+    ])
+}

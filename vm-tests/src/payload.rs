@@ -29,6 +29,8 @@ pub struct Payload {
     pub answer: PathBuf,
     /// The same two for a node of PVE, with PVE's own firewall and a token.
     pub pve: (PathBuf, PathBuf),
+    /// The same two for a run on the host's own kernel, which is not ours to set, and where no service really runs.
+    pub native: (PathBuf, PathBuf),
     /// The admin's key pair.
     pub admin_key: KeyPair,
 }
@@ -41,16 +43,24 @@ impl Payload {
         step.done();
         let admin_key = workspace.key("admin")?;
         let step = Step::begin("baking the answers into first-boot executables");
-        let (first_boot, answer) = baked(workspace, &binary, &admin_key.public, "ufw")?;
-        let pve = baked(workspace, &binary, &admin_key.public, "pve")?;
+        let key = &admin_key.public;
+        let (first_boot, answer) = baked(workspace, &binary, key, "ufw", "ufw")?;
+        let pve = baked(workspace, &binary, key, "pve", "pve")?;
+        let native = baked(workspace, &binary, key, "ufw", "native")?;
         step.done();
-        Ok(Self { binary, first_boot, answer, pve, admin_key })
+        Ok(Self { binary, first_boot, answer, pve, native, admin_key })
     }
 }
 
 /// The first-boot executable of an example, and the answer with our key and password that is in it.
-fn baked(workspace: &Workspace, binary: &Path, key: &str, name: &str) -> Result<(PathBuf, PathBuf)> {
-    let example = workspace.root.join(format!("answer-files/{name}.toml"));
+fn baked(
+    workspace: &Workspace,
+    binary: &Path,
+    key: &str,
+    example: &str,
+    name: &str,
+) -> Result<(PathBuf, PathBuf)> {
+    let example = workspace.root.join(format!("answer-files/{example}.toml"));
     let text = fs::read_to_string(&example).with_context(|| format!("reading {}", example.display()))?;
     let directory = workspace.run_directory().join("baked").join(name);
     fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
@@ -58,6 +68,9 @@ fn baked(workspace: &Workspace, binary: &Path, key: &str, name: &str) -> Result<
     let mut text = personal(&text, key)?;
     if name == "pve" {
         text = with_token(&text)?;
+    }
+    if name == "native" {
+        text += &without(&["kernel", "services", "apparmor", "fail2ban"]);
     }
     fs::write(&answer, text).context("writing the answer with our key")?;
     bake(binary, &answer, &directory)?;

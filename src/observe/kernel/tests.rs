@@ -189,7 +189,10 @@ fn g1_j3_every_interface_is_set_in_one_call_and_gets_its_own_value_back() {
     // An interface that has gone since has nothing to get back.
     node.files.remove("/proc/sys/net/ipv4/conf/vmbr0");
     let Inverse::Kernel { .. } = &inverse else { panic!("another inverse") };
-    assert_eq!(crate::change::undo_settings(&node, &inverse, false).unwrap(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(
+        crate::change::undo_settings(&node, &inverse, false).unwrap(),
+        Vec::<std::path::PathBuf>::new()
+    );
     let value = |name: &str| node.files.text(&format!("/proc/sys/net/ipv4/conf/{name}/rp_filter"));
     assert_eq!(
         (value("all").as_str(), value("vmbr0.10").as_str(), value("lo").as_str()),

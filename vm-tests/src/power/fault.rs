@@ -64,8 +64,8 @@ pub const PLAIN: Fault = Fault {
 pub fn all(bench: &mut Bench, name: &str, faults: &[Fault]) -> Result<()> {
     let workspace = bench.workspace().clone();
     let (image, _) = bench.image(Release::Trixie)?;
-    let seeds = bench.seeds()?;
-    let answer = std::fs::read(&bench.payload()?.answer).context("reading the answer")?;
+    let seeds = bench.native_seeds()?;
+    let answer = std::fs::read(&bench.payload()?.native.1).context("reading the answer")?;
     let directory = workspace.run_directory().join(name);
     std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
     let base = seeded(&image.disk, &directory.join("disk"), &seeds)?;

@@ -53,7 +53,7 @@ impl Recording {
         fs::create_dir_all(&all).context("making room for a recording")?;
         let work = tempfile::tempdir_in(&all).context("making room for a recording")?;
         let unfinished = Self { base: work.path().join("base.raw"), writes: work.path().join("writes.log") };
-        let seeds = bench.seeds()?;
+        let seeds = if kind == FileSystem::Ext4 { bench.seeds()? } else { bench.native_seeds()? };
         let step = Step::begin(format!("recording the writes of a whole first boot ({})", kind.name()));
         let seeded = seeded(&image.disk, &work.path().join("disk"), &seeds)?;
         fs::rename(seeded, &unfinished.base).context("keeping the disk before the boot")?;

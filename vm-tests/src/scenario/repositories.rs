@@ -13,6 +13,8 @@ use crate::workspace::KeyPair;
 const ANSWER_PATH: &str = "/root/vm-tests/sources.toml";
 const ENTERPRISE_PATH: &str = "/root/vm-tests/enterprise.toml";
 const HANDOVER_PATH: &str = "/root/firstlight-handover.txt";
+/// What is searched for.
+const NEEDLE: &str = "/var/tmp/needle";
 /// Sources of packages that apt would read.
 const READ: &str = "apt-get --no-release-info --format '$(REPO_URI) $(COMPONENT)' indextargets 'Created-By: Packages' \
     | grep proxmox.com | sort -u";
@@ -118,11 +120,13 @@ pub fn key_pair(bench: &mut Bench) -> Result<()> {
     let shell = node.ssh(Side::Management, ADMIN, &key, "id -un")?;
     ensure!(shell.stdout.trim() == ADMIN, "the key does not log in: {}{}", shell.stdout, shell.stderr);
     let secret = private.lines().nth(2).context("no key was handed over")?;
+    // Out of a file: the guest's agent logs every command.
+    node.put(NEEDLE, secret.as_bytes(), 0o600)?;
     let found = node.ok(&format!(
-        "grep -rlF '{secret}' /etc /root /home /var/lib/firstlight /var/log /run /tmp 2>/dev/null || true"
+        "grep -rlFf {NEEDLE} /etc /root /home /var/lib/firstlight /var/log /run /tmp 2>/dev/null || true"
     ))?;
     ensure!(found.trim() == HANDOVER_PATH, "the private key is in {found}");
-    let said = node.ok(&format!("journalctl --no-pager | grep -cF '{secret}' || true"))?;
+    let said = node.ok(&format!("journalctl --no-pager | grep -cFf {NEEDLE} || true"))?;
     ensure!(said.trim() == "0", "the private key is in the journal");
     Ok(())
 }

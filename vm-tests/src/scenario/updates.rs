@@ -53,8 +53,8 @@ const OTHER: &str =
 pub fn origins(bench: &mut Bench) -> Result<()> {
     let workspace = bench.workspace().clone();
     let (image, _) = bench.image(Release::Trixie)?;
-    let seeds = bench.seeds()?;
-    let answer = fs::read_to_string(&bench.payload()?.answer).context("reading the answer")?;
+    let seeds = bench.native_seeds()?;
+    let answer = fs::read_to_string(&bench.payload()?.native.1).context("reading the answer")?;
     let directory = workspace.run_directory().join("updates");
     fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
     let base = seeded(&image.disk, &directory.join("disk"), &seeds)?;

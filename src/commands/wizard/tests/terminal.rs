@@ -93,16 +93,12 @@ fn j2_the_main_path_on_a_terminal_of_80_columns_and_24_rows() {
         pty.prompt(prompt);
         pty.line(typed);
     }
-    loop {
-        pty.prompt(": ");
-        if pty.screen().trim_end().ends_with("< to go back:") {
-            break;
-        }
-        if pty.screen().trim_end().ends_with("q is enough:") {
-            shot(&pty, "the plan");
-            pty.line("");
-            pty.until_gone("q is enough");
-        }
+    pty.prompt("q is enough: ");
+    while !pty.screen().trim_end().ends_with("< to go back:") {
+        shot(&pty, "the plan");
+        let sent = pty.sent().len();
+        pty.line("");
+        pty.asks_after(sent);
     }
     shot(&pty, "before the word");
     assert!(!pty.sent().contains(PASSWORD));
