@@ -45,7 +45,10 @@ impl Observer<'_> {
                 continue;
             }
             // Without its heading, and without the signs that draw a list.
-            let answer = answer.rsplit(":\n").next().unwrap_or_default();
+            let answer = match answer.split_once('\n') {
+                Some((heading, list)) if heading.ends_with(':') => list,
+                _ => answer,
+            };
             let said = answer.replace("|- ", " ").replace("`- ", " ").replace('\n', "");
             let begin = ["\n", key, " = "].concat();
             let wanted =

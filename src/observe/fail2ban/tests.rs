@@ -12,7 +12,8 @@ const SSHD: [&str; 10] = [
     "3600",
     "Current match filter:\n_UID=0 _COMM=sshd + _UID=0 _COMM=sshd-session",
     "The following regular expression are defined:\n|- [0]: ^[aA]uthentication (?:failure|error|failed) for <F-USER>\n\
-     `- [1]: ^Connection from",
+     |- [1]: ^(?:error: )?Received disconnect from <HOST>:\n\
+     `- [2]: ^Connection from",
     "The jail sshd has the following actions:\nnftables",
     "22",
     "nft add element inet f2b-table <addr_set> \\{ <ip> \\}",
