@@ -31,7 +31,6 @@ pub use cluster::{
 };
 pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
-#[cfg(test)]
 pub use kernel::path as kernel_path;
 pub use kernel::{Settings, amiss, one_blank, values as kernel_values, whose as whose_settings};
 pub use key_pair::{MARK as KEY_PAIR_MARK, made as made_keys, public as key_pair};

@@ -1,6 +1,7 @@
 //! The way back: newest first, safe to repeat, and honest about its outcome.
 
 mod firewall;
+mod order;
 
 use super::journal::Journal;
 use super::judge::{self, CLUSTER_DIR, Judge};
@@ -16,6 +17,7 @@ use crate::manifest::{self, Entry, Manifest, Scope, State, Unrestored};
 use crate::node::Node;
 use crate::objects::{Batch, ObjectId, Objects};
 use crate::progress::{Importance, Watch};
+use order::Ahead;
 use std::path::{Path, PathBuf};
 
 pub use firewall::{stays, stuck as ufw_stays};
@@ -50,14 +52,14 @@ impl Way<'_> {
         }
         let mut left = Vec::new();
         let mut kept = Vec::new();
-        // Paths of steps that a later stage or recovery takes back once more.
-        let mut open: Vec<&Scope> = Vec::new();
-        // Paths of steps that could not be taken back.
-        let mut failed: Vec<&Scope> = Vec::new();
+        // Steps that a later stage or recovery takes back once more.
+        let mut open = Ahead::default();
+        // Steps that could not be taken back.
+        let mut failed = Ahead::default();
         for made in story.made.iter().rev() {
-            if shares(made, &failed) {
+            if failed.shares(made) {
                 // What stands there is not as this step left it, and whose it is cannot be told yet.
-                failed.extend(&made.scopes);
+                failed.add(made);
                 open_without |= pve_before && matches!(made.inverse, Inverse::PveFirewall(_));
                 left.push(
                     [story.title(made.step), ": what failed in the same places comes back first"].concat(),
@@ -66,7 +68,7 @@ impl Way<'_> {
             }
             if stage == Stage::Early && in_cluster(made) {
                 // pmxcfs is not up yet: what would be seen and written there is the root file system.
-                open.extend(&made.scopes);
+                open.add(made);
                 open_without |= pve_before && matches!(made.inverse, Inverse::PveFirewall(_));
                 continue;
             }
@@ -81,21 +83,21 @@ impl Way<'_> {
                 break;
             }
             if open_without && made.inverse.is_ufw() {
-                failed.extend(&made.scopes);
+                failed.add(made);
                 left.push([story.title(made.step), ": PVE's firewall comes back first"].concat());
                 continue;
             }
             // What a newer step puts there then is undone here once more: this one is not over before that one is.
-            let last = !shares(made, &open) && (stage == Stage::Late || made.inverse.is_paths_alone());
+            let last = !open.shares(made) && (stage == Stage::Late || made.inverse.is_paths_alone());
             let result = self.step(made, stage, force, &story.cluster, last);
             if !last {
-                open.extend(&made.scopes);
+                open.add(made);
             }
             match result {
                 Ok(mut paths) => kept.append(&mut paths),
                 // One step that cannot be taken back must not keep those from it that are none of its business.
                 Err(error) => {
-                    failed.extend(&made.scopes);
+                    failed.add(made);
                     open_without |= pve_before && matches!(made.inverse, Inverse::PveFirewall(_));
                     let text = format!("{}: {error}", story.title(made.step));
                     self.watch.say(Importance::Error, &text);
@@ -382,11 +384,6 @@ impl Way<'_> {
         let scopes: Vec<Scope> = paths.map(|path| Scope::Entry(path.as_ref().to_owned())).collect();
         manifest::capture(self.node, &scopes, &[], store)
     }
-}
-
-/// Whether the step and the others may have touched a path both.
-fn shares(made: &Made, others: &[&Scope]) -> bool {
-    made.scopes.iter().any(|scope| others.iter().any(|other| scope.overlaps(other)))
 }
 
 /// Whether two states of a path are not the same; times do not count.

@@ -90,6 +90,16 @@ impl Inverse {
         }
     }
 
+    /// Kernel settings that it brings back: name and value before.
+    pub fn settings(&self) -> &[(String, String)] {
+        match self {
+            Self::Kernel { before: settings, .. }
+            | Self::Ufw { settings, .. }
+            | Self::PveFirewall(settings) => settings,
+            _ => &[],
+        }
+    }
+
     /// Whether restoring the paths is all there is to do, after a boot.
     pub fn is_paths_alone(&self) -> bool {
         matches!(self, Self::Paths | Self::Reach(_) | Self::KeyPair(_))
