@@ -48,7 +48,7 @@ pub fn kernel(bench: &mut Bench) -> Result<()> {
     apply(node, &key)?;
     expect_settings(node, "after the run")?;
     let again = node.run(&format!("{BINARY_PATH} plan {ANSWER_PATH}"))?;
-    ensure!(again.stdout.contains("nothing to do"), "a second plan is not empty: {}", again.stdout);
+    ensure!(again.stdout.contains("Nothing to do"), "a second plan is not empty: {}", again.stdout);
     node.reboot()?;
     node.pve().wait_until_up()?;
     expect_settings(node, "after a boot")?;
