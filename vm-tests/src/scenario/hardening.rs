@@ -133,7 +133,7 @@ pub fn container(bench: &mut Bench) -> Result<()> {
     let done = node.run_within(&format!("{BINARY_PATH} apply --confirm none {ANSWER_PATH}"), RUN)?;
     let told = done.stdout + &done.stderr;
     ensure!(
-        told.contains("tcp/9100, which nobody named"),
+        told.contains("services.listeners: tcp/9100,"),
         "a listener that nobody named is not told: {told}"
     );
     for when in ["after the run", "after a boot"] {
