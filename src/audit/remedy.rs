@@ -29,6 +29,10 @@ pub(super) fn of(check: &Check) -> String {
         Check::Clock => ("`timedatectl`, `chronyc tracking`", ""),
         Check::TotpOpen { user, locked: true } => ("`firstlight totp reset {}`", user),
         Check::TotpOpen { user, .. } => ("`firstlight totp show {}`, then `totp verify`", user),
+        Check::Fail2banJail { .. } => ("^; else `fail2ban-client -d`: a later file wins", ""),
+        Check::AptConfig { .. } => ("^; else look into /etc/apt/apt.conf.d: a later file wins", ""),
+        Check::Listeners(_) => ("`ss -lntup`: stop it, or add it to listeners-allowed", ""),
+        Check::NoDenials => ("`journalctl -kb --grep=DENIED`", ""),
         Check::LastRun => ("`firstlight status`", ""),
         _ => ("^", ""),
     };
