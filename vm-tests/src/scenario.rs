@@ -82,7 +82,7 @@ pub const ALL: &[Scenario] = &[
         "the guest without firstlight: open to both sides, no package of ours, legacy iptables",
         ground::open,
     ),
-    short(
+    long(
         "ground-pve",
         "the stand-in for PVE: mount, tools, alternatives, logins, no quorum, down, late, killed, a lost transaction",
         ground_pve::stands_in,
@@ -128,6 +128,12 @@ pub const ALL: &[Scenario] = &[
     .committed(),
     short("again", "3: a second apply has an empty plan and touches nothing (J3)", again::empty_plan)
         .committed(),
+    short(
+        "ssh-audit",
+        "ssh-audit has nothing to fail and nothing to warn of (B4)",
+        crate::scores::algorithms,
+    )
+    .committed(),
     short("reboot", "2: all of it survives a reboot, the hook does not run again (E4 J1 J5)", again::reboot)
         .committed(),
     short("rollback", "7: a committed run is taken back whole (J3)", rollback::whole).committed(),
@@ -137,13 +143,13 @@ pub const ALL: &[Scenario] = &[
         rollback::killed,
     )
     .committed(),
-    short(
+    long(
         "rollback-kept",
         "7: what somebody changed since is listed and kept, unless --force (J3)",
         rollback::kept,
     )
     .committed(),
-    short(
+    long(
         "undo-run-time",
         "7: after a rollback filter, units, timers, accounts, ids, sudo and AppArmor profiles are as before (A1 E3 J3)",
         undo::run_time,
@@ -283,7 +289,7 @@ pub const ALL: &[Scenario] = &[
         "a foreign rule shuts the admin out: put back, and said why (E3 J3 J5)",
         reach::refused,
     ),
-    short(
+    long(
         "reach-live",
         "the only management address of its network is lent while its owner works: undisturbed (E3 J3)",
         reach::live,

@@ -70,6 +70,15 @@ pub fn promised(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// The part of it that is quick enough for every run.
+pub fn algorithms(bench: &mut Bench) -> Result<()> {
+    let tool = ssh_audit(bench.workspace())?;
+    let (fail, warn, all) = judged(&ask_ssh_audit(bench.committed()?, &tool, &[])?);
+    say(format_args!("  ssh-audit: {fail} fail, {warn} warn of {all}"));
+    ensure!(all > 0 && fail == 0 && warn == 0, "ssh-audit fails {fail} algorithms and warns of {warn}");
+    Ok(())
+}
+
 fn measured(bench: &mut Bench) -> Result<(String, Scores, Scores)> {
     let tool = ssh_audit(bench.workspace())?;
     let lynis = lynis(bench.workspace())?;
