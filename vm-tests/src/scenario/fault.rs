@@ -5,8 +5,8 @@ use anyhow::Result;
 use crate::bench::Bench;
 use crate::power::fault::{self, End, Fault, PLAIN};
 
-/// dpkg has unpacked fail2ban and has more to do.
-const UNPACKED: &str = "test -e /var/lib/dpkg/info/fail2ban.list";
+/// dpkg has unpacked one package and has more to do.
+const UNPACKED: &str = "test -e /var/lib/dpkg/info/apt-listchanges.list";
 /// dpkg configures.
 const CONFIGURING: &str = "grep -qs ' status half-configured [^l]' /var/log/dpkg.log";
 /// The intent for the sshd drop-in is on disk.
@@ -15,7 +15,7 @@ const IN_FILES: &str =
 /// The last step of the way but one fails, so that the packages are purged.
 const REFUSE: &str = ": > /run/refuse-unattended-upgrades.service";
 /// dpkg is removing.
-const PURGING: &str = "grep -qs ' remove fail2ban' /var/log/dpkg.log";
+const PURGING: &str = "grep -qs ' remove apt-listchanges' /var/log/dpkg.log";
 
 /// Signals, killed tools, a second instance.
 pub fn processes(bench: &mut Bench) -> Result<()> {
@@ -51,7 +51,7 @@ pub fn processes(bench: &mut Bench) -> Result<()> {
             },
             Fault {
                 name: "dpkg killed with half of a package written",
-                moment: "ls /usr/lib/python3/dist-packages/fail2ban/server/*.dpkg-new > /dev/null 2>&1",
+                moment: "ls /usr/lib/python3/dist-packages/ufw/*.dpkg-new > /dev/null 2>&1",
                 act: "kill_dpkg",
                 ..PLAIN
             },
