@@ -128,7 +128,7 @@ pub const ALL: &[Scenario] = &[
     .committed(),
     short("again", "3: a second apply has an empty plan and touches nothing (J3)", again::empty_plan)
         .committed(),
-    short(
+    long(
         "ssh-audit",
         "ssh-audit has nothing to fail and nothing to warn of (B4)",
         crate::scores::algorithms,
