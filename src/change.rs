@@ -4,6 +4,7 @@ mod account;
 mod apparmor;
 mod back;
 mod cluster;
+mod digest;
 mod file;
 mod host_key;
 mod kernel;
@@ -25,20 +26,21 @@ use std::path::{Path, PathBuf};
 
 pub use account::database as account_database;
 pub use account::merge;
-pub use back::{settle, undo, undo_kept, undo_settings};
+pub use back::{settle, undo, undo_kept};
 pub use cluster::{
     PATIENCE_BACK_SECONDS, locked as cluster_locked, mounted as pmxcfs_mounted, sync as sync_pmxcfs,
 };
 pub use file::{owner_ids, replace, waiting_path};
 pub use host_key::bits as host_key_bits;
 pub use kernel::path as kernel_path;
-pub use kernel::{Settings, amiss, one_blank, values as kernel_values, whose as whose_settings};
+pub use kernel::{Settings, amiss, one_blank, slashes, values as kernel_values, whose as whose_settings};
 pub use key_pair::{MARK as KEY_PAIR_MARK, made as made_keys, public as key_pair};
 pub use packages::{Stays, needed as packages_needed};
 pub use pve::{PveChange, PveObject, undo as undo_pve};
 pub use pve_firewall::{
     PROGRAM as PVE_FIREWALL_PROGRAM, lint as pve_firewall_lint, replace as write_pve_firewall,
 };
+pub use ufw::boot_settings as ufw_boot_settings;
 
 /// One reversible effect. Areas build these; `transaction` observes, does and reverts them.
 #[derive(Clone)]
@@ -140,7 +142,7 @@ pub struct UnitChange {
     pub active: Option<bool>,
 }
 
-/// `systemctl reload` of a running unit.
+/// A unit that runs reads its files again.
 #[derive(Clone)]
 pub struct ReloadChange {
     /// Full name: `ssh.service`.
@@ -299,7 +301,7 @@ impl Change {
             Self::Packages(change) => packages::install(node, change),
             Self::Account(change) => account::make(node, change),
             Self::Unit(change) => unit::set(node, change),
-            Self::Reload(change) => unit::reload(node, change),
+            Self::Reload(change) => unit::reload(node, &change.name),
             Self::Ufw(change) => ufw::make(node, change),
             Self::Kernel(change) => kernel::make(node, change),
             Self::UfwOff => ufw::switch_off(node),
@@ -310,70 +312,6 @@ impl Change {
             Self::KeyPair(change) => key_pair::make(node, change),
             Self::AppArmor(file) => apparmor::make(node, file),
         }
-    }
-
-    /// What the plan's hash is made of: everything that decides the effect; a secret by its reference alone.
-    pub fn digest_text(&self) -> String {
-        let mut text = DigestText(self.kind().to_owned());
-        match self {
-            Self::File(change) => {
-                let content = crate::objects::ObjectId::of(&change.content).to_string();
-                text.path(&change.path).word(&content).word(&format!("{:o}", change.mode)).word(&change.owner)
-            }
-            Self::Directory(change) => {
-                text.path(&change.path).word(&format!("{:o}", change.mode)).word(&change.owner)
-            }
-            Self::Packages(change) => text
-                .flag(change.allow_upgrades)
-                .path(change.directory.as_deref().unwrap_or(Path::new("")))
-                .words(&change.names),
-            Self::Account(change) => {
-                let password = match &change.password {
-                    None => "kept",
-                    Some(Secret::Value(_)) => "given",
-                    Some(Secret::File(path)) => path,
-                    Some(Secret::Credential(name)) => name,
-                };
-                text.word(&change.name).word(&change.comment).word(&change.shell).path(&change.home);
-                text.word(password).words(&change.groups)
-            }
-            Self::Unit(change) => {
-                let asked = |state: Option<bool>| match state {
-                    None => "kept",
-                    Some(true) => "yes",
-                    Some(false) => "no",
-                };
-                text.word(&change.name).word(asked(change.enabled)).word(asked(change.active))
-            }
-            Self::KeyPair(change) => {
-                text.path(&change.path).word(&change.comment).flag(change.handover == Handover::File)
-            }
-            Self::Reload(change) => text.word(&change.name),
-            Self::UfwOff => &mut text,
-            Self::PveFile(change) => text.path(&change.path).word(&change.content),
-            Self::PveFirewall(switch) => text.word(if *switch == Switch::Off { "off" } else { "on" }),
-            Self::Kernel(change) => {
-                for (name, value) in &change.settings {
-                    text.word(name).word(value);
-                }
-                &mut text
-            }
-            Self::AppArmor(file) => text.word(file),
-            Self::HostKey(change) => text.path(&change.path).word(&change.bits.to_string()),
-            Self::Pve(change) => text.words(&change.object.words()).flag(change.handover == Handover::File),
-            Self::Ufw(change) => {
-                text.word(&change.incoming).word(&change.outgoing).word(&change.routed).word(&change.logging);
-                match &change.ping {
-                    None => text.word("ping any"),
-                    Some(networks) => text.word("ping").word(&networks.join(",")),
-                };
-                change.rules.iter().for_each(|rule| {
-                    text.words(rule);
-                });
-                &mut text
-            }
-        };
-        text.0
     }
 
     /// The word for its kind, in plans and hashes.
@@ -408,30 +346,4 @@ fn with_waiting(path: &Path) -> Vec<Scope> {
     let mut scopes = with_parent(path);
     scopes.push(Scope::Entry(file::waiting_path(path)));
     scopes
-}
-
-/// Words, each behind a zero.
-struct DigestText(String);
-
-impl DigestText {
-    fn word(&mut self, word: &str) -> &mut Self {
-        self.0.push('\0');
-        self.0.push_str(word);
-        self
-    }
-
-    fn words(&mut self, words: &[String]) -> &mut Self {
-        for word in words {
-            self.word(word);
-        }
-        self
-    }
-
-    fn path(&mut self, path: &Path) -> &mut Self {
-        self.word(&path.to_string_lossy())
-    }
-
-    fn flag(&mut self, flag: bool) -> &mut Self {
-        self.word(if flag { "true" } else { "false" })
-    }
 }

@@ -79,7 +79,7 @@ fn closing(input: &mut Input<'_>) -> Closing {
 }
 
 fn inverse(input: &mut Input<'_>) -> Inverse {
-    match input.below(8) {
+    match input.below(11) {
         0 => Inverse::Packages(input.texts()),
         1 => Inverse::Account { name: input.text(), created: input.flag() },
         2 => Inverse::Unit { name: input.text(), active: input.flag() },
@@ -94,6 +94,8 @@ fn inverse(input: &mut Input<'_>) -> Inverse {
         },
         6 => Inverse::KeyPair(input.text()),
         7 => Inverse::AppArmor { file: input.text(), loaded: input.flag() },
+        8 => Inverse::PveFirewall(vec![(input.text().replace('=', ""), input.text())]),
+        9 => Inverse::HostKey,
         _ => Inverse::Paths,
     }
 }

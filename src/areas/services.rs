@@ -12,9 +12,8 @@ const RPCBIND_UNITS: [(&str, &str); 2] =
     [("services.rpcbind-socket", "rpcbind.socket"), ("services.rpcbind", "rpcbind.service")];
 const RPCBIND_PORTS: &str = " tcp/111 udp/111";
 const POSTFIX_PACKAGE: &str = "postfix";
-const POSTFIX_UNIT: &str = "postfix.service";
-/// What PVE serves itself (pve-contract 6.1): web interface, SPICE, consoles, migration; answers to a DHCP client; and
-/// SSH, whose ports come behind it.
+/// What PVE serves itself (pve-contract 6.1): web interface, SPICE, consoles, migration; beside them answers to a DHCP
+/// client; and SSH, whose ports come behind it.
 const OWN_PORTS: &str = "tcp/8006,3128,5900:5999,60000:60050 udp/68,546 tcp/";
 /// corosync, one port for each link (pve-contract 3.4).
 const CLUSTER_PORTS: &str = " udp/5404:5412";
@@ -64,7 +63,7 @@ fn rpcbind(profile: &Profile, facts: &Facts) -> Option<bool> {
 fn mail(proposal: &mut Proposal, facts: &Facts) {
     let place = proposal.changes.len();
     push_file(proposal, postfix::PATH, postfix::on_loopback(&facts.postfix), Vec::new());
-    let change = ReloadChange { name: POSTFIX_UNIT.to_owned(), after: vec![postfix::PATH.into()] };
+    let change = ReloadChange { name: postfix::UNIT.to_owned(), after: vec![postfix::PATH.into()] };
     let sentence = "mail is taken on loopback alone".to_owned();
     let mut control = control("services.postfix", "G3", sentence, Check::MailOnLoopback);
     control.changes.push(place);

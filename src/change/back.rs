@@ -7,31 +7,27 @@ use crate::transaction::record::Inverse;
 use std::path::PathBuf;
 
 /// Takes back what a step did beside its paths, before they are restored; returns the packages that stay, because
-/// somebody else's need them. Safe to repeat.
-pub fn undo(node: &dyn Node, inverse: &Inverse) -> Result<Vec<Stays>> {
+/// somebody else's need them. `kept` gets the places of kernel settings that somebody else has set since, which stay
+/// unless with `force`. Safe to repeat.
+pub fn undo(node: &dyn Node, inverse: &Inverse, force: bool, kept: &mut Vec<PathBuf>) -> Result<Vec<Stays>> {
     match inverse {
         Inverse::Paths
         | Inverse::Account { .. }
         | Inverse::Reload(_)
         | Inverse::HostKey
-        | Inverse::Kernel { .. }
+        | Inverse::KeyPair(_)
         | Inverse::PveFirewall(_) => Ok(()),
         Inverse::Packages(names) => return packages::undo(node, names),
         Inverse::Unit { name, active } => unit::undo(node, name, *active),
         Inverse::Ufw { active, settings } => ufw::undo(node, *active, settings),
         Inverse::Reach(_) => crate::reach::clear(node),
         Inverse::Pve(inverse) => pve::undo(node, inverse),
-        Inverse::KeyPair(title) => key_pair::undo(node, title),
+        Inverse::Kernel { before, made } => {
+            kernel::undo(node, before, made, force).map(|mut paths| kept.append(&mut paths))
+        }
         Inverse::AppArmor { file, loaded } => apparmor::undo(node, file, *loaded),
     }?;
     Ok(Vec::new())
-}
-
-/// Sets kernel settings back; returns where the kernel shows those that somebody else has set since, which are left as
-/// they are, unless with `force`. Safe to repeat.
-pub fn undo_settings(node: &dyn Node, inverse: &Inverse, force: bool) -> Result<Vec<PathBuf>> {
-    let Inverse::Kernel { before, made } = inverse else { return Ok(Vec::new()) };
-    kernel::undo(node, before, made, force)
 }
 
 /// Once all paths are back: services read them again, and what ran before runs again. Safe to repeat.

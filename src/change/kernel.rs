@@ -12,11 +12,22 @@ const SYSCTL: &str = "/usr/sbin/sysctl";
 /// Names and values.
 pub type Settings = Vec<(String, String)>;
 
-/// Where the kernel shows a setting: `net.ipv4.ip_forward` is `/proc/sys/net/ipv4/ip_forward`. A name with slashes is
-/// the path itself, as sysctl(8) has it: dots belong to the names of interfaces then.
+/// Where the kernel shows a setting: `net.ipv4.ip_forward` is `/proc/sys/net/ipv4/ip_forward`.
 pub fn path(name: &str) -> PathBuf {
-    let name = if name.contains('/') { name.to_owned() } else { name.replace(".", "/") };
-    Path::new("/proc/sys").join(name.trim_start_matches('/'))
+    Path::new("/proc/sys").join(slashes(name).trim_start_matches('/'))
+}
+
+/// A name as a path: dots are slashes and slashes dots, unless a slash comes first (sysctl.d(5), sysctl(8)).
+pub fn slashes(name: &str) -> String {
+    let swapped = |sign| match sign {
+        '.' => '/',
+        '/' => '.',
+        other => other,
+    };
+    match name.find(['.', '/']) {
+        Some(first) if name[first..].starts_with('.') => name.chars().map(swapped).collect(),
+        _ => name.to_owned(),
+    }
 }
 
 /// One blank between the words of a value.
@@ -40,7 +51,7 @@ pub fn values(node: &dyn Node, name: &str) -> Result<Settings> {
         add(node, name.to_owned(), &mut values)?;
         return Ok(values);
     };
-    let (before, after) = (before.replace('.', "/"), after.replace('.', "/"));
+    let (before, after) = (slashes(before), slashes(after));
     let directory = path(&before);
     if exists(node, &directory)? {
         for interface in node.list(&directory)? {
@@ -122,7 +133,8 @@ fn set(node: &dyn Node, settings: &[(String, String)]) -> Result<()> {
         return Ok(());
     }
     let pairs: Vec<String> = settings.iter().map(|(name, value)| [name, "=", value].concat()).collect();
-    let mut words = vec!["-q", "-w"];
+    // An interface may have gone since it was listed: -e.
+    let mut words = vec!["-q", "-e", "-w"];
     words.extend(pairs.iter().map(String::as_str));
     run_checked(node, &Invocation::new(SYSCTL, &words)).map(drop)
 }

@@ -6,7 +6,9 @@ mod chains;
 mod ping;
 mod settings;
 
-use super::{Need, UfwChange, UnitChange, unit};
+pub use settings::boot_settings;
+
+use super::{Need, UfwChange, UnitChange, kernel, unit};
 use crate::error::Result;
 use crate::facts::ufw::{COMMENT_PREFIX, DEFAULTS_PATH};
 use crate::gate::UFW_PROGRAM as UFW;
@@ -223,7 +225,7 @@ pub fn undo(node: &dyn Node, active_before: bool, settings: &[(String, String)])
         switch(node, &ufw(&DISABLE), false)?;
         chains::clear(node)?;
     }
-    settings::set_back(node, settings)
+    kernel::put_back(node, settings)
 }
 
 /// Every path that switching UFW off touches.

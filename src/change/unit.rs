@@ -1,7 +1,8 @@
 //! Units of systemd: enabled, running, reloaded.
 
-use super::{Need, ReloadChange, UnitChange};
+use super::{Need, UnitChange};
 use crate::error::{Error, Result};
+use crate::facts::postfix;
 use crate::manifest::Scope;
 use crate::node::{Invocation, Node, exists, run_checked};
 use crate::observe;
@@ -17,13 +18,17 @@ const START_SECONDS: u64 = 180;
 const SETTLING: Duration = Duration::from_secs(1);
 
 /// What we change of it, a reload does not bring about (postconf(5), inet_interfaces).
-const RESTARTED: &str = "postfix.service";
+const RESTARTED: &str = postfix::UNIT;
 
 /// Enabling makes links here; for services with a SysV script beside it also in the runlevel directories.
 pub fn scopes() -> Vec<Scope> {
     let mut scopes = vec![Scope::Tree("/etc/systemd/system".into())];
     scopes.extend("0123456S".chars().map(|level| Scope::Tree(format!("/etc/rc{level}.d").into())));
     scopes
+}
+
+fn systemctl(node: &dyn Node, words: &[&str]) -> Result<()> {
+    run_checked(node, &Invocation::new(SYSTEMCTL, words).limit(START_SECONDS)).map(drop)
 }
 
 fn says(node: &dyn Node, verb: &str, name: &str) -> Result<String> {
@@ -80,27 +85,37 @@ pub fn set(node: &dyn Node, change: &UnitChange) -> Result<()> {
         && is_enabled(node, &change.name)? != enabled
     {
         let verb = if enabled { "enable" } else { "disable" };
-        run_checked(node, &Invocation::new(SYSTEMCTL, &["--quiet", verb, "--", &change.name]))?;
+        systemctl(node, &["--quiet", verb, "--", &change.name])?;
     }
     if let Some(active) = change.active
         && is_active(node, &change.name)? != active
     {
         let verb = if active { "start" } else { "stop" };
-        run_checked(node, &Invocation::new(SYSTEMCTL, &[verb, "--", &change.name]).limit(START_SECONDS))
+        systemctl(node, &[verb, "--", &change.name])
             .map_err(|error| error.hint(format!("systemctl status {0}; journalctl -u {0}", change.name)))?;
     }
     Ok(())
 }
 
-/// Makes a running service read its configuration again.
-pub fn reload(node: &dyn Node, change: &ReloadChange) -> Result<()> {
-    reload_if_active(node, &change.name)
+/// Makes a unit that runs read its files again.
+pub fn reload(node: &dyn Node, name: &str) -> Result<()> {
+    if is_active(node, name)? { read_again(node, name) } else { Ok(()) }
+}
+
+/// The unit that a reload is not enough for is started anew. A timer knows no reload: systemd reads its file, and it
+/// begins anew.
+fn read_again(node: &dyn Node, name: &str) -> Result<()> {
+    let timer = name.ends_with(".timer");
+    if timer {
+        systemctl(node, &["daemon-reload"])?;
+    }
+    systemctl(node, &[if timer || name == RESTARTED { "restart" } else { "reload" }, "--", name])
 }
 
 /// Stops what did not run before, ahead of its files going away.
 pub fn undo(node: &dyn Node, name: &str, active_before: bool) -> Result<()> {
     if !active_before && is_active(node, name)? {
-        run_checked(node, &Invocation::new(SYSTEMCTL, &["stop", "--", name]).limit(START_SECONDS))?;
+        systemctl(node, &["stop", "--", name])?;
     }
     // A start that failed leaves the unit marked; nothing of ours may stay. Unknown units are fine.
     node.run(&Invocation::new(SYSTEMCTL, &["reset-failed", "--", name])).map(drop)
@@ -108,9 +123,9 @@ pub fn undo(node: &dyn Node, name: &str, active_before: bool) -> Result<()> {
 
 /// Once all files are back: systemd reads its units again, and what ran before runs again.
 pub fn settle(node: &dyn Node, name: &str, active_before: bool) -> Result<()> {
-    run_checked(node, &Invocation::new(SYSTEMCTL, &["daemon-reload"]).limit(START_SECONDS))?;
+    systemctl(node, &["daemon-reload"])?;
     if active_before && !is_active(node, name)? {
-        run_checked(node, &Invocation::new(SYSTEMCTL, &["start", "--", name]).limit(START_SECONDS))?;
+        systemctl(node, &["start", "--", name])?;
     }
     Ok(())
 }
@@ -119,9 +134,9 @@ pub fn settle(node: &dyn Node, name: &str, active_before: bool) -> Result<()> {
 /// What is down after that is no success, whatever `systemctl reload` said: a daemon may die of its files later.
 pub fn settle_reload(node: &dyn Node, name: &str) -> Result<()> {
     if says(node, "is-active", name)? == "failed" {
-        run_checked(node, &Invocation::new(SYSTEMCTL, &["restart", "--", name]).limit(START_SECONDS))?;
+        systemctl(node, &["restart", "--", name])?;
     } else if is_active(node, name)? {
-        reload_if_active(node, name)?;
+        read_again(node, name)?;
     } else {
         return Ok(());
     }
@@ -131,18 +146,4 @@ pub fn settle_reload(node: &dyn Node, name: &str) -> Result<()> {
     }
     Err(Error::new(format!("reloading {name}"), "it does not run any more")
         .hint(format!("journalctl -u {name}")))
-}
-
-/// Reloads the unit if it runs; the one that a reload is not enough for is started anew. A timer knows no reload: systemd
-/// reads its file, and it begins anew.
-pub fn reload_if_active(node: &dyn Node, name: &str) -> Result<()> {
-    if is_active(node, name)? {
-        let timer = name.ends_with(".timer");
-        if timer {
-            run_checked(node, &Invocation::new(SYSTEMCTL, &["daemon-reload"]).limit(START_SECONDS))?;
-        }
-        let verb = if timer || name == RESTARTED { "restart" } else { "reload" };
-        run_checked(node, &Invocation::new(SYSTEMCTL, &[verb, "--", name]).limit(START_SECONDS))?;
-    }
-    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Postfix's main configuration, as far as its interfaces go (postconf(5)).
 
+/// Its unit.
+pub const UNIT: &str = "postfix.service";
 /// The file.
 pub const PATH: &str = "/etc/postfix/main.cf";
 /// The parameter that says where mail is taken.

@@ -1,13 +1,10 @@
 //! Kernel settings: what is in effect, and what the next boot sets.
 
 use super::{Observer, Verdict};
-use crate::change::{Settings, amiss, kernel_values, one_blank};
+use crate::change::{Settings, amiss, kernel_values, one_blank, slashes, ufw_boot_settings};
 use crate::error::Result;
+use crate::gate::SYSTEMD_ANALYZE_PROGRAM;
 
-const SYSTEMD_ANALYZE_PROGRAM: &str = "/usr/bin/systemd-analyze";
-/// UFW sets these when it is started, after systemd has set its own (`IPT_SYSCTL` in `/etc/default/ufw`).
-const UFW_SETTINGS_PATH: &str = "/etc/ufw/sysctl.conf";
-const UFW_SWITCH_PATH: &str = "/etc/ufw/ufw.conf";
 /// Settings that are not there in a kernel without IPv6.
 const OPTIONAL: &str = "net.ipv6.";
 
@@ -23,12 +20,9 @@ impl Observer<'_> {
             ["the kernel does not have ", name].concat()
         } else {
             // In the order in which systemd reads them.
-            let mut listing = self.listing(SYSTEMD_ANALYZE_PROGRAM, &["cat-config", "sysctl.d"])?;
-            if self.text(UFW_SWITCH_PATH)?.lines().any(|line| line == "ENABLED=yes") {
-                let settings = self.text(UFW_SETTINGS_PATH)?;
-                listing = [listing, settings].join("\n");
-            }
-            at_boot(&listing, name, wanted)
+            let listing = self.listing(SYSTEMD_ANALYZE_PROGRAM, &["cat-config", "sysctl.d"])?;
+            // UFW sets its own after that.
+            at_boot(&[listing, ufw_boot_settings(self.node)?].join("\n"), name, wanted)
         };
         Ok(if otherwise.is_empty() { Verdict::Holds } else { Verdict::Fails(otherwise) })
     }
@@ -60,19 +54,6 @@ fn at_boot(listing: &str, name: &str, wanted: &str) -> String {
         Some((key, value)) => ["the next boot makes ", key, " ", value].concat(),
     };
     [name, " is ", wanted, " now, and ", &instead, " (`systemd-analyze cat-config sysctl.d`)"].concat()
-}
-
-/// A name as a path: dots are slashes, unless a slash comes first (sysctl.d(5)).
-fn slashes(name: &str) -> String {
-    if !name.contains('.') || name.contains('/') && name.find('/') < name.find('.') {
-        return name.to_owned();
-    }
-    let swapped = |sign| match sign {
-        '.' => '/',
-        '/' => '.',
-        other => other,
-    };
-    name.chars().map(swapped).collect()
 }
 
 #[cfg(test)]

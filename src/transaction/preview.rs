@@ -168,7 +168,7 @@ impl View<'_> {
             Inverse::Unit { name, active } => {
                 say(format!("{name} {}", if *active { "runs" } else { "is stopped" }));
             }
-            Inverse::Reload(name) => say(format!("{name} is reloaded")),
+            Inverse::Reload(name) => say(format!("{name} reads its files again")),
             Inverse::Ufw { active: true, .. } => say("UFW filters by its earlier rules".to_owned()),
             Inverse::Ufw { active: false, settings } => {
                 say("UFW is switched off".to_owned());

@@ -1,5 +1,6 @@
 //! The way back: newest first, safe to repeat, and honest about its outcome.
 
+mod accounts;
 mod firewall;
 mod order;
 
@@ -13,7 +14,7 @@ use super::{Failure, Outcome, Stage, deadline};
 use crate::change;
 use crate::error::Result;
 use crate::facts::pmxcfs;
-use crate::manifest::{self, Entry, Manifest, Scope, State, Unrestored};
+use crate::manifest::{self, Entry, Manifest, Scope, Unrestored};
 use crate::node::Node;
 use crate::objects::{Batch, ObjectId, Objects};
 use crate::progress::{Importance, Watch};
@@ -46,7 +47,7 @@ impl Way<'_> {
         let ufw_stays = self.ufw_stays(&story, stage, force);
         self.journal.write(Event::Revert { reason: reason.to_owned(), force, ufw_stays })?;
         // PVE's firewall filtered before, and does not yet.
-        let (pve_before, mut open_without) = (firewall::filtered(self.objects, &story), false);
+        let pve_before = firewall::filtered(self.objects, &story);
         if stage == Stage::Late {
             deadline::arm_way_back(self.node, self.journal, &story, self.watch);
         }
@@ -60,7 +61,6 @@ impl Way<'_> {
             if failed.shares(made) {
                 // What stands there is not as this step left it, and whose it is cannot be told yet.
                 failed.add(made);
-                open_without |= pve_before && matches!(made.inverse, Inverse::PveFirewall(_));
                 left.push(
                     [story.title(made.step), ": what failed in the same places comes back first"].concat(),
                 );
@@ -69,7 +69,6 @@ impl Way<'_> {
             if stage == Stage::Early && in_cluster(made) {
                 // pmxcfs is not up yet: what would be seen and written there is the root file system.
                 open.add(made);
-                open_without |= pve_before && matches!(made.inverse, Inverse::PveFirewall(_));
                 continue;
             }
             if ufw_stays && made.inverse.is_ufw() {
@@ -82,7 +81,7 @@ impl Way<'_> {
                 self.observe(made)?;
                 break;
             }
-            if open_without && made.inverse.is_ufw() {
+            if pve_before && (open.pve || failed.pve) && made.inverse.is_ufw() {
                 failed.add(made);
                 left.push([story.title(made.step), ": PVE's firewall comes back first"].concat());
                 continue;
@@ -98,7 +97,6 @@ impl Way<'_> {
                 // One step that cannot be taken back must not keep those from it that are none of its business.
                 Err(error) => {
                     failed.add(made);
-                    open_without |= pve_before && matches!(made.inverse, Inverse::PveFirewall(_));
                     let text = format!("{}: {error}", story.title(made.step));
                     self.watch.say(Importance::Error, &text);
                     left.push(text);
@@ -227,8 +225,7 @@ impl Way<'_> {
         if let (true, Inverse::Pve(inverse)) = (joined, &made.inverse) {
             kept.push(inverse.title.clone().into());
         } else if stage == Stage::Late {
-            stay = change::undo(self.node, &made.inverse)?;
-            kept.extend(change::undo_settings(self.node, &made.inverse, force)?);
+            stay = change::undo(self.node, &made.inverse, force, &mut kept)?;
             if matches!(made.inverse, Inverse::Account { .. }) {
                 kept = self.untangle(&before, &after, kept, force)?;
             }
@@ -314,66 +311,6 @@ impl Way<'_> {
         let id = batch.add(&foreign.encode())?;
         batch.commit()?;
         Ok(id)
-    }
-
-    /// Puts our lines of the account database back where somebody else has changed it too. What is left of `kept`
-    /// has been changed by somebody else in our own lines.
-    fn untangle(
-        &self,
-        before: &Manifest,
-        after: &Manifest,
-        kept: Vec<PathBuf>,
-        force: bool,
-    ) -> Result<Vec<PathBuf>> {
-        let mut left = Vec::new();
-        for path in kept {
-            let merged = match change::account_database(&path) {
-                Some(file) => self.merge(before, after, Path::new(file), &path, force)?,
-                None => false,
-            };
-            if !merged {
-                left.push(path);
-            }
-        }
-        Ok(left)
-    }
-
-    /// Whether all of our lines are back in `path`, which holds what `file` does: it, or its backup.
-    fn merge(
-        &self,
-        before: &Manifest,
-        after: &Manifest,
-        file: &Path,
-        path: &Path,
-        force: bool,
-    ) -> Result<bool> {
-        let text = |manifest: &Manifest| match manifest.get(file).map(|entry| &entry.state) {
-            Some(State::File { content, .. }) => {
-                self.objects.read(content).map(|it| String::from_utf8(it).ok())
-            }
-            _ => Ok(Some(String::new())),
-        };
-        let now = self.capture_paths(std::iter::once(path), None)?;
-        let (Some(seen), Some(entry)) = (self.node.lookup(path)?, now.get(path)) else { return Ok(true) };
-        let State::File { .. } = entry.state else { return Ok(false) };
-        let content = String::from_utf8(self.node.read_seen(path, &seen)?).ok();
-        // What is no text is nobody's to take apart.
-        let (Some(before), Some(after), Some(now)) = (text(before)?, text(after)?, content) else {
-            return Ok(false);
-        };
-        let (text, whole) = change::merge::merge(
-            &change::merge::Versions { before: &before, after: &after, now: &now },
-            force,
-        );
-        if text != now {
-            let mut batch = self.objects.batch()?;
-            let state = State::File { content: batch.add(text.as_bytes())?, size: text.len() as u64 };
-            batch.commit()?;
-            let seconds = i64::try_from(self.node.now() / 1000).unwrap_or_default();
-            let entry = Entry { state, name_group: 0, modified: (seconds, 0), ..entry.clone() };
-            manifest::restore(self.node, self.objects, &[(path, Some(&entry))])?;
-        }
-        Ok(whole)
     }
 
     fn capture_paths<P: AsRef<Path>>(

@@ -53,7 +53,7 @@ fn make(node: &Scripted, object: PveObject) -> Inverse {
 
 fn undo(node: &Scripted, inverse: &Inverse) {
     for _ in 0..2 {
-        crate::change::undo(node, inverse).unwrap();
+        crate::change::undo(node, inverse, false, &mut Vec::new()).unwrap();
     }
 }
 
@@ -261,7 +261,7 @@ fn c1_the_way_back_waits_for_the_lock_of_a_run_that_died() {
     model::install_model(&node);
     let made = make(&node, recovery());
     node.files.directory("/etc/pve/priv/lock/file-priv_tfa_cfg");
-    let error = crate::change::undo(&node, &made).err().unwrap().to_string();
+    let error = crate::change::undo(&node, &made, false, &mut Vec::new()).err().unwrap().to_string();
     assert!(error.contains("got lock request timeout"), "{error}");
     assert_eq!(node.ran().len(), 1 + 30);
     node.files.remove("/etc/pve/priv/lock/file-priv_tfa_cfg");

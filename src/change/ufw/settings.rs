@@ -1,7 +1,7 @@
 //! The kernel settings that UFW sets when it starts (`ufw-init` runs `sysctl` on the file that `IPT_SYSCTL` names),
 //! and never sets back.
 
-use super::setting;
+use super::{CONF_PATH, setting};
 use crate::change::kernel;
 use crate::error::Result;
 use crate::facts::ufw::DEFAULTS_PATH;
@@ -10,20 +10,23 @@ use std::path::Path;
 
 /// The values now of all that starting UFW will set: name as the file has it, and value.
 pub fn now(node: &dyn Node) -> Result<Vec<(String, String)>> {
-    let Some(path) = setting(node, DEFAULTS_PATH, "IPT_SYSCTL")?.filter(|path| path.starts_with('/')) else {
-        return Ok(Vec::new());
-    };
-    let text = read_text(node, Path::new(&path))?.unwrap_or_default();
     let mut settings = Vec::new();
-    for name in names(&text) {
+    for name in names(&text(node)?) {
         settings.append(&mut kernel::values(node, name)?);
     }
     Ok(settings)
 }
 
-/// Sets them back, where the kernel still has them.
-pub fn set_back(node: &dyn Node, settings: &[(String, String)]) -> Result<()> {
-    kernel::put_back(node, settings)
+/// The file of what it will set at the next boot; empty where it does not start then.
+pub fn boot_settings(node: &dyn Node) -> Result<String> {
+    let starts = setting(node, CONF_PATH, "ENABLED")?.as_deref() == Some("yes");
+    if starts { text(node) } else { Ok(String::new()) }
+}
+
+fn text(node: &dyn Node) -> Result<String> {
+    let path = setting(node, DEFAULTS_PATH, "IPT_SYSCTL")?.filter(|path| path.starts_with('/'));
+    let Some(path) = path else { return Ok(String::new()) };
+    Ok(read_text(node, Path::new(&path))?.unwrap_or_default())
 }
 
 /// `NAME = VALUE`, a `-` in front of names whose failure does not matter; comments begin with `#` or `;`.

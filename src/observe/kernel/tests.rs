@@ -142,15 +142,32 @@ fn g1_i3_a_boot_that_sets_nothing_is_red_and_so_is_one_where_only_a_pattern_is_o
 #[test]
 fn g1_i3_what_ufw_sets_when_it_starts_counts_while_it_does() {
     let node = node();
+    node.files.put("/etc/default/ufw", "IPT_SYSCTL=/etc/ufw/sysctl.conf\n");
     node.files.put("/etc/ufw/sysctl.conf", "net/ipv4/conf/all/send_redirects=1\n");
     node.files.put("/etc/ufw/ufw.conf", "ENABLED=no\n");
     assert_eq!(seen(&node, SEND, "0"), None);
-    node.files.put("/etc/ufw/ufw.conf", "ENABLED=yes\n");
-    assert!(seen(&node, SEND, "0").unwrap().contains("/all/send_redirects 1 ("));
+    for yes in ["ENABLED=yes\n", "ENABLED=\"yes\"\n"] {
+        node.files.put("/etc/ufw/ufw.conf", yes);
+        assert!(seen(&node, SEND, "0").unwrap().contains("/all/send_redirects 1 ("));
+    }
+    node.files.put("/etc/default/ufw", "IPT_SYSCTL=\n");
+    assert_eq!(seen(&node, SEND, "0"), None, "it has no such file");
+}
+
+#[test]
+fn g1_an_interface_with_a_dot_in_its_name_is_found_by_every_way_to_write_it() {
+    let node = node();
+    let path = "/proc/sys/net/ipv4/conf/vmbr0.10/rp_filter";
+    for name in ["net.ipv4.conf.vmbr0/10.rp_filter", "net/ipv4/conf/vmbr0.10/rp_filter"] {
+        assert_eq!(crate::change::kernel_path(name).to_str(), Some(path), "{name}");
+        node.says("/usr/bin/systemd-analyze cat-config sysctl.d", &format!("{name} = 1\n"));
+        assert_eq!(seen(&node, name, "1"), None, "{name}");
+        assert!(seen(&node, name, "2").is_some(), "{name}");
+    }
 }
 
 fn sysctl(files: &Files, words: &[String]) {
-    for word in &words[3..] {
+    for word in &words[4..] {
         let (name, value) = word.split_once('=').unwrap();
         let path = crate::change::kernel_path(name);
         let path = path.to_str().unwrap();
@@ -165,7 +182,7 @@ fn g1_j3_every_interface_is_set_in_one_call_and_gets_its_own_value_back() {
     interface(&node, "ipv4", "vmbr0.10", "rp_filter", "2");
     interface(&node, "ipv4", "vmbr0", "rp_filter", "0");
     interface(&node, "ipv4", "all", "rp_filter", "2");
-    node.on("/usr/sbin/sysctl -q -w", |files, invocation| {
+    node.on("/usr/sbin/sysctl -q -e -w", |files, invocation| {
         sysctl(files, &invocation.arguments);
         Output { status: 0, stdout: String::new(), stderr: String::new() }
     });
@@ -183,16 +200,15 @@ fn g1_j3_every_interface_is_set_in_one_call_and_gets_its_own_value_back() {
     let set: Vec<&String> = calls.iter().filter(|line| line.contains("sysctl -q")).collect();
     assert_eq!(
         set,
-        ["/usr/sbin/sysctl -q -w net/ipv4/conf/all/rp_filter=1 net/ipv4/conf/vmbr0/rp_filter=1 \
+        ["/usr/sbin/sysctl -q -e -w net/ipv4/conf/all/rp_filter=1 net/ipv4/conf/vmbr0/rp_filter=1 \
         net/ipv4/conf/vmbr0.10/rp_filter=1 kernel.kptr_restrict=1"]
     );
     // An interface that has gone since has nothing to get back.
     node.files.remove("/proc/sys/net/ipv4/conf/vmbr0");
     let Inverse::Kernel { .. } = &inverse else { panic!("another inverse") };
-    assert_eq!(
-        crate::change::undo_settings(&node, &inverse, false).unwrap(),
-        Vec::<std::path::PathBuf>::new()
-    );
+    let mut kept = Vec::new();
+    crate::change::undo(&node, &inverse, false, &mut kept).unwrap();
+    assert!(kept.is_empty());
     let value = |name: &str| node.files.text(&format!("/proc/sys/net/ipv4/conf/{name}/rp_filter"));
     assert_eq!(
         (value("all").as_str(), value("vmbr0.10").as_str(), value("lo").as_str()),

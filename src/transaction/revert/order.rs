@@ -2,6 +2,7 @@
 
 use crate::change::kernel_path;
 use crate::manifest::Scope;
+use crate::transaction::record::Inverse;
 use crate::transaction::story::Made;
 
 /// Steps that are not taken back yet, or could not be.
@@ -10,11 +11,14 @@ pub(super) struct Ahead<'a> {
     scopes: Vec<&'a Scope>,
     /// Kernel settings: their values before the newer step are those of the older one.
     settings: Vec<&'a str>,
+    /// Whether the switch of PVE's firewall is among them.
+    pub(super) pve: bool,
 }
 
 impl<'a> Ahead<'a> {
     pub(super) fn add(&mut self, made: &'a Made) {
         self.scopes.extend(&made.scopes);
+        self.pve |= matches!(made.inverse, Inverse::PveFirewall(_));
         self.settings.extend(made.inverse.settings().iter().map(|(name, _)| name.as_str()));
     }
 

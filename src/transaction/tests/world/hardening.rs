@@ -82,7 +82,7 @@ fn files(shell: &Shell<'_>) -> Vec<String> {
 }
 
 pub fn sysctl(shell: &mut Shell<'_>, words: &[&str]) -> Output {
-    for word in &words[3..] {
+    for word in words.iter().filter(|word| word.contains('=')) {
         let (name, value) = word.split_once('=').unwrap();
         // That one comes and goes with the device.
         if !name.contains("firstlight0") {
