@@ -1,6 +1,6 @@
 //! Package sources of Proxmox (row H1): a node without a subscription key reads what everybody may read, of PVE and of
-//! Ceph; one with a key is left as it is. Entries are switched in their place and added in the form that PVE's own tools
-//! use (proxmox-apt, `standard.rs`); every other byte stays.
+//! Ceph; one with a key is left as it is. Entries are switched in their place, as PVE's own tools do it, and added in the form
+//! that those use for PVE on PVE 9 (proxmox-apt, `standard.rs`); every other byte stays.
 
 use super::Area;
 use crate::change::{Change, FileChange};
@@ -15,7 +15,7 @@ use crate::profile::Profile;
 /// Where PVE 9 has the key of its archive, which PVE 8 has among the keys for everything.
 const KEYRING: &str = "/usr/share/keyrings/proxmox-archive-keyring.gpg";
 const DEBIAN_WITHOUT_KEYRING: &str = "12";
-/// Where PVE 9 has what everybody may read; PVE 8 reads it there, too.
+/// Where PVE 9 has what everybody may read of PVE; apt reads all of it there, on PVE 8, too.
 const PATH: &str = "/etc/apt/sources.list.d/proxmox.sources";
 
 pub(super) struct Repositories;

@@ -1,8 +1,7 @@
 //! Unattended updates (row H3): which origins install themselves, every day, and nothing reboots by itself.
 
-use super::{Area, control, push_unit, refusal};
-use crate::change::{Change, FileChange};
-use crate::control::{Check, Control, Phase, Proposal, Refusal};
+use super::{Area, control, push_file, push_unit, refusal};
+use crate::control::{Check, Control, Proposal, Refusal};
 use crate::facts::Facts;
 use crate::profile::Profile;
 
@@ -11,8 +10,9 @@ const PATH: &str = "/etc/apt/apt.conf.d/52firstlight";
 const PACKAGE: &str = "unattended-upgrades";
 /// What Debian 12 and 13 say in the Release file of their security archive.
 const DEBIAN: &str = "origin=Debian,codename=${distro_codename}-security,label=Debian-Security";
-/// What Proxmox says in that of each of its archives (pve-contract 6.5); blogs have wrong labels.
-const PROXMOX: &str = "origin=Proxmox";
+/// What Proxmox says in that of its archive of PVE (pve-contract 6.5); blogs have wrong labels. What its archives of Ceph say
+/// is not known: they match where they say the same.
+const PROXMOX: &str = "origin=Proxmox,codename=${distro_codename}";
 /// The list, and what it was called before: both count.
 const ORIGINS: &str = "Unattended-Upgrade::Origins-Pattern Unattended-Upgrade::Allowed-Origins";
 /// Both are cleared, as a later file adds to a list.
@@ -63,7 +63,7 @@ impl Area for Updates {
         }
         let mut proposal = Proposal::default();
         let wanted = &profile.updates;
-        let (mut text, mut origins) = (HEAD.to_owned(), Vec::new());
+        let (mut text, mut origins, mut controls) = (HEAD.to_owned(), Vec::new(), Vec::new());
         for (wanted, origin) in [(wanted.security, DEBIAN), (wanted.proxmox, PROXMOX)] {
             if wanted {
                 text.push_str(&["Unattended-Upgrade::Origins-Pattern:: \"", origin, "\";\n"].concat());
@@ -71,7 +71,7 @@ impl Area for Updates {
             }
         }
         let title = "what installs itself is as wanted";
-        proposal.controls.push(setting("updates.origins", title, ORIGINS, &origins.join("; ")));
+        controls.push(setting("updates.origins", title, ORIGINS, &origins.join("; ")));
         for (id, title, name, value) in SETTINGS {
             let value = match *value {
                 "" if wanted.reboot => "true",
@@ -79,11 +79,9 @@ impl Area for Updates {
                 value => value,
             };
             text.push_str(&[name, " \"", value, "\";\n"].concat());
-            proposal.controls.push(setting(id, title, name, value));
+            controls.push(setting(id, title, name, value));
         }
-        let (content, owner) = (text.into_bytes(), "root".to_owned());
-        let file = FileChange { path: PATH.into(), content, mode: 0o644, owner, public: true };
-        proposal.changes.push((Phase::Files, Change::File(file)));
+        push_file(&mut proposal, PATH, text, controls);
         for (id, name) in UNITS {
             // Held back during the apt call, so that they start with their configuration in place.
             push_unit(&mut proposal, (id, "H3"), name, true);
@@ -92,10 +90,9 @@ impl Area for Updates {
     }
 }
 
-/// A setting of the file, which is the first change.
 fn setting(id: &'static str, wanted: &str, names: &'static str, values: &str) -> Control {
     let check = Check::AptConfig { names, values: values.to_owned() };
-    Control { changes: vec![0], ..control(id, "H3", wanted.to_owned(), check) }
+    control(id, "H3", wanted.to_owned(), check)
 }
 
 #[cfg(test)]

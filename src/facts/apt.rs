@@ -108,7 +108,7 @@ pub fn is_of_proxmox(uri: &str) -> bool {
     parts.nth(2).is_some_and(|host| host.contains(".proxmox.com"))
 }
 
-/// Its last part: `ceph-squid`. PVE is not known by it: long ago its path was `debian` alone, which Proxmox still answers
+/// Its last part: `ceph-squid`. PVE is not known by it: long ago its path was `debian` alone
 /// (proxmox-apt, `standard.rs`).
 pub fn repository(uri: &str) -> &str {
     uri.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
@@ -123,6 +123,8 @@ pub fn offers(uri: &str, components: &str, name: &str, channel: &str) -> bool {
     let named = pve || own == name || name == CEPH && own.starts_with(name);
     named
         && components.split_ascii_whitespace().any(|component| {
+            // PVE 8's word, which an upgraded node keeps (pve-contract 6.4).
+            let component = if component == "pvetest" { "pve-test" } else { component };
             let (before, word) = component.split_once('-').unwrap_or_default();
             let word = match (keyed, pve) {
                 (true, _) => ENTERPRISE,

@@ -250,12 +250,14 @@ fn h1_two_keys_for_one_repository_which_apt_refuses_become_one() {
 
 #[test]
 fn h1_an_entry_without_a_key_that_stays_decides_too() {
-    // Behind an entry with a key, apt refuses one without.
-    let test = FREE_LINE.replace("no-subscription", "test").replace("bookworm", "trixie");
-    let unsigned = FREE.lines().take(4).map(|line| format!("{line}\n")).collect::<String>();
-    assert_eq!(auto(13, &[("z.list", &test)]), [("proxmox.sources", unsigned)]);
-    let found = auto(13, &[("proxmox.sources", FREE), ("z.list", &test)]);
-    assert_eq!(found, [("z.list", format!("# {test}"))]);
+    // Behind an entry with a key, apt refuses one without. PVE 8 had another word for its tests.
+    for component in ["pve-test", "pvetest"] {
+        let test = FREE_LINE.replace("pve-no-subscription", component).replace("bookworm", "trixie");
+        let unsigned = FREE.lines().take(4).map(|line| format!("{line}\n")).collect::<String>();
+        assert_eq!(auto(13, &[("z.list", &test)]), [("proxmox.sources", unsigned)]);
+        let found = auto(13, &[("proxmox.sources", FREE), ("z.list", &test)]);
+        assert_eq!(found, [("z.list", format!("# {test}"))]);
+    }
 }
 
 #[test]

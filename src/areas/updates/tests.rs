@@ -1,5 +1,7 @@
 use super::*;
 use crate::areas::tests::messages;
+use crate::change::Change;
+use crate::control::Phase;
 use crate::node::scripted::Scripted;
 use crate::observe::{Observer, Verdict};
 
@@ -40,7 +42,8 @@ fn h3_proxmox_and_a_reboot_come_on_request() {
             crate::profile::Updates { security: false, proxmox: true, reboot: true, ..profile.updates };
     }));
     assert!(
-        text.contains("Origins-Pattern:: \"origin=Proxmox\";\n") && !text.contains("origin=Debian"),
+        text.contains("Origins-Pattern:: \"origin=Proxmox,codename=${distro_codename}\";\n")
+            && !text.contains("origin=Debian"),
         "{text}"
     );
     assert!(text.contains("Automatic-Reboot \"true\";\n"), "{text}");
