@@ -125,6 +125,11 @@ impl Audit {
     }
 }
 
+/// The area that a control belongs to.
+fn area_of(id: &str) -> &str {
+    id.split('.').next().unwrap_or_default()
+}
+
 /// Looks at everything that the profile wants of this node.
 pub fn run(node: &dyn Node, profile: &Profile, facts: &Facts) -> Audit {
     let (controls, refusals) = areas::audited(profile, facts);

@@ -1,6 +1,6 @@
 //! The audit as JUnit's XML: a control is a case, in the class of its area.
 
-use super::{Audit, State};
+use super::{Audit, State, area_of};
 use crate::report::terminal::visible;
 
 /// The whole document.
@@ -23,11 +23,6 @@ pub fn render(audit: &Audit) -> String {
         text.push_str("</testcase>\n");
     }
     text + "</testsuite>\n"
-}
-
-/// The area that a control belongs to.
-pub(super) fn area_of(id: &str) -> &str {
-    id.split('.').next().unwrap_or_default()
 }
 
 fn push(text: &mut String, pieces: &[&str]) {

@@ -4,6 +4,7 @@ mod forms;
 mod hardening;
 mod honest;
 mod node;
+mod pve;
 mod rows;
 
 use super::*;

@@ -1,8 +1,7 @@
 //! The audit for people: the score first, then area by area, a line for each control, and below it what was seen instead
 //! and what to do. No word of it is in the colour alone.
 
-use super::junit::area_of;
-use super::{Audit, Finding, State};
+use super::{Audit, Finding, State, area_of};
 use crate::report::terminal::{Colour, Paint, wrapped};
 use crate::status::text::{heading, line};
 
