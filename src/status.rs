@@ -78,8 +78,6 @@ fn read_with(node: &dyn Node, holder: Option<u32>) -> Result<Status> {
     let pending = exists(node, Path::new(PENDING_PATH))?;
     let (unverified, unacknowledged) = (factor::unverified(node), factor::unacknowledged(node));
     let (up, now) = (node.boottime(), node.now());
-    let mut status =
-        fold(Evidence { stories, hook, holder, pending, unverified, unacknowledged, boot, up, now });
-    status.audit = record::last(node);
-    Ok(status)
+    let audit = record::last(node);
+    Ok(fold(Evidence { stories, hook, holder, pending, unverified, unacknowledged, audit, boot, up, now }))
 }

@@ -19,6 +19,8 @@ pub struct Evidence {
     pub unverified: Vec<String>,
     /// What was shown once on a console, and nobody has acknowledged.
     pub unacknowledged: Vec<String>,
+    /// The last audit that was kept.
+    pub audit: Vec<String>,
     /// Kernel's id of this boot.
     pub boot: String,
     /// Milliseconds since it, on `CLOCK_BOOTTIME`.
@@ -182,7 +184,7 @@ pub fn fold(evidence: Evidence) -> Status {
     let tried = hook.tries > 0 && hook.boot == evidence.boot;
     let turn = evidence.pending && hook.ended.is_none() && !tried;
     Status {
-        audit: Vec::new(),
+        audit: evidence.audit,
         outcome,
         exit_code: outcome.exit_code(attention),
         tries: hook.tries,

@@ -116,6 +116,7 @@ fn evidence(transactions: Vec<Vec<Record>>, hook: Vec<Record>) -> Evidence {
         pending: false,
         unverified: Vec::new(),
         unacknowledged: Vec::new(),
+        audit: Vec::new(),
         boot: BOOT.into(),
         up: 60_000,
         now: 0,
