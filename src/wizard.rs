@@ -20,8 +20,10 @@ const HEADER: &str = "# Written by `firstlight wizard`.\n[firstlight]\nschema = 
 const BELOW: &str = "firstlight.";
 /// Leaves the way in alone, so that an admin without a key is none yet.
 const NO_SSH: &str = "ssh.enabled = false\n";
-const INDENT: &str = "   ";
-const WIDTH: usize = 79;
+/// In front of a line of the wizard.
+pub const INDENT: &str = "   ";
+/// Columns that its lines fill.
+pub const WIDTH: usize = 79;
 /// Who the admin is where nobody is there yet.
 const ADMIN: &str = "ops";
 /// What stands for root's keys.

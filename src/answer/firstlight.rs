@@ -135,8 +135,7 @@ pub(super) fn with_key(sealed: &str, key: &str) -> String {
     const KEYS: &str = "\nssh-keys = [";
     let instead = if sealed.contains(KEYS) { "\n" } else { "\nssh-keys = []\n" };
     let sealed = sealed.replacen(PAIR, instead, 1);
-    let mut line = String::new();
-    write::push_text(&mut line, key);
+    let line = write::quoted(key);
     if sealed.contains(&line) { sealed } else { sealed.replacen(KEYS, &[KEYS, &line, ", "].concat(), 1) }
 }
 

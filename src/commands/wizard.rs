@@ -14,12 +14,11 @@ use crate::profile::Confirm;
 use crate::report::terminal::{Paint, wrapped};
 use crate::status::{self, text};
 use crate::transaction::Outcome;
+use crate::wizard::{INDENT, WIDTH};
 use dialoguer::theme::{SimpleTheme, Theme};
 use std::path::Path;
 
 const NOTHING: Standing = (2, "the wizard was ended, nothing was changed");
-const INDENT: &str = "   ";
-const WIDTH: usize = 79;
 
 /// The conversation.
 struct Talk<'a> {

@@ -14,7 +14,7 @@ use std::path::Path;
 /// On a node of PVE a link into `/etc/pve` (row A4).
 const ROOT_KEYS_PATH: &str = "/root/.ssh/authorized_keys";
 /// perl-base is part of every Debian, and its crypt is the system's own, the one that `passwd` and sshd use (libcrypt).
-/// PVE has no mkpasswd, and `openssl passwd` no yescrypt.
+/// mkpasswd need not be there, and `openssl passwd` has no yescrypt.
 const PERL: &str = "/usr/bin/perl";
 const CRYPT: &str = "chomp(my ($word, $setting) = <STDIN>); print crypt($word, $setting);";
 /// yescrypt with the cost that Debian's PAM uses (common-password).
