@@ -43,42 +43,35 @@ impl Payload {
         step.done();
         let admin_key = workspace.key("admin")?;
         let step = Step::begin("baking the answers into first-boot executables");
-        let key = &admin_key.public;
-        let (first_boot, answer) = baked(workspace, &binary, key, "ufw", "ufw")?;
-        let pve = baked(workspace, &binary, key, "pve", "pve")?;
-        let native = baked(workspace, &binary, key, "ufw", "native")?;
+        let ufw = example(workspace, "ufw", &admin_key.public)?;
+        let (first_boot, answer) = baked(workspace, &binary, "ufw", &ufw)?;
+        let pve = with_token(&example(workspace, "pve", &admin_key.public)?)?;
+        let pve = baked(workspace, &binary, "pve", &pve)?;
+        let native = ufw + &without(&["kernel", "services", "apparmor", "fail2ban"]);
+        let native = baked(workspace, &binary, "native", &native)?;
         step.done();
         Ok(Self { binary, first_boot, answer, pve, native, admin_key })
     }
 }
 
-/// The first-boot executable of an example, and the answer with our key and password that is in it.
-fn baked(
-    workspace: &Workspace,
-    binary: &Path,
-    key: &str,
-    example: &str,
-    name: &str,
-) -> Result<(PathBuf, PathBuf)> {
-    let example = workspace.root.join(format!("answer-files/{example}.toml"));
-    let text = fs::read_to_string(&example).with_context(|| format!("reading {}", example.display()))?;
+/// The example of this name with our key and our password.
+fn example(workspace: &Workspace, name: &str, key: &str) -> Result<String> {
+    let example = workspace.root.join(format!("answer-files/{name}.toml"));
+    personal(&fs::read_to_string(&example).with_context(|| format!("reading {}", example.display()))?, key)
+}
+
+/// The first-boot executable of an answer, and the file that the answer is in.
+fn baked(workspace: &Workspace, binary: &Path, name: &str, text: &str) -> Result<(PathBuf, PathBuf)> {
     let directory = workspace.run_directory().join("baked").join(name);
     fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
     let answer = directory.join(format!("{name}.toml"));
-    let mut text = personal(&text, key)?;
-    if name == "pve" {
-        text = with_token(&text)?;
-    }
-    if name == "native" {
-        text += &without(&["kernel", "services", "apparmor", "fail2ban"]);
-    }
     fs::write(&answer, text).context("writing the answer with our key")?;
     bake(binary, &answer, &directory)?;
     Ok((directory.join("first-boot"), answer))
 }
 
-/// The example with a token for programs, a second device, a realm that demands a factor, and without the packages that take most of a run's time: they are those of a node
-/// with UFW.
+/// The example with a token for programs, a second device, a realm that demands a factor, and without the packages that
+/// take most of a run's time: they are those of a node with UFW.
 fn with_token(text: &str) -> Result<String> {
     let text = with_value(text, "sudo", &format!("\"password\"\napi-token = \"{TOKEN}\""))
         .context("the example has no sudo")?;

@@ -1,5 +1,5 @@
 //! What other people's tools say of a node before and after: ssh-audit from the management host, lynis in the guest, and
-//! the audit's own time beside that of lynis. `cargo vm scores` prints the table; README.md has it.
+//! the audit's own time beside that of lynis. `cargo vm scores` prints the table, and keeps it.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ pub fn promised(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// The part of it that is quick enough for every run.
+/// ssh-audit's part of it, which takes a minute.
 pub fn algorithms(bench: &mut Bench) -> Result<()> {
     let tool = ssh_audit(bench.workspace())?;
     let (fail, warn, all) = judged(&ask_ssh_audit(bench.committed()?, &tool, &[])?);

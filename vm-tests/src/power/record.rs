@@ -38,7 +38,10 @@ impl Recording {
         let workspace = bench.workspace().clone();
         let (image, pace) = bench.image(Release::Trixie)?;
         let mut hasher = Sha256::new();
-        hasher.update(fs::read(&bench.payload()?.first_boot).context("reading the baked executable")?);
+        let seeds = if kind == FileSystem::Ext4 { bench.seeds()? } else { bench.native_seeds()? };
+        for seed in &seeds {
+            hasher.update(&seed.content);
+        }
         hasher.update(image.disk.as_os_str().as_encoded_bytes());
         let name: String = hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let all = workspace.vm.join("cache/recording").join(kind.name());
@@ -53,7 +56,6 @@ impl Recording {
         fs::create_dir_all(&all).context("making room for a recording")?;
         let work = tempfile::tempdir_in(&all).context("making room for a recording")?;
         let unfinished = Self { base: work.path().join("base.raw"), writes: work.path().join("writes.log") };
-        let seeds = if kind == FileSystem::Ext4 { bench.seeds()? } else { bench.native_seeds()? };
         let step = Step::begin(format!("recording the writes of a whole first boot ({})", kind.name()));
         let seeded = seeded(&image.disk, &work.path().join("disk"), &seeds)?;
         fs::rename(seeded, &unfinished.base).context("keeping the disk before the boot")?;

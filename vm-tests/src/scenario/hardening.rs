@@ -30,7 +30,7 @@ fn apply(node: &mut Node, key: &str) -> Result<()> {
     super::hook::expect_outcome(node, "committed").map(drop)
 }
 
-/// Name, value before the run, and value after it. `pve-firewall.conf` says 2 about the last one, and sorts before ours.
+/// Name, and value after the run. `pve-firewall.conf` says 2 about the last one, and sorts before ours.
 const SETTINGS: [(&str, &str); 4] = [
     ("kernel.kptr_restrict", "2"),
     ("net.ipv4.conf.all.send_redirects", "0"),
