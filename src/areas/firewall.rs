@@ -14,8 +14,8 @@ use crate::profile::{FirewallMode, Network, Profile, Service};
 pub(super) use management::address as management_address;
 pub use management::offered;
 
-/// Settings that send bridged packets to the filters of the layer above, with the ids of their controls.
 const NOTHING_WIDER: &str = "nobody else reaches SSH and the web interface";
+/// Settings that send bridged packets to the filters of the layer above, with the ids of their controls.
 const BRIDGE_FILTERS: [(&str, &str); 3] = [
     ("firewall.bridge-netfilter.ipv4", "net.bridge.bridge-nf-call-iptables"),
     ("firewall.bridge-netfilter.ipv6", "net.bridge.bridge-nf-call-ip6tables"),

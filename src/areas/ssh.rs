@@ -18,7 +18,7 @@ const DROP_IN_PATH: &str = "/etc/ssh/sshd_config.d/00-firstlight.conf";
 const UNIT: &str = "ssh.service";
 const ROOT: &str = "root";
 const STRICT_RSA_BITS: u32 = 4096;
-/// What PVE publishes of a node is this key (pve-contract 4.6); with fewer bits OpenSSH takes it for none.
+/// What PVE publishes of a node is this key (pve-contract 4.5); with fewer bits OpenSSH takes it for none.
 const LEAST_RSA_BITS: u32 = 2048;
 /// OpenSSH's default, and the same without the second name that nobody uses any more.
 const KEYS_FILES: [&str; 2] = [".ssh/authorized_keys .ssh/authorized_keys2", ".ssh/authorized_keys"];

@@ -1,4 +1,4 @@
-//! What is true of the node itself: passwords, links, the clock, timers, second factors, and our own last run.
+//! What is true of the node itself: passwords, links, the clock, second factors, and our own last run.
 
 use super::{Observer, Verdict};
 use crate::error::Result;
