@@ -270,7 +270,7 @@ mod tests {
         }
         assert_eq!(repository("http://download.proxmox.com/debian/ceph-squid/"), "ceph-squid");
         for uri in [
-            "http://deb.debian.org/debian",
+            "http://deb.example.org/debian",
             "cdrom:[Debian]/",
             "http://mirror.example.com/ceph-squid",
             "http://mirror.example.com/enterprise.proxmox.com/debian/pve",
@@ -311,7 +311,7 @@ mod tests {
         let text = "# prose about deb lines\n\
             deb [ arch=amd64 signed-by=/k.gpg ] http://download.proxmox.com/debian/pve bookworm pve-no-subscription # x\n\
             #deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\n\
-            deb-src http://deb.debian.org/debian\tbookworm  main contrib";
+            deb-src http://deb.example.org/debian\tbookworm  main contrib";
         let sources = sources("/etc/apt/sources.list", text);
         assert_eq!(sources.len(), 3);
         assert!(sources[0].enabled() && sources[0].field(TYPES) == "deb");
@@ -329,7 +329,7 @@ mod tests {
         let text = "# one\nTypes: deb\n# between\nURIs:\n https://enterprise.proxmox.com/debian/ceph-squid\n\
             # https://x.example.com/\n http://y.example.com/\nX-Other: a\n b\n\
             suites: trixie\nEnabled: No\nComponents: enterprise\n\n\n\
-            Types: deb deb-src\nURIs: http://deb.debian.org/debian\nSuites: trixie trixie-updates\nComponents: main";
+            Types: deb deb-src\nURIs: http://deb.example.org/debian\nSuites: trixie trixie-updates\nComponents: main";
         let sources = sources("/etc/apt/sources.list.d/x.sources", text);
         assert_eq!(sources.len(), 2);
         assert!(!sources[0].enabled() && sources[0].offers("ceph-squid", ENTERPRISE));

@@ -13,7 +13,7 @@ const FREE: &str = "Types: deb\nURIs: http://download.proxmox.com/debian/pve\nSu
 const FREE_LINE: &str = "deb http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n";
 const ENTERPRISE_LINE: &str = "deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\n";
 const DEBIAN: &str =
-    "# kept\nTypes: deb\nURIs: http://deb.debian.org/debian/\nSuites: trixie\nComponents: main\n";
+    "# kept\nTypes: deb\nURIs: http://deb.example.org/debian/\nSuites: trixie\nComponents: main\n";
 
 type Files = Vec<(&'static str, String)>;
 
@@ -131,7 +131,7 @@ fn h1_a_fresh_pve_9_without_a_key_reads_what_everybody_may() {
 #[test]
 fn h1_a_fresh_pve_8_without_a_key_reads_what_everybody_may() {
     let ceph = "deb https://enterprise.proxmox.com/debian/ceph-quincy bookworm enterprise\n";
-    let list = "deb http://deb.debian.org/debian bookworm main";
+    let list = "deb http://deb.example.org/debian bookworm main";
     let found =
         auto(12, &[("sources.list", list), ("ceph.list", ceph), ("pve-enterprise.list", ENTERPRISE_LINE)]);
     let free = |name: &str, component: &str| {
@@ -308,7 +308,7 @@ fn red_on(node: &Scripted, proposal: &Proposal) -> Vec<String> {
     proposal.controls.iter().filter_map(verdict).collect()
 }
 
-const READ: &str = "http://deb.debian.org/debian/ deb trixie main\n\
+const READ: &str = "http://deb.example.org/debian/ deb trixie main\n\
     http://download.proxmox.com/debian/pve/ deb trixie pve-no-subscription\n\
     http://download.proxmox.com/debian/ceph-squid/ deb trixie no-subscription\n";
 

@@ -99,8 +99,8 @@ fn h1_a_source_that_answers_401_is_a_warning() {
 #[test]
 fn h1_without_a_network_the_wait_is_bounded_and_the_reason_is_told() {
     let node = node();
-    let resolving = "W: Failed to fetch http://deb.debian.org/debian/dists/trixie/InRelease  \
-        Temporary failure resolving 'deb.debian.org'";
+    let resolving = "W: Failed to fetch http://deb.example.org/debian/dists/trixie/InRelease  \
+        Temporary failure resolving 'deb.example.org'";
     node.says(UPDATE, resolving);
     node.refuses(INSTALL, 100, "E: Unable to locate package sudo");
     let before = node.boottime();
