@@ -150,9 +150,8 @@ fn h2_a_package_that_a_later_one_needs_stays_with_its_files_and_is_told() {
 }
 
 fn with_sysctl(node: &Scripted) {
-    node.on("/usr/sbin/sysctl -q -w", move |files, invocation| {
-        for word in &invocation.arguments[3..] {
-            let (name, value) = word.split_once('=').unwrap();
+    node.on("/usr/sbin/sysctl -q -e -w", move |files, invocation| {
+        for (name, value) in invocation.arguments.iter().filter_map(|word| word.split_once('=')) {
             files.put(&format!("/proc/sys/{}", name.replace('.', "/")), format!("{value}\n"));
         }
         crate::node::Output { status: 0, stdout: String::new(), stderr: String::new() }
