@@ -43,6 +43,8 @@ pub(super) struct Rule<'a> {
     pub(super) ports: Vec<(u16, u16)>,
     /// Whether it has further conditions (an interface, a state), so that it may not apply.
     pub(super) conditional: bool,
+    /// The chain where it goes on, for a line of the kernel's that does not decide itself.
+    pub(super) jump: &'a str,
 }
 
 impl Rule<'_> {
@@ -82,7 +84,7 @@ pub(super) fn of_words(words: &[String]) -> Option<Rule<'_>> {
     read(&mut words.iter().map(String::as_str), None)
 }
 
-/// One line of `iptables-save`, when it is a rule of `chain` that decides: `-A CHAIN … -j TARGET`.
+/// One line of `iptables-save`, when it is a rule of `chain` that decides, or goes on elsewhere: `-A CHAIN … -j TARGET`.
 pub(super) fn of_line<'a>(line: &'a str, chain: &str, out: bool) -> Option<Rule<'a>> {
     let words = line.strip_prefix("-A ")?.strip_prefix(chain)?.strip_prefix(' ')?;
     read(&mut words.split(' '), Some(out))
@@ -92,9 +94,16 @@ pub(super) fn of_line<'a>(line: &'a str, chain: &str, out: bool) -> Option<Rule<
 #[inline(never)]
 fn read<'a>(words: &mut dyn Iterator<Item = &'a str>, kernel: Option<bool>) -> Option<Rule<'a>> {
     let out = kernel.unwrap_or_default();
-    let (network, set, protocol) = (None, "", "");
-    let mut rule =
-        Rule { action: Action::Deny, out, network, set, protocol, ports: Vec::new(), conditional: false };
+    let mut rule = Rule {
+        action: Action::Deny,
+        out,
+        network: None,
+        set: "",
+        protocol: "",
+        ports: Vec::new(),
+        conditional: false,
+        jump: "",
+    };
     let mut decides = false;
     let other_end = if out { "-d" } else { "-s" };
     while let Some(word) = words.next() {
@@ -136,7 +145,13 @@ fn read<'a>(words: &mut dyn Iterator<Item = &'a str>, kernel: Option<bool>) -> O
                 rule.set = pve_set(words.next()?);
                 rule.conditional |= words.next()? != if out { "dst" } else { "src" };
             }
-            (Some(_), "-j") => (rule.action, decides) = (target(words.next()?, true)?, true),
+            (Some(_), "-j" | "-g") => {
+                let name = words.next()?;
+                match target(name, true) {
+                    Some(action) => (rule.action, decides) = (action, true),
+                    None => rule.jump = name,
+                }
+            }
             (Some(_), "--reject-with") => {
                 words.next();
             }
@@ -144,14 +159,14 @@ fn read<'a>(words: &mut dyn Iterator<Item = &'a str>, kernel: Option<bool>) -> O
             (Some(_), _) => rule.conditional = true,
         }
     }
-    decides.then_some(rule)
+    (decides || !rule.jump.is_empty()).then_some(rule)
 }
 
 /// What a chain of the kernel, or a word, does with packets: a chain may have the name of a word.
 fn target(name: &str, of_kernel: bool) -> Option<Action> {
     match (of_kernel, name) {
-        // PVE lets a packet go on in INPUT, whose policy accepts (pve-contract 3.4).
-        (_, "ACCEPT" | "RETURN") | (false, "allow") => Some(Action::Allow),
+        // PVE lets a packet go on in INPUT, whose policy accepts (pve-contract 3.4); a group of rules marks it for that.
+        (_, "ACCEPT" | "RETURN") | (true, "PVEFW-SET-ACCEPT-MARK") | (false, "allow") => Some(Action::Allow),
         (_, "ufw-user-limit-accept" | "ufw6-user-limit-accept") | (false, "limit") => Some(Action::Limit),
         (_, "DROP" | "REJECT" | "PVEFW-reject") | (false, "deny" | "reject") => Some(Action::Deny),
         _ => None,

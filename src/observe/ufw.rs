@@ -71,34 +71,62 @@ impl Observer<'_> {
         Ok(Verdict::Holds)
     }
 
-    /// `chain` is empty for that of UFW's rules.
+    /// Nobody but `allowed` comes to these ports by `chain`, nor by a chain where it goes on. `chain` is empty for that
+    /// of UFW's rules.
     pub(super) fn nothing_wider(
         &mut self,
         chain: &str,
         ports: &[u16],
         allowed: &[Network],
     ) -> Result<Verdict> {
-        let within = |network: Network| allowed.iter().any(|outer| networks::covers(outer, &network));
         for family in self.families()? {
-            let chain = if chain.is_empty() { family.chain(false) } else { chain.to_owned() };
-            for (line, rule) in family.rules(&chain, false) {
-                // Loopback and what is established let nobody in.
-                let quiet = [" -i lo ", " RELATED,ESTABLISHED "].iter().any(|word| line.contains(word));
-                if quiet || !rule.action.accepts() || !rule.concerns(ports) {
-                    continue;
+            let first = if chain.is_empty() { family.chain(false) } else { chain.to_owned() };
+            let mut chains = vec![first];
+            let mut at = 0;
+            while let Some(chain) = chains.get(at).cloned() {
+                for (line, rule) in family.lines(&chain, false) {
+                    let back = at > 0 && line.ends_with(" -j RETURN");
+                    let on = !rule.jump.is_empty();
+                    if is_quiet(line) || back || !(on || rule.action.accepts()) || !rule.concerns(ports) {
+                        continue;
+                    }
+                    let Some(wide) = self.wide(&rule, allowed)? else { continue };
+                    if !on {
+                        return Ok(Verdict::Fails(format!("the kernel also has `{line}`: {wide}")));
+                    }
+                    if !has_controls_of_its_own(rule.jump) && !chains.iter().any(|chain| chain == rule.jump) {
+                        chains.push(rule.jump.to_owned());
+                    }
                 }
-                let sources = if rule.set.is_empty() {
-                    vec![rule.network.map_or_else(|| "everybody".to_owned(), |network| network.to_string())]
-                } else {
-                    self.members(rule.set)?
-                };
-                if let Some(wide) = sources.iter().find(|source| !Network::parse(source).is_ok_and(within)) {
-                    return Ok(Verdict::Fails(format!("the kernel also has `{line}`: {wide}")));
-                }
+                at += 1;
             }
         }
         Ok(Verdict::Holds)
     }
+
+    /// A source of the rule that is in none of these networks.
+    fn wide(&mut self, rule: &Rule<'_>, allowed: &[Network]) -> Result<Option<String>> {
+        let within = |network: Network| allowed.iter().any(|outer| networks::covers(outer, &network));
+        let sources = if rule.set.is_empty() {
+            vec![rule.network.map_or_else(|| "everybody".to_owned(), |network| network.to_string())]
+        } else {
+            self.members(rule.set)?
+        };
+        Ok(sources.into_iter().find(|source| !Network::parse(source).is_ok_and(within)))
+    }
+}
+
+/// Loopback and what is established let nobody in; PVE's mark is set by the groups of rules in front, which are chains
+/// of their own.
+fn is_quiet(line: &str) -> bool {
+    [" -i lo ", " RELATED,ESTABLISHED ", " --mark 0x80000000/0x80000000 "]
+        .iter()
+        .any(|word| line.contains(word))
+}
+
+/// Whether other controls look at a chain where INPUT goes on.
+fn has_controls_of_its_own(chain: &str) -> bool {
+    chain == "PVEFW-INPUT" || chain.starts_with("ufw")
 }
 
 pub(super) fn has_line(listing: &str, start: &str) -> bool {
@@ -136,8 +164,8 @@ impl Family {
             && has_line(&self.listing, &format!("-A {prefix}-before-{direction} -j {}", self.chain(out)))
     }
 
-    /// The rules of a chain that decide.
-    fn rules<'a>(&'a self, chain: &'a str, out: bool) -> impl Iterator<Item = (&'a str, Rule<'a>)> {
+    /// The rules of a chain.
+    fn lines<'a>(&'a self, chain: &'a str, out: bool) -> impl Iterator<Item = (&'a str, Rule<'a>)> {
         self.listing.lines().filter_map(move |line| Some((line, of_line(line, chain, out)?)))
     }
 
@@ -161,8 +189,9 @@ impl Family {
 
     /// What the first rule of `chain` that speaks about all of these packets says against `wanted`.
     fn first(&self, wanted: &Rule<'_>, protocol: &str, chain: &str) -> Option<String> {
-        let Some((line, rule)) =
-            self.rules(chain, wanted.out).find(|(_, rule)| rule.covers(wanted, protocol))
+        let Some((line, rule)) = self
+            .lines(chain, wanted.out)
+            .find(|(_, rule)| rule.jump.is_empty() && rule.covers(wanted, protocol))
         else {
             return Some(format!("the kernel has no such rule for {}", self.name()));
         };

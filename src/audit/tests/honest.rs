@@ -141,6 +141,15 @@ const UFW_CASES: &[Case] = &[
         &["firewall.nothing-in-front"],
     ),
     (
+        "a chain of somebody's in front of UFW's",
+        |node| {
+            let wide = "-A INPUT -j first\n-A first -s 192.0.2.0/24 -j second\n-A first -j RETURN\n\
+                -A second -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -j ufw-before-input\n";
+            node.says("/usr/sbin/iptables-save", &RULES4.replace("-A INPUT -j ufw-before-input\n", wide));
+        },
+        &["firewall.nothing-in-front"],
+    ),
+    (
         "PVE's firewall is on as well",
         |node| {
             node.files.put("/etc/pve/firewall/cluster.fw", "[OPTIONS]\nenable: 1\n");

@@ -97,10 +97,12 @@ const RULES6: &str = "\
 -A ufw6-before-output -j ufw6-user-output
 COMMIT
 ";
-/// Recorded (transcript 35), with the rules of our file, a log line, and the filter of flags.
+/// Recorded (transcript 35), with the rules of our file, a log line, the filter of flags, and a group (transcript 33).
 pub(super) const PVE4: &str = "\
 *filter
 :INPUT ACCEPT [0:0]
+-A GROUP-webs-IN -j MARK --set-xmark 0x0/0x80000000
+-A GROUP-webs-IN -p tcp -m tcp --dport 80 -g PVEFW-SET-ACCEPT-MARK
 -A INPUT -j PVEFW-INPUT
 -A PVEFW-HOST-IN -i lo -j ACCEPT
 -A PVEFW-HOST-IN -m conntrack --ctstate INVALID -j DROP
@@ -113,11 +115,14 @@ pub(super) const PVE4: &str = "\
 -A PVEFW-HOST-IN -p icmp -m set --match-set PVEFW-0-management-v4 src -m icmp --icmp-type 8 -j RETURN
 -A PVEFW-HOST-IN -p tcp -m set --match-set PVEFW-0-management-v4 src -m tcp --dport 5900:5999 -j RETURN
 -A PVEFW-HOST-IN -p tcp -m set --match-set PVEFW-0-backup-v4 src -m tcp --dport 8007 -j RETURN
+-A PVEFW-HOST-IN -i vmbr0 -j GROUP-webs-IN
+-A PVEFW-HOST-IN -m mark --mark 0x80000000/0x80000000 -j RETURN
 -A PVEFW-HOST-IN -j PVEFW-Drop
 -A PVEFW-HOST-IN -m limit --limit 1/sec -j NFLOG --nflog-prefix \":0:6:PVEFW-HOST-IN: policy DROP: \"
 -A PVEFW-HOST-IN -j DROP
 -A PVEFW-HOST-IN -m comment --comment \"PVESIG:i2CyOZnV35fuvcni7Mfy2LfSqB0\"
 -A PVEFW-INPUT -j PVEFW-HOST-IN
+-A PVEFW-SET-ACCEPT-MARK -j MARK --set-xmark 0x80000000/0x80000000
 COMMIT
 ";
 pub(super) const SETS: &str = "\

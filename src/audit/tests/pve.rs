@@ -55,6 +55,14 @@ pub(super) const CASES: &[Case] = &[
         &["firewall.nothing-in-front"],
     ),
     (
+        "a group of rules lets everybody in",
+        |node| {
+            let wide = "-A GROUP-webs-IN -p tcp -m tcp --dport 22 -g PVEFW-SET-ACCEPT-MARK\nCOMMIT\n";
+            node.says("/usr/sbin/iptables-save", &PVE4.replace("COMMIT\n", wide));
+        },
+        &["firewall.nothing-wider"],
+    ),
+    (
         "the set lets more in",
         |node| {
             node.says(
