@@ -5,7 +5,8 @@ use super::options::{Seen, SshOption};
 use crate::facts::Facts;
 use crate::profile::Algorithms;
 
-/// Post-quantum first, curve25519 last: every client since 2014 has one of them.
+/// Post-quantum first, curve25519 last: every client since 2014 has one of them. That curve is all that ssh-audit 3.9.0
+/// warns of in this set.
 const COMPATIBLE_KEX: &[&str] = &[
     "mlkem768x25519-sha256",
     "sntrup761x25519-sha512",
@@ -13,9 +14,6 @@ const COMPATIBLE_KEX: &[&str] = &[
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
 ];
-const COMPATIBLE_MACS: &str = "hmac-sha2-512-etm@openssh.com,hmac-sha2-256-etm@openssh.com,\
-    umac-128-etm@openssh.com,hmac-sha2-512,hmac-sha2-256";
-const COMPATIBLE_HOST_KEYS: &str = "ssh-ed25519,ecdsa-sha2-nistp256,rsa-sha2-512,rsa-sha2-256";
 const COMPATIBLE_USER_KEYS: &str = "ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256-cert-v01@openssh.com,\
     ecdsa-sha2-nistp384-cert-v01@openssh.com,ecdsa-sha2-nistp521-cert-v01@openssh.com,\
     sk-ssh-ed25519-cert-v01@openssh.com,sk-ecdsa-sha2-nistp256-cert-v01@openssh.com,\
@@ -36,11 +34,13 @@ const STRICT_KEX_OLD: &[&str] = &[
     "diffie-hellman-group18-sha512",
     "diffie-hellman-group-exchange-sha256",
 ];
-const STRICT_MACS: &str =
-    "hmac-sha2-512-etm@openssh.com,hmac-sha2-256-etm@openssh.com,umac-128-etm@openssh.com";
+/// Encrypt-then-MAC alone: in OpenSSH since 6.2, and without a use where the cipher is an AEAD.
+const MACS: &str = "hmac-sha2-512-etm@openssh.com,hmac-sha2-256-etm@openssh.com,umac-128-etm@openssh.com";
 const STRICT_MACS_OLD: &str =
     "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,umac-128-etm@openssh.com";
-const STRICT_HOST_KEYS: &str = "ssh-ed25519,rsa-sha2-512,rsa-sha2-256";
+/// Without ECDSA: its signatures give the key away where random numbers are bad, and a node at its first boot is such a
+/// place. Who knows an RSA key of a cluster node finds it here (pve-contract 4.6).
+const HOST_KEYS: &str = "ssh-ed25519,rsa-sha2-512,rsa-sha2-256";
 const STRICT_USER_KEYS: &str = "ssh-ed25519-cert-v01@openssh.com,sk-ssh-ed25519-cert-v01@openssh.com,\
     rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,ssh-ed25519,sk-ssh-ed25519@openssh.com,\
     rsa-sha2-512,rsa-sha2-256";
@@ -57,17 +57,16 @@ pub(super) fn wanted(set: Algorithms, facts: &Facts) -> Vec<SshOption> {
     let strict = set == Algorithms::Strict;
     let new = facts.openssh_at_least(MLKEM_SINCE.0, MLKEM_SINCE.1);
     let (kex, macs) = match (strict, new) {
-        (false, _) => (COMPATIBLE_KEX, COMPATIBLE_MACS),
-        (true, true) => (STRICT_KEX, STRICT_MACS),
+        (false, _) => (COMPATIBLE_KEX, MACS),
+        (true, true) => (STRICT_KEX, MACS),
         (true, false) => (STRICT_KEX_OLD, STRICT_MACS_OLD),
     };
     let kex: Vec<&str> = kex.iter().copied().filter(|name| knows(facts, name)).collect();
-    let host_keys = if strict { STRICT_HOST_KEYS } else { COMPATIBLE_HOST_KEYS };
     vec![
         option("ssh.key-exchange", "KexAlgorithms", "kexalgorithms", &kex.join(",")),
         option("ssh.ciphers", "Ciphers", "ciphers", CIPHERS),
         option("ssh.macs", "MACs", "macs", macs),
-        option("ssh.host-key-algorithms", "HostKeyAlgorithms", "hostkeyalgorithms", host_keys),
+        option("ssh.host-key-algorithms", "HostKeyAlgorithms", "hostkeyalgorithms", HOST_KEYS),
         SshOption {
             seen: Seen::PerConnection,
             ..option(
