@@ -32,12 +32,16 @@ pub trait Area {
     fn name(&self) -> &'static str;
     /// Whether the answer wants it.
     fn enabled(&self, profile: &Profile) -> bool;
-    /// What shall be true on this node; pure. All refusals at once.
-    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>>;
-    /// What the audit looks at: the statements of `propose`, also where it refuses to bring them about, and those
-    /// that no change brings about, so that a transaction has no reason to wait for them.
+    /// Why it cannot be brought about on this node: all reasons at once.
+    fn refused(&self, _profile: &Profile, _facts: &Facts) -> Vec<Refusal> {
+        Vec::new()
+    }
+    /// What shall be true on this node, whether it is refused or not; pure.
+    fn described(&self, profile: &Profile, facts: &Facts) -> Proposal;
+    /// What the audit looks at: the statements of `described`, and those that no change brings about, so that a
+    /// transaction has no reason to wait for them.
     fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
-        self.propose(profile, facts).map(Proposal::into_controls).unwrap_or_default()
+        self.described(profile, facts).into_controls()
     }
 }
 
@@ -62,10 +66,11 @@ pub const AREAS: &[&dyn Area] = &[
 pub fn propose_all(profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
     let (mut merged, mut refusals) = (Proposal::default(), Vec::new());
     for area in AREAS.iter().filter(|area| area.enabled(profile)) {
-        match area.propose(profile, facts) {
-            Ok(proposal) => append(&mut merged, proposal),
-            Err(reasons) => refusals.extend(reasons),
+        let mut reasons = area.refused(profile, facts);
+        if reasons.is_empty() {
+            append(&mut merged, area.described(profile, facts));
         }
+        refusals.append(&mut reasons);
     }
     refusals.extend(refused_together(profile, facts));
     if !refusals.is_empty() {
@@ -81,9 +86,7 @@ pub fn audited(profile: &Profile, facts: &Facts) -> (Vec<Control>, Vec<Refusal>)
     let (mut controls, mut refusals) = (Vec::new(), Vec::new());
     for area in AREAS.iter().filter(|area| area.enabled(profile)) {
         controls.append(&mut area.audited(profile, facts));
-        if let Err(mut reasons) = area.propose(profile, facts) {
-            refusals.append(&mut reasons);
-        }
+        refusals.append(&mut area.refused(profile, facts));
     }
     refusals.append(&mut refused_together(profile, facts));
     (controls, refusals)

@@ -32,12 +32,12 @@ impl Area for Admin {
         profile.admin.enabled
     }
 
-    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
-        let refusals = refused(profile, facts);
-        if !refusals.is_empty() {
-            return Err(refusals);
-        }
-        Ok(described(profile, facts))
+    fn refused(&self, profile: &Profile, facts: &Facts) -> Vec<Refusal> {
+        refused(profile, facts)
+    }
+
+    fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
+        described(profile, facts)
     }
 
     fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {

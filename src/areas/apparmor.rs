@@ -23,17 +23,17 @@ impl Area for AppArmor {
         profile.apparmor.enabled
     }
 
-    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+    fn refused(&self, profile: &Profile, facts: &Facts) -> Vec<Refusal> {
+        refused(profile.apparmor.profiles.as_deref().unwrap_or_default(), &facts.apparmor)
+    }
+
+    fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
         let names = profile.apparmor.profiles.as_deref();
-        let refusals = refused(names.unwrap_or_default(), &facts.apparmor);
-        if !refusals.is_empty() {
-            return Err(refusals);
-        }
         let mut proposal = Proposal::default();
         let on = control("apparmor.on", "G5", "the kernel has AppArmor on".to_owned(), Check::AppArmorOn);
         proposal.controls.push(on);
         if facts.apparmor_loaded.is_none() {
-            return Ok(proposal);
+            return proposal;
         }
         let (mut last, mut place) = ("", 0);
         for defined in &facts.apparmor {
@@ -57,7 +57,7 @@ impl Area for AppArmor {
         }
         let none = "AppArmor has denied nothing since the boot".to_owned();
         proposal.controls.push(control("apparmor.denials", "G5", none, Check::NoDenials));
-        Ok(proposal)
+        proposal
     }
 }
 

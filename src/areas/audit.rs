@@ -2,7 +2,7 @@
 
 use super::{Area, also, push, push_file, push_unit};
 use crate::change::{Change, ReloadChange};
-use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
+use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal};
 use crate::facts::Facts;
 use crate::gate::SYSTEMD_ANALYZE_PROGRAM;
 use crate::profile::Profile;
@@ -26,7 +26,7 @@ impl Area for Audit {
         profile.audit.enabled
     }
 
-    fn propose(&self, profile: &Profile, _: &Facts) -> Result<Proposal, Vec<Refusal>> {
+    fn described(&self, profile: &Profile, _: &Facts) -> Proposal {
         let mut proposal = Proposal::default();
         let schedule = profile.audit.schedule.as_str();
         let wanted = schedule != NEVER;
@@ -39,11 +39,11 @@ impl Area for Audit {
             proposal.gates.push(Gate { id: "audit.schedule", tool: SYSTEMD_ANALYZE_PROGRAM, ask });
         }
         push_unit(&mut proposal, ("audit.timer", "I2"), TIMER, wanted);
-        Ok(proposal)
+        proposal
     }
 
     fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {
-        let mut controls = self.propose(profile, facts).map(Proposal::into_controls).unwrap_or_default();
+        let mut controls = self.described(profile, facts).into_controls();
         for (id, row, unit) in [
             ("audit.recover-early", "J3", "firstlight-recover-early.service"),
             ("audit.recover", "J3", "firstlight-recover.service"),

@@ -59,12 +59,16 @@ impl Area for Fail2ban {
         profile.fail2ban.enabled
     }
 
-    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+    fn refused(&self, profile: &Profile, facts: &Facts) -> Vec<Refusal> {
         let missing = PACKAGES.iter().find(|name| !facts.has_package(name));
-        if let (Some(missing), false) = (missing, profile.packages.enabled) {
-            let message = ["must be true: ", missing, " is not installed"].concat();
-            return Err(vec![refusal("firstlight.packages.enabled", message)]);
-        }
+        let (Some(missing), false) = (missing, profile.packages.enabled) else { return Vec::new() };
+        vec![refusal(
+            "firstlight.packages.enabled",
+            ["must be true: ", missing, " is not installed"].concat(),
+        )]
+    }
+
+    fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
         let (mut proposal, mut controls) = (Proposal::default(), Vec::new());
         let mut text = HEADER.to_owned();
         let mut staged = Vec::new();
@@ -91,7 +95,7 @@ impl Area for Fail2ban {
             control.changes.extend(0..proposal.changes.len());
             proposal.controls.push(control);
         }
-        Ok(proposal)
+        proposal
     }
 }
 

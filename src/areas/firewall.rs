@@ -33,18 +33,15 @@ impl Area for Firewall {
         profile.firewall.enabled
     }
 
-    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
-        let networks = management::networks(profile, facts);
+    fn refused(&self, profile: &Profile, facts: &Facts) -> Vec<Refusal> {
         let mut refusals = refused(profile, facts);
         refusals.extend(management::refused(profile, facts));
-        match networks {
-            Ok(networks) if refusals.is_empty() => Ok(described(profile, facts, &networks)),
-            Ok(_) => Err(refusals),
-            Err(reason) => {
-                refusals.push(reason);
-                Err(refusals)
-            }
-        }
+        refusals.extend(management::networks(profile, facts).err());
+        refusals
+    }
+
+    fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
+        described(profile, facts, &management::networks(profile, facts).unwrap_or_default())
     }
 
     fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {

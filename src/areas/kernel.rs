@@ -3,7 +3,7 @@
 
 use super::{Area, control, push, push_file};
 use crate::change::{Change, KernelChange, one_blank};
-use crate::control::{Check, Phase, Proposal, Refusal};
+use crate::control::{Check, Phase, Proposal};
 use crate::facts::Facts;
 use crate::profile::Profile;
 
@@ -44,7 +44,7 @@ impl Area for Kernel {
         profile.kernel.enabled
     }
 
-    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+    fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
         let mut proposal = Proposal::default();
         let (mut settings, mut controls, mut text) = (Vec::new(), Vec::new(), HEADER.to_owned());
         let mut add = |name: &str, value: &str| {
@@ -83,7 +83,7 @@ impl Area for Kernel {
         }
         push_file(&mut proposal, PATH, text, Vec::new());
         push(&mut proposal, (Phase::Services, Change::Kernel(KernelChange { settings })), controls);
-        Ok(proposal)
+        proposal
     }
 }
 

@@ -18,20 +18,28 @@ impl Area for Packages {
         profile.packages.enabled
     }
 
-    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+    fn refused(&self, profile: &Profile, _: &Facts) -> Vec<Refusal> {
+        let path = profile.packages_directory.as_str();
+        let message = "must be an absolute path".to_owned();
+        let relative = !path.is_empty() && !path.starts_with('/');
+        relative.then(|| refusal("firstlight.packages-directory", message)).into_iter().collect()
+    }
+
+    fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
         let names = names(profile, facts);
         let mut proposal = Proposal::default();
         if names.is_empty() {
-            return Ok(proposal);
+            return proposal;
         }
+        let directory = profile.packages_directory.as_str();
         proposal.controls.extend(names.iter().map(|name| installed(name)));
         let change = PackagesChange {
             names: names.into_iter().map(str::to_owned).collect(),
-            directory: directory(profile)?,
+            directory: (!directory.is_empty()).then(|| directory.into()),
             allow_upgrades: profile.packages.allow_upgrades,
         };
         proposal.changes.push((Phase::Packages, Change::Packages(change)));
-        Ok(proposal)
+        proposal
     }
 }
 
@@ -53,15 +61,6 @@ fn names(profile: &Profile, facts: &Facts) -> Vec<&'static str> {
     }
     names.sort_unstable();
     names
-}
-
-fn directory(profile: &Profile) -> Result<Option<std::path::PathBuf>, Vec<Refusal>> {
-    let text = profile.packages_directory.as_str();
-    match text {
-        "" => Ok(None),
-        path if path.starts_with('/') => Ok(Some(path.into())),
-        _ => Err(vec![refusal("firstlight.packages-directory", "must be an absolute path".to_owned())]),
-    }
 }
 
 fn installed(name: &str) -> Control {

@@ -4,7 +4,7 @@
 
 use super::Area;
 use crate::change::{Change, FileChange};
-use crate::control::{Check, Control, Phase, Proposal, Refusal};
+use crate::control::{Check, Control, Phase, Proposal};
 use crate::facts::Facts;
 use crate::facts::apt::{
     CEPH, ENTERPRISE, FREE, PVE, SIGNED_BY, SUITES, Source, SourceFile, TYPES, URIS, is_of_proxmox,
@@ -29,10 +29,10 @@ impl Area for Repositories {
         profile.repositories.enabled
     }
 
-    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+    fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
         let mut proposal = Proposal::default();
         if facts.pve_version.is_none() || facts.debian_codename.is_empty() {
-            return Ok(proposal);
+            return proposal;
         }
         let mut desk = Desk { facts, files: facts.apt_sources.clone() };
         let (wanted, keyed) = (&profile.repositories, facts.subscription_key);
@@ -57,7 +57,7 @@ impl Area for Repositories {
             }
         }
         desk.close(&mut proposal);
-        Ok(proposal)
+        proposal
     }
 }
 

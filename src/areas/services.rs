@@ -3,7 +3,7 @@
 use super::firewall::tables::service;
 use super::{Area, control, push, push_file, push_unit};
 use crate::change::{Change, ReloadChange};
-use crate::control::{Check, Phase, Proposal, Refusal};
+use crate::control::{Check, Phase, Proposal};
 use crate::facts::{Facts, postfix};
 use crate::profile::Profile;
 
@@ -29,7 +29,7 @@ impl Area for Services {
         profile.services.enabled
     }
 
-    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+    fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
         let mut proposal = Proposal::default();
         let runs = rpcbind(profile, facts);
         if let Some(wanted) = runs {
@@ -46,7 +46,7 @@ impl Area for Services {
         let allowed = allowed(profile, facts, runs != Some(false));
         let sentence = "nothing listens but what is known".to_owned();
         proposal.controls.push(control("services.listeners", "G4", sentence, Check::Listeners(allowed)));
-        Ok(proposal)
+        proposal
     }
 }
 

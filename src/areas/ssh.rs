@@ -39,12 +39,12 @@ impl Area for Ssh {
         profile.ssh.enabled
     }
 
-    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
-        let refusals = refused::refused(profile, facts);
-        if !refusals.is_empty() {
-            return Err(refusals);
-        }
-        Ok(described(profile, facts))
+    fn refused(&self, profile: &Profile, facts: &Facts) -> Vec<Refusal> {
+        refused::refused(profile, facts)
+    }
+
+    fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
+        described(profile, facts)
     }
 
     fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {

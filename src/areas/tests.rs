@@ -6,8 +6,19 @@ use crate::change::Change;
 use crate::control::Phase;
 use crate::profile::{FirewallMode, Management};
 
-pub(crate) fn messages(refusals: Result<Proposal, Vec<Refusal>>) -> Vec<String> {
-    refusals.err().unwrap_or_default().into_iter().map(|r| format!("{} {}", r.key, r.message)).collect()
+/// What an area wants where nothing is refused.
+pub(crate) fn proposed(area: &dyn Area, profile: &Profile, facts: &Facts) -> Proposal {
+    let refused = messages(area.refused(profile, facts));
+    assert!(refused.is_empty(), "{refused:?}");
+    area.described(profile, facts)
+}
+
+fn refused_by_all(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
+    propose_all(profile, facts).err().unwrap_or_default()
+}
+
+pub(crate) fn messages(refusals: Vec<Refusal>) -> Vec<String> {
+    refusals.into_iter().map(|r| format!("{} {}", r.key, r.message)).collect()
 }
 
 #[test]
@@ -102,7 +113,7 @@ fn all_refusals_of_all_areas_come_at_once() {
     profile.admin.password_hash = None;
     profile.totp.secret = "bake".to_owned();
     let facts = Facts { sshd_includes_drop_ins: false, ..Facts::example() };
-    let messages = messages(propose_all(&profile, &facts));
+    let messages = messages(refused_by_all(&profile, &facts));
     let keys: Vec<&str> = messages.iter().map(|message| message.split(' ').next().unwrap()).collect();
     assert_eq!(keys, ["firstlight.admin.password-hash", "firstlight.totp.secret", "firstlight.ssh.enabled"]);
 }
@@ -112,7 +123,7 @@ fn keys_only_without_a_key_of_the_admin_is_refused() {
     let mut profile = Profile::example();
     profile.admin.ssh_keys.clear();
     assert_eq!(
-        messages(propose_all(&profile, &Facts::example())),
+        messages(refused_by_all(&profile, &Facts::example())),
         ["firstlight.admin.ssh-keys must hold a key: password login is off, and ops has no key on this node"]
     );
     let mut facts = Facts::example();
@@ -130,7 +141,7 @@ fn b3_allow_users_needs_an_account_for_the_admin_when_none_is_made() {
     profile.admin.enabled = false;
     profile.ssh.password_login = true;
     assert_eq!(
-        messages(propose_all(&profile, &Facts::example())),
+        messages(refused_by_all(&profile, &Facts::example())),
         [
             "firstlight.admin.enabled must be true: ops has no account on this node, and AllowUsers would let only \
           root in"
@@ -143,7 +154,7 @@ mod packages {
     use crate::profile::Sudo;
 
     fn names(profile: &Profile) -> Vec<String> {
-        let proposal = packages::Packages.propose(profile, &Facts::example()).ok().unwrap();
+        let proposal = proposed(&packages::Packages, profile, &Facts::example());
         match &proposal.changes.first() {
             Some((Phase::Packages, Change::Packages(change))) => change.names.clone(),
             _ => Vec::new(),
@@ -192,8 +203,26 @@ mod packages {
     fn h2_a_relative_directory_of_packages_is_refused() {
         let profile = Profile { packages_directory: "debs".into(), ..Profile::example() };
         assert_eq!(
-            messages(packages::Packages.propose(&profile, &Facts::example())),
+            messages(packages::Packages.refused(&profile, &Facts::example())),
             ["firstlight.packages-directory must be an absolute path"]
         );
+    }
+}
+
+#[test]
+fn i1_an_area_that_would_be_refused_is_audited_all_the_same() {
+    let mut profile = Profile::example();
+    profile.packages.enabled = false;
+    profile.apparmor.profiles = Some(vec!["no-such-profile".to_owned()]);
+    let bare = Facts { packages: Default::default(), ..Facts::example() };
+    let (controls, refusals) = audited(&profile, &bare);
+    let refused: Vec<String> = messages(refusals);
+    for (key, id) in [
+        ("firstlight.updates.enabled", "updates.origins"),
+        ("firstlight.packages.enabled", "fail2ban.sshd"),
+        ("firstlight.apparmor.profiles", "apparmor.on"),
+    ] {
+        assert!(refused.iter().any(|message| message.starts_with(key)), "{key}: {refused:?}");
+        assert!(controls.iter().any(|control| control.id == id), "{id}");
     }
 }

@@ -22,16 +22,19 @@ impl Area for Totp {
         profile.totp.enabled
     }
 
-    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
+    fn refused(&self, profile: &Profile, facts: &Facts) -> Vec<Refusal> {
+        if facts.pve_version.is_none() {
+            return Vec::new();
+        }
+        refused(profile, facts, &users(profile, has_admin(profile, facts)))
+    }
+
+    fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
         let mut proposal = Proposal::default();
         if facts.pve_version.is_none() {
-            return Ok(proposal);
+            return proposal;
         }
         let users = users(profile, has_admin(profile, facts));
-        let refusals = refused(profile, facts, &users);
-        if !refusals.is_empty() {
-            return Err(refusals);
-        }
         if on_verify(profile) {
             for user in users.iter().filter(|user| facts.access.totp_count(user) == 0) {
                 proposal.notes.push(format!(
@@ -43,7 +46,7 @@ impl Area for Totp {
             enrol(&mut proposal, profile, facts, &users);
         }
         realms(&mut proposal, profile);
-        Ok(proposal)
+        proposal
     }
 
     fn audited(&self, profile: &Profile, facts: &Facts) -> Vec<Control> {

@@ -55,12 +55,15 @@ impl Area for Updates {
         profile.updates.enabled
     }
 
-    fn propose(&self, profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Refusal>> {
-        if !profile.packages.enabled && !facts.has_package(PACKAGE) {
-            let message =
-                "must be false: unattended-upgrades is not installed, and packages.enabled is false";
-            return Err(vec![refusal("firstlight.updates.enabled", message.to_owned())]);
+    fn refused(&self, profile: &Profile, facts: &Facts) -> Vec<Refusal> {
+        if profile.packages.enabled || facts.has_package(PACKAGE) {
+            return Vec::new();
         }
+        let message = "must be false: unattended-upgrades is not installed, and packages.enabled is false";
+        vec![refusal("firstlight.updates.enabled", message.to_owned())]
+    }
+
+    fn described(&self, profile: &Profile, _: &Facts) -> Proposal {
         let mut proposal = Proposal::default();
         let wanted = &profile.updates;
         let (mut text, mut origins, mut controls) = (HEAD.to_owned(), Vec::new(), Vec::new());
@@ -86,7 +89,7 @@ impl Area for Updates {
             // Held back during the apt call, so that they start with their configuration in place.
             push_unit(&mut proposal, (id, "H3"), name, true);
         }
-        Ok(proposal)
+        proposal
     }
 }
 

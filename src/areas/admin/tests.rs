@@ -4,11 +4,11 @@ use super::*;
 use crate::areas::example::{BLOB, FINGERPRINT};
 
 fn propose(profile: &Profile, facts: &Facts) -> Proposal {
-    Admin.propose(profile, facts).ok().unwrap()
+    crate::areas::tests::proposed(&Admin, profile, facts)
 }
 
 fn messages(profile: &Profile, facts: &Facts) -> Vec<String> {
-    crate::areas::tests::messages(Admin.propose(profile, facts))
+    crate::areas::tests::messages(Admin.refused(profile, facts))
 }
 
 fn file(proposal: &Proposal, path: &str) -> FileChange {

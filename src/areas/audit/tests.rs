@@ -9,7 +9,7 @@ use crate::plan::{self, Plan};
 fn proposal(schedule: &str) -> Proposal {
     let mut profile = Profile::example();
     profile.audit.schedule = schedule.to_owned();
-    Audit.propose(&profile, &Facts::example()).ok().unwrap()
+    crate::areas::tests::proposed(&Audit, &profile, &Facts::example())
 }
 
 #[test]

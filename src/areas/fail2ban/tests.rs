@@ -8,7 +8,7 @@ use crate::profile::Port;
 use std::process::Command;
 
 fn propose(profile: &Profile, facts: &Facts) -> Proposal {
-    Fail2ban.propose(profile, facts).ok().unwrap()
+    crate::areas::tests::proposed(&Fail2ban, profile, facts)
 }
 
 fn file(proposal: &Proposal, path: &str) -> Option<String> {
@@ -122,11 +122,11 @@ fn f4_loopback_peers_and_the_answers_networks_are_spared_and_nobody_else() {
 fn f3_without_its_packages_and_without_leave_to_install_them_it_is_refused() {
     let mut profile = Profile::example();
     profile.packages.enabled = false;
-    let refused = messages(Fail2ban.propose(&profile, &Facts::example()));
+    let refused = messages(Fail2ban.refused(&profile, &Facts::example()));
     assert_eq!(refused, ["firstlight.packages.enabled must be true: fail2ban is not installed"]);
     let mut facts = Facts::example();
     facts.packages.extend(PACKAGES.map(|name| (name.to_owned(), "1".to_owned())));
-    assert!(messages(Fail2ban.propose(&profile, &facts)).is_empty());
+    assert!(messages(Fail2ban.refused(&profile, &facts)).is_empty());
 }
 
 /// Addresses that Debian's `fail2ban-regex` finds in `lines` with a filter.

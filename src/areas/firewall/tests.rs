@@ -6,7 +6,7 @@ use crate::change::UfwChange;
 use crate::profile::{AddressSet, Management, Network, Outgoing, Ping, Port, Rule, Service};
 
 fn propose(profile: &Profile, facts: &Facts) -> Proposal {
-    Firewall.propose(profile, facts).ok().unwrap()
+    crate::areas::tests::proposed(&Firewall, profile, facts)
 }
 
 fn ufw_of(profile: &Profile, facts: &Facts) -> UfwChange {
@@ -28,7 +28,7 @@ fn rules(profile: &Profile, facts: &Facts) -> Vec<String> {
 }
 
 fn messages(profile: &Profile, facts: &Facts) -> Vec<String> {
-    crate::areas::tests::messages(Firewall.propose(profile, facts))
+    crate::areas::tests::messages(Firewall.refused(profile, facts))
 }
 
 fn with_networks(networks: &[&str]) -> Profile {

@@ -4,7 +4,7 @@ use super::*;
 use crate::profile::Service;
 
 fn propose(profile: &Profile, facts: &Facts) -> Proposal {
-    Services.propose(profile, facts).ok().unwrap()
+    crate::areas::tests::proposed(&Services, profile, facts)
 }
 
 fn units(proposal: &Proposal) -> Vec<(&str, Option<bool>, Option<bool>)> {

@@ -31,7 +31,7 @@ PubkeyAcceptedAlgorithms ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256-ce
 ";
 
 fn text(profile: &Profile, facts: &Facts) -> String {
-    let proposal = Ssh.propose(profile, facts).ok().unwrap();
+    let proposal = crate::areas::tests::proposed(&Ssh, profile, facts);
     let (Phase::Files, Change::File(file)) = &proposal.changes[0] else { panic!("no file first") };
     assert_eq!(file.mode, 0o644);
     String::from_utf8(file.content.clone()).unwrap()
@@ -43,7 +43,7 @@ fn line(profile: &Profile, facts: &Facts, keyword: &str) -> String {
 }
 
 fn messages(profile: &Profile, facts: &Facts) -> Vec<String> {
-    crate::areas::tests::messages(Ssh.propose(profile, facts))
+    crate::areas::tests::messages(Ssh.refused(profile, facts))
 }
 
 fn says(facts: &mut Facts, key: &str, value: &str) {
@@ -92,7 +92,7 @@ fn b3_allow_users_contains_root_and_the_admin() {
     let mut profile = Profile::example();
     profile.ssh.allow_users = ["eve", "ops"].map(|name| UserName::parse(name).unwrap()).to_vec();
     assert_eq!(line(&profile, &Facts::example(), "AllowUsers"), "AllowUsers root ops eve");
-    let warnings = Ssh.propose(&profile, &Facts::example()).ok().unwrap().warnings;
+    let warnings = crate::areas::tests::proposed(&Ssh, &profile, &Facts::example()).warnings;
     assert!(warnings.contains(&"AllowUsers names eve, who has no account on this node".to_owned()));
 }
 
@@ -153,7 +153,7 @@ fn a6_strict_makes_a_short_rsa_host_key_anew_but_not_on_a_cluster_member() {
     let mut profile = Profile::example();
     profile.ssh.algorithms = Algorithms::Strict;
     let asks = |facts: &Facts| {
-        let proposal = Ssh.propose(&profile, facts).ok().unwrap();
+        let proposal = crate::areas::tests::proposed(&Ssh, &profile, facts);
         let made = proposal.changes.iter().any(|(_, change)| matches!(change, Change::HostKey(_)));
         (made, proposal.warnings)
     };
@@ -266,7 +266,7 @@ fn a_configuration_that_would_not_read_the_drop_in_or_the_key_is_refused() {
 fn the_gate_asks_for_root_and_the_admin_from_a_management_address() {
     let mut profile = Profile::example();
     let GateAsk::Sshd { staged, connections } =
-        Ssh.propose(&profile, &Facts::example()).ok().unwrap().gates.remove(0).ask
+        crate::areas::tests::proposed(&Ssh, &profile, &Facts::example()).gates.remove(0).ask
     else {
         panic!("no gate")
     };
@@ -300,7 +300,7 @@ fn match_blocks_for_the_nodes_own_address_and_port_are_seen_through() {
 
 #[test]
 fn every_option_is_a_control_and_match_blocks_are_seen_through() {
-    let proposal = Ssh.propose(&Profile::example(), &Facts::example()).ok().unwrap();
+    let proposal = crate::areas::tests::proposed(&Ssh, &Profile::example(), &Facts::example());
     let ids: Vec<&str> = proposal.controls.iter().map(|control| &*control.id).collect();
     for id in ["ssh.password-login.root", "ssh.password-login.admin", "ssh.port", "ssh.key-exchange"] {
         assert!(ids.contains(&id), "{id}");

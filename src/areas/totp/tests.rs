@@ -33,13 +33,13 @@ fn titles(proposal: &Proposal) -> Vec<String> {
 }
 
 fn refusals(profile: &Profile, facts: &Facts) -> Vec<String> {
-    messages(Totp.propose(profile, facts))
+    messages(Totp.refused(profile, facts))
 }
 
 #[test]
 fn c1_root_and_the_admin_get_a_factor_and_recovery_keys_behind_a_clock_that_is_right() {
     let mut profile = Profile::example();
-    let proposal = Totp.propose(&profile, &facts()).ok().unwrap();
+    let proposal = crate::areas::tests::proposed(&Totp, &profile, &facts());
     let both =
         ["TOTP of root@pam", "recovery keys of root@pam", "TOTP of ops@pam", "recovery keys of ops@pam"];
     assert_eq!(titles(&proposal), both);
@@ -48,7 +48,7 @@ fn c1_root_and_the_admin_get_a_factor_and_recovery_keys_behind_a_clock_that_is_r
     profile.totp.second_device = true;
     profile.totp.recovery_keys = false;
     profile.totp.users = vec!["root@pam".to_owned(), "ops@pam".to_owned()];
-    let titles = titles(&Totp.propose(&profile, &facts()).ok().unwrap());
+    let titles = titles(&crate::areas::tests::proposed(&Totp, &profile, &facts()));
     assert_eq!(titles.iter().filter(|title| title.ends_with("second device")).count(), 2);
     assert_eq!(titles.len(), 4);
 }
@@ -58,9 +58,9 @@ fn c1_without_pve_there_is_nothing_to_do_and_with_on_verify_nothing_yet() {
     let mut profile = Profile::example();
     let facts = facts();
     let bare = Facts { pve_version: None, ..facts.clone() };
-    assert!(Totp.propose(&profile, &bare).ok().unwrap().changes.is_empty());
+    assert!(crate::areas::tests::proposed(&Totp, &profile, &bare).changes.is_empty());
     profile.totp.enrolment = "on-verify".to_owned();
-    let proposal = Totp.propose(&profile, &facts).ok().unwrap();
+    let proposal = crate::areas::tests::proposed(&Totp, &profile, &facts);
     assert!(proposal.changes.is_empty() && proposal.gates.is_empty());
     assert_eq!(proposal.notes.len(), 2);
 }
@@ -72,7 +72,7 @@ fn c7_a_node_that_has_its_factors_is_not_asked_for_its_clock() {
     let mut facts = facts();
     with_user(&mut facts, "root@pam", "x", true);
     with_user(&mut facts, "ops@pam", "x", true);
-    let proposal = Totp.propose(&profile, &facts).ok().unwrap();
+    let proposal = crate::areas::tests::proposed(&Totp, &profile, &facts);
     assert!(proposal.gates.is_empty() && proposal.notes.is_empty());
     assert_eq!(proposal.controls.len(), 2, "still looked at");
 }
@@ -83,7 +83,7 @@ fn c6_a_realm_is_not_enforced_while_a_user_of_it_has_no_factor() {
     profile.totp.enforced_realms = vec!["pam".to_owned()];
     let mut facts = facts();
     with_user(&mut facts, "root@pam", "", false);
-    let proposal = Totp.propose(&profile, &facts).ok().unwrap();
+    let proposal = crate::areas::tests::proposed(&Totp, &profile, &facts);
     assert!(titles(&proposal).last().unwrap().starts_with("PVE realm pam"));
     assert!(proposal.changes.last().unwrap().0 == Phase::Exposure, "after everybody has one");
     with_user(&mut facts, "guest@pam", "", false);
@@ -97,7 +97,7 @@ fn c6_a_realm_is_not_enforced_while_a_user_of_it_has_no_factor() {
     for user in ["root@pam", "ops@pam"] {
         with_user(&mut facts, user, "x", true);
     }
-    let proposal = Totp.propose(&profile, &facts).ok().unwrap();
+    let proposal = crate::areas::tests::proposed(&Totp, &profile, &facts);
     assert!(titles(&proposal).last().unwrap().starts_with("PVE realm pam"), "once everybody has one");
     profile.totp.enforced_realms = vec!["nowhere".to_owned()];
     assert!(refusals(&profile, &facts)[0].contains("nowhere is none"));

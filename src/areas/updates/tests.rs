@@ -8,7 +8,7 @@ use crate::observe::{Observer, Verdict};
 fn propose(change: impl FnOnce(&mut Profile)) -> Proposal {
     let mut profile = Profile::example();
     change(&mut profile);
-    Updates.propose(&profile, &Facts::example()).ok().unwrap()
+    crate::areas::tests::proposed(&Updates, &profile, &Facts::example())
 }
 
 fn file(proposal: &Proposal) -> String {
@@ -70,14 +70,14 @@ fn h3_without_the_package_and_without_packages_it_is_refused() {
     let mut profile = Profile::example();
     profile.packages.enabled = false;
     assert_eq!(
-        messages(Updates.propose(&profile, &Facts::example())),
+        messages(Updates.refused(&profile, &Facts::example())),
         [
             "firstlight.updates.enabled must be false: unattended-upgrades is not installed, and packages.enabled is false"
         ]
     );
     let mut facts = Facts::example();
     facts.packages.push((PACKAGE.to_owned(), "2.12".to_owned()));
-    assert!(Updates.propose(&profile, &facts).is_ok());
+    assert!(Updates.refused(&profile, &facts).is_empty());
 }
 
 /// What `apt-config dump` prints of our file after Debian's own, and of `more` that sorts after it.

@@ -38,7 +38,7 @@ fn rule(from: &str, ports: (i64, i64), action: &str, scope: &str) -> Rule {
 }
 
 fn messages(profile: &Profile, facts: &Facts) -> Vec<String> {
-    crate::areas::tests::messages(Firewall.propose(profile, facts))
+    crate::areas::tests::messages(Firewall.refused(profile, facts))
 }
 
 fn member() -> Facts {
@@ -283,7 +283,7 @@ fn d1_sections_of_others_that_come_twice_mean_what_they_meant() {
 fn d1_hand_made_rules_that_let_more_in_are_named_and_nobody_outside_is_tried() {
     let wide = |rules: &str| {
         let facts = Facts { cluster_firewall: Some(format!("[RULES]\n{rules}\n")), ..Facts::example() };
-        let proposal = Firewall.propose(&profile(&[]), &facts).ok().unwrap();
+        let proposal = crate::areas::tests::proposed(&Firewall, &profile(&[]), &facts);
         assert_eq!(proposal.reach.unwrap().open.is_none(), !proposal.warnings.is_empty());
         !proposal.warnings.is_empty()
     };
@@ -321,7 +321,7 @@ fn d1_a_hand_made_rule_that_no_longer_keeps_a_manager_out_is_named() {
     let warned = |rule: &str, profile: &Profile| {
         let text = format!("[IPSET guests]\n10.0.20.66\n[RULES]\n{rule}\n");
         let facts = Facts { cluster_firewall: Some(text), ..Facts::example() };
-        let warnings = Firewall.propose(profile, &facts).ok().unwrap().warnings;
+        let warnings = crate::areas::tests::proposed(&Firewall, profile, &facts).warnings;
         warnings.iter().any(|text| text.contains(&format!("`{rule}`, which is kept; but")))
     };
     for rule in ["IN DROP -source 10.0.20.66 -p tcp -dport 8006", "IN SSH(REJECT) -source +dc/guests"] {
@@ -354,7 +354,7 @@ fn d8_the_alias_is_a_management_network_and_on_a_member_the_one_that_holds_all_n
 
 #[test]
 fn j4_pves_firewall_filters_before_ufw_is_put_away() {
-    let proposal = Firewall.propose(&profile(&[]), &Facts::example()).ok().unwrap();
+    let proposal = crate::areas::tests::proposed(&Firewall, &profile(&[]), &Facts::example());
     let kinds: Vec<&str> = proposal.changes.iter().map(|(_, change)| change.kind()).collect();
     assert_eq!(kinds, ["unit", "pve-file", "pve-file", "pve-firewall", "ufw-off"]);
     let ids: Vec<&str> = proposal.controls.iter().map(|control| &*control.id).collect();
@@ -367,7 +367,7 @@ fn d5_pve_checks_once_the_sets_that_rules_of_the_node_name_are_there() {
     let checked = |facts: &Facts| -> Vec<bool> {
         let mut profile = with_backup();
         profile.firewall.rules = vec![rule("backup", (9100, 9100), "accept", "node")];
-        let changes = Firewall.propose(&profile, facts).ok().unwrap().changes;
+        let changes = crate::areas::tests::proposed(&Firewall, &profile, facts).changes;
         let files = changes.iter().filter_map(|(_, change)| match change {
             Change::PveFile(file) => Some(file.checked),
             _ => None,
