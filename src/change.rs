@@ -20,7 +20,7 @@ use crate::facts::cluster_firewall;
 use crate::manifest::Scope;
 use crate::node::Node;
 use crate::plan::View;
-use crate::profile::{Handover, PasswordHash, Secret};
+use crate::profile::{Handover, Passphrase, PasswordHash, Secret};
 use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 
@@ -176,6 +176,8 @@ pub struct KeyPairChange {
     pub comment: String,
     /// The user's `authorized_keys`; its directory must exist by then.
     pub path: PathBuf,
+    /// Encrypts the private key.
+    pub passphrase: Passphrase,
     /// Where the private key goes.
     pub handover: Handover,
 }

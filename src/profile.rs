@@ -9,7 +9,7 @@ mod firewall;
 mod name;
 
 pub use address::{Network, Port};
-pub use credential::{PasswordHash, PublicKey, Secret};
+pub use credential::{Passphrase, PasswordHash, PublicKey, Secret};
 pub use firewall::{AddressSet, Firewall, FirewallMode, Group, Management, Outgoing, Ping, Rule, Service};
 pub use name::UserName;
 
@@ -90,6 +90,8 @@ pub struct Admin {
     pub ssh_keys: Vec<PublicKey>,
     /// Whether and where a new pair is made.
     pub ssh_key_pair: KeyPair,
+    /// Of a pair that is made on the node: the wizard asks for it, and no answer has it.
+    pub ssh_key_passphrase: Passphrase,
     /// crypt(5) hash; `None` keeps what the account has (or locks a new one).
     pub password_hash: Option<Secret<PasswordHash>>,
     /// What sudo lets the admin do.

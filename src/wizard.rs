@@ -5,6 +5,7 @@ mod question;
 #[cfg(test)]
 mod tests;
 
+use question::PAIR;
 pub use question::Question;
 
 use crate::answer::{self, Answer, Problems, public_key};
@@ -101,7 +102,7 @@ impl<'a> Flow<'a> {
         }
         let default = match self.before() {
             "" => self.default(question),
-            _ if question.is("keys") || question.is("password") => KEEP.to_owned(),
+            _ if question.is("keys") || question.is("hidden") => KEEP.to_owned(),
             before => before.to_owned(),
         };
         (question.prompt(), default)
@@ -133,7 +134,7 @@ impl<'a> Flow<'a> {
             return None;
         }
         let (before, keys) = (self.before(), question.is("keys"));
-        let kept = (keys || question.is("password")) && matches!(typed, "" | KEEP) && !before.is_empty();
+        let kept = (keys || question.is("hidden")) && matches!(typed, "" | KEEP) && !before.is_empty();
         let value = match typed {
             _ if kept => before.to_owned(),
             ROOTS if keys && !self.roots.is_empty() => {
@@ -170,6 +171,13 @@ impl<'a> Flow<'a> {
         text
     }
 
+    /// Of the pair that is to be made, if one is.
+    pub fn passphrase(&self) -> &str {
+        let asks = |place: &&usize| Question::at(**place).is_some_and(|question| question.is("passphrase"));
+        let place = self.trail.iter().find(asks);
+        place.and_then(|place| self.given.get(*place)).map(String::as_str).unwrap_or_default()
+    }
+
     /// The answer itself, or everything that speaks against it.
     pub fn result(&self) -> Result<Answer, Problems> {
         self.judged(&self.text())
@@ -197,6 +205,9 @@ impl<'a> Flow<'a> {
     }
 
     fn is_asked(&self, question: Question) -> bool {
+        if question.is("passphrase") {
+            return self.text().contains(PAIR);
+        }
         if question.is("needed") {
             return self.complaint(self.text(), question).is_some();
         }

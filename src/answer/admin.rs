@@ -4,7 +4,7 @@ use super::hash;
 use super::key::public_key;
 use super::pve::PveAnswer;
 use super::table::{Form, Table, only};
-use crate::profile::{Admin, KeyPair, PasswordHash, PublicKey, Secret, Sudo, UserName};
+use crate::profile::{Admin, KeyPair, Passphrase, PasswordHash, PublicKey, Secret, Sudo, UserName};
 
 /// `None` when there is no usable name, which is noted.
 pub(super) fn read(top: &Table<'_>, pve: Option<&PveAnswer>) -> Option<Admin> {
@@ -36,6 +36,7 @@ pub(super) fn read(top: &Table<'_>, pve: Option<&PveAnswer>) -> Option<Admin> {
         shell,
         ssh_keys,
         ssh_key_pair,
+        ssh_key_passphrase: Passphrase::default(),
         password_hash,
         sudo,
         pve_role,

@@ -212,7 +212,8 @@ fn keys(proposal: &mut Proposal, profile: &Profile, known: Option<&User>, host_n
         let wanted = format!("sshd accepts the key that was made for {owner}");
         let control = control("admin.key-pair", "A3", wanted, accepted(""));
         let comment = [&owner, "@", host_name].concat();
-        let change = KeyPairChange { name: owner, comment, path, handover: profile.handover };
+        let (passphrase, handover) = (admin.ssh_key_passphrase.clone(), profile.handover);
+        let change = KeyPairChange { name: owner, comment, path, passphrase, handover };
         push(proposal, (Phase::Accounts, Change::KeyPair(change)), vec![control]);
     }
 }

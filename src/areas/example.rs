@@ -41,6 +41,7 @@ impl Profile {
                 shell: "/bin/bash".to_owned(),
                 ssh_keys: vec![key()],
                 ssh_key_pair: KeyPair::None,
+                ssh_key_passphrase: Default::default(),
                 password_hash: Some(Secret::Value(PasswordHash::new("$y$j9T$a$b".to_owned()))),
                 sudo: Sudo::Password,
                 pve_role: "Administrator".to_owned(),

@@ -12,23 +12,35 @@ use crate::handover;
 use crate::manifest::Scope;
 use crate::node::{Invocation, Kind, Node, exists, read_text, run_checked};
 use crate::plan::View;
+use crate::profile::Passphrase;
 use crate::transaction::state::{make_directories, remove_tree};
 use std::path::Path;
 
 /// Makes keys.
 const SSH_KEYGEN: &str = "/usr/bin/ssh-keygen";
+const SETSID: &str = "/usr/bin/setsid";
+/// For the rounds, on a slow machine.
+const SECONDS: u64 = 180;
 /// Where the private key lies until it is handed over.
 const DIRECTORY: &str = "/run/firstlight/pair";
 /// Behind the comment of a line of ours.
 pub const MARK: &str = " (made by firstlight)";
 
-/// The public key of the ed25519 pair in `file`, which is made if it is not there. The rounds count once somebody gives it a
-/// passphrase (`ssh-keygen -p`).
-pub fn public(node: &dyn Node, comment: &str, file: &Path) -> Result<String> {
+/// The public key of the ed25519 pair in `file`, which is made if it is not there. Without a passphrase the rounds count
+/// once somebody gives it one (`ssh-keygen -p`).
+pub fn public(node: &dyn Node, comment: &str, file: &Path, passphrase: &Passphrase) -> Result<String> {
     if !exists(node, file)? {
         let name = file.to_string_lossy();
-        let arguments = ["-q", "-t", "ed25519", "-a", "100", "-N", "", "-C", comment, "-f", &name];
-        run_checked(node, &Invocation::new(SSH_KEYGEN, &arguments))?;
+        let mut arguments = vec![SSH_KEYGEN, "-q", "-t", "ed25519", "-a", "100", "-C", comment, "-f", &name];
+        let twice = [passphrase.reveal(), "\n", passphrase.reveal(), "\n"].concat().into_bytes();
+        if passphrase.reveal().is_empty() {
+            arguments.extend(["-N", ""]);
+        } else {
+            // It asks on the terminal of its session, and on its input where there is none (readpassphrase(3)).
+            arguments.splice(..0, [SETSID, "--wait"]);
+        }
+        let Some((program, arguments)) = arguments.split_first() else { return Ok(String::new()) };
+        run_checked(node, &Invocation::new(program, arguments).input(twice).limit(SECONDS))?;
         // Whatever the umask and the file system made of it.
         node.set_mode(file, 0o600)?;
     }
@@ -62,7 +74,7 @@ pub fn make(node: &dyn Node, change: &KeyPairChange) -> Result<()> {
     remove_tree(node, directory)?;
     make_directories(node, directory)?;
     let file = directory.join("id");
-    let public = public(node, &change.comment, &file)?;
+    let public = public(node, &change.comment, &file, &change.passphrase)?;
     let private = read_text(node, &file)?.unwrap_or_default();
     handover::add(node, change.handover, &title(change), private.trim_end())?;
     if content.last().is_some_and(|last| *last != b'\n') {

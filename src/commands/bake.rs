@@ -6,7 +6,7 @@ use crate::change::key_pair;
 use crate::error::{Error, Result};
 use crate::factor::Shown;
 use crate::node::{Node, exists};
-use crate::profile::KeyPair;
+use crate::profile::{KeyPair, Passphrase};
 use crate::qr::Code;
 use crate::report::terminal::{print, visible};
 use crate::transaction::state::write_atomically;
@@ -57,7 +57,7 @@ fn make_pair(node: &dyn Node, private: &Path, answer: &mut Answer) -> Result<Str
     let name = answer.profile.admin.name.as_str();
     let host = answer.pve.as_ref().and_then(|pve| pve.fqdn.as_deref());
     let [at, host] = host.map_or([""; 2], |host| ["@", host]);
-    let public = key_pair(node, &[name, at, host].concat(), private)?;
+    let public = key_pair(node, &[name, at, host].concat(), private, &Passphrase::default())?;
     answer.take_key(&public).map_err(|problem| Error::new([&path, ".pub"].concat(), problem))?;
     Ok([&path, ": the admin's private key, which no node gets; `ssh-keygen -p` gives it a passphrase\n"]
         .concat())

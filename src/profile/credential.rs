@@ -27,6 +27,22 @@ impl PasswordHash {
     }
 }
 
+/// What a private key is encrypted with; empty for nothing. No `Debug` and no `Display`, as above.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Passphrase(String);
+
+impl Passphrase {
+    /// Of what somebody typed.
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Opens it; only for a child's standard input.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A public key line in the form of `authorized_keys` without options.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey {

@@ -5,6 +5,9 @@ use crate::answer::quoted;
 
 /// All of them in their order, with an empty line between.
 const ALL: &str = include_str!("questions.txt");
+/// Stands for a new pair of keys, and what it puts below `[firstlight]`.
+pub const NEW_PAIR: &str = "n";
+pub const PAIR: &str = "admin.ssh-key-pair = \"node\"\n";
 /// Lines of each; choices come behind, with a tab in front of what they put into the answer.
 const KEYS: usize = 0;
 const FORM: usize = 1;
@@ -28,7 +31,7 @@ impl Question {
         self.0.lines().nth(number).unwrap_or_default()
     }
 
-    /// What is typed (`text`, `list`, `keys`, `password`, or numbers of `one` or `many` choices), and when it is asked (on a node
+    /// What is typed, `hidden` or not (`text`, `list`, `keys`, `password`, `passphrase`, or numbers of `one` or `many` choices), and when it is asked (on a node
     /// of `pve`, unless the `firewall` is left alone, where the answer is refused without it: `needed`).
     pub fn is(self, word: &str) -> bool {
         self.line(FORM).split(' ').any(|own| own == word)
@@ -73,6 +76,12 @@ impl Question {
     /// The lines that a value puts below `[firstlight]`. Nothing is checked but the numbers of choices: `None`.
     pub fn lines(self, value: &str) -> Option<String> {
         let (keys, chosen) = (self.is("keys"), !self.line(CHOICES).is_empty());
+        if keys && value == NEW_PAIR {
+            return Some(PAIR.to_owned());
+        }
+        if self.is("passphrase") {
+            return Some(String::new());
+        }
         if !chosen && !keys && !self.is("list") {
             let none = value.is_empty() && self.is("password");
             return Some(if none { String::new() } else { self.with_key("", &quoted(value), "") });

@@ -91,6 +91,25 @@ fn j2_every_question_has_a_help_of_its_own_and_fits_80_columns_and_20_rows() {
 }
 
 #[test]
+fn a3_j2_a_new_pair_has_a_passphrase_that_no_answer_holds() {
+    let facts = Facts::example();
+    let mut flow = Flow::new(&facts, "");
+    let asked = run(&mut flow, &["", "n", "four words", HASH, "", "", "", "", ""]);
+    assert_eq!(asked[1..4], ["SSH key", "Passphrase of the new key", "Password"]);
+    assert_eq!(flow.passphrase(), "four words");
+    let text = flow.text();
+    assert!(text.contains("\nadmin.ssh-key-pair = \"node\"\n") && !text.contains("four words"), "{text}");
+    assert!(!text.contains("ssh-keys"), "{text}");
+    // Another key in its place needs none, and gets none.
+    while flow.question().is_none_or(|question| question.title() != "SSH key") {
+        flow.back();
+    }
+    assert_eq!(flow.prompt().1, KEEP);
+    assert!(!run(&mut flow, &[KEY, "", HASH, "", "", "", "", ""]).contains(&"Passphrase of the new key"));
+    assert_eq!(flow.passphrase(), "");
+}
+
+#[test]
 fn j2_what_check_refuses_is_refused_at_its_question_in_the_same_words() {
     let facts = Facts::example();
     let mut flow = Flow::new(&facts, "");
@@ -263,15 +282,16 @@ fn j2_what_a_cluster_and_other_accounts_need_is_asked_for_there_alone() {
 
 #[test]
 fn j2_every_question_is_whole_and_every_choice_is_something_that_the_reader_of_answers_takes() {
-    let words = ["text", "list", "keys", "password", "one", "many", "pve", "firewall", "needed"];
+    let forms = ["text", "list", "keys", "password", "passphrase", "one", "many"];
+    let words = ["hidden", "pve", "firewall", "needed"];
     let mut place = 0;
     while let Some(question) = Question::at(place) {
         place += 1;
         for line in [question.key(), question.title(), question.text(), question.prompt(), question.help()] {
             assert!(!line.is_empty() && !line.contains('\t'), "{}: {line:?}", question.title());
         }
-        assert!(words.iter().filter(|word| question.is(word)).count() <= 2, "{}", question.title());
-        assert!(words[..6].iter().filter(|word| question.is(word)).count() == 1, "{}", question.title());
+        assert!(words.iter().filter(|word| question.is(word)).count() <= 1, "{}", question.title());
+        assert!(forms.iter().filter(|word| question.is(word)).count() == 1, "{}", question.title());
         assert!(!question.is("one") || question.choices().count() <= 3, "what Enter may stand for");
         for number in 1..=question.choices().count() {
             let lines = question.lines(&number.to_string()).unwrap();
@@ -280,7 +300,7 @@ fn j2_every_question_is_whole_and_every_choice_is_something_that_the_reader_of_a
             assert!(answer::read(SOURCE, text.as_bytes()).is_ok(), "{text}");
         }
     }
-    assert_eq!(place, 12);
+    assert_eq!(place, 13);
 }
 
 #[test]

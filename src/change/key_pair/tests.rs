@@ -4,8 +4,9 @@ use crate::control::Check;
 use crate::node::scripted::Scripted;
 use crate::observe::{Observer, Verdict};
 use crate::profile::Handover;
+use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const KEYS: &str = "/home/ops/.ssh/authorized_keys";
 
@@ -14,6 +15,7 @@ fn change() -> KeyPairChange {
         name: "ops".to_owned(),
         comment: "ops@pve1".to_owned(),
         path: KEYS.into(),
+        passphrase: Passphrase::default(),
         handover: Handover::File,
     }
 }
@@ -25,19 +27,59 @@ fn node() -> Scripted {
     for directory in ["/root", "/run", "/home/ops/.ssh"] {
         node.files.directory(directory);
     }
-    node.on("/usr/bin/ssh-keygen", |files, invocation| {
-        let mut words = invocation.arguments.clone();
-        let file = words.last_mut().unwrap();
-        *file = files.host(file).display().to_string();
-        let done = Command::new("ssh-keygen").args(&words[1..]).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        crate::node::Output {
-            status: done.status.code().unwrap(),
-            stdout: text(done.stdout),
-            stderr: text(done.stderr),
-        }
-    });
+    for program in ["/usr/bin/ssh-keygen", "/usr/bin/setsid"] {
+        node.on(program, |files, invocation| {
+            let words = invocation.arguments.iter().map(|word| match word.strip_prefix(DIRECTORY) {
+                Some(_) => files.host(word).display().to_string(),
+                None => word.clone(),
+            });
+            let words: Vec<String> = words.collect();
+            let mut child = Command::new(&words[0])
+                .args(&words[1..])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            // One that does not read need not wait for it.
+            let _ = child.stdin.take().unwrap().write_all(invocation.input.as_deref().unwrap_or_default());
+            let done = child.wait_with_output().unwrap();
+            let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+            crate::node::Output {
+                status: done.status.code().unwrap(),
+                stdout: text(done.stdout),
+                stderr: text(done.stderr),
+            }
+        });
+    }
     node
+}
+
+/// The private key that was handed over, on this machine's disk.
+fn handed_over(node: &Scripted) -> std::path::PathBuf {
+    let text = node.files.text(handover::FILE_PATH);
+    let private = text.strip_prefix("## SSH key of ops\n\n").unwrap().trim_end();
+    node.files.put("/root/private", format!("{private}\n"));
+    let file = node.files.host("/root/private");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    file
+}
+
+fn public_half(file: &Path, passphrase: &str) -> std::process::Output {
+    Command::new("ssh-keygen").args(["-y", "-P", passphrase, "-f"]).arg(file).output().unwrap()
+}
+
+#[test]
+fn a3_j2_a_passphrase_encrypts_the_private_key_and_is_nowhere_else() {
+    let node = node();
+    let change = KeyPairChange { passphrase: Passphrase::new("four words are better"), ..change() };
+    make(&node, &change).unwrap();
+    let file = handed_over(&node);
+    let opened = String::from_utf8(public_half(&file, "four words are better").stdout).unwrap();
+    assert_eq!(format!("{}{MARK}\n", opened.trim_end()), node.files.text(KEYS));
+    assert!(!public_half(&file, "").status.success());
+    assert!(node.ran().iter().all(|line| !line.contains("words")), "{:?}", node.ran());
+    assert!(!node.files.has(DIRECTORY));
 }
 
 #[test]
@@ -51,12 +93,7 @@ fn a3_ssh_keygen_makes_a_pair_whose_halves_belong_together() {
     assert!(lines.starts_with("ssh-ed25519 AAAA old, without a line end\n") && lines.lines().count() == 2);
     assert!(ours.starts_with("ssh-ed25519 ") && ours.ends_with(" ops@pve1 (made by firstlight)"), "{ours}");
     // What was handed over is the private half of it, as ssh-keygen reads it.
-    let text = node.files.text(handover::FILE_PATH);
-    let private = text.strip_prefix("## SSH key of ops\n\n").unwrap().trim_end();
-    let file = node.files.host("/root/private");
-    node.files.put("/root/private", format!("{private}\n"));
-    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let said = Command::new("ssh-keygen").arg("-yf").arg(&file).output().unwrap().stdout;
+    let said = public_half(&handed_over(&node), "").stdout;
     assert_eq!(format!("{}{MARK}", String::from_utf8(said).unwrap().trim_end()), ours);
     // Once.
     assert!(Change::KeyPair(change()).need(&node).unwrap().is_none());

@@ -5,6 +5,7 @@ use crate::answer::Answer;
 use crate::commands::{check, engine};
 use crate::node::{Invocation, Node, read_text, run_checked};
 use crate::plan::{Plan, show};
+use crate::profile::Passphrase;
 use crate::report::terminal::{Paint, visible, wrapped};
 use crate::totp;
 use crate::transaction::state::write_atomically;
@@ -39,7 +40,8 @@ impl Talk<'_> {
         loop {
             self.questions(&mut flow)?;
             match flow.result() {
-                Ok(answer) => {
+                Ok(mut answer) => {
+                    answer.profile.admin.ssh_key_passphrase = Passphrase::new(flow.passphrase());
                     let (_, plan) = engine::plan(self.node, &answer)?;
                     self.page(&in_words(&answer, &plan));
                     if let Some(path) = save {
@@ -69,8 +71,10 @@ impl Talk<'_> {
             self.ask.show(&flow.shown());
             loop {
                 let (prompt, default) = flow.prompt();
-                let typed = if question.is("password") {
-                    self.password(prompt, &default)?
+                let typed = if question.is("hidden") {
+                    let typed = self.hidden(prompt, &default);
+                    let asks = matches!(&*typed, "" | HELP | BACK) || !question.is("password");
+                    if asks { typed } else { hash(self.node, &typed)? }
                 } else {
                     self.line(prompt, &default)
                 };
@@ -89,16 +93,13 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// The hash of a password that is typed twice; or what was typed, where that is `?`, `<` or nothing.
+    /// What is typed twice; or once, where that is `?`, `<` or nothing.
     #[inline(never)]
-    fn password(&mut self, prompt: &str, default: &str) -> Result<String, Stop> {
+    fn hidden(&mut self, prompt: &str, default: &str) -> String {
         loop {
             let typed = self.typed(prompt, default, true);
-            if matches!(&*typed, "" | HELP | BACK) {
-                return Ok(typed);
-            }
-            if self.typed("The same again", "", true) == typed {
-                return hash(self.node, &typed);
+            if matches!(&*typed, "" | HELP | BACK) || self.typed("The same again", "", true) == typed {
+                return typed;
             }
             self.say("The two differ.");
         }
