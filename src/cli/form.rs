@@ -4,62 +4,47 @@ use super::Usage;
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
 
-/// One command's words.
+/// Each command, behind a colon the number of its operands, then its options: `=` has a value, `?` may have one as
+/// `--option=VALUE`.
+const FORMS: &str = "\
+check:1
+bake:1 out= exe=
+plan:1 json
+apply:1 plan= confirm=
+wizard:0 save=
+audit:1 json junit record
+status:0 wait? json
+rollback:1 force to= dry-run json
+snapshots list:0
+snapshots show:2
+snapshots diff:3 json
+snapshots prune:0 keep=
+install:0
+uninstall:0
+recover:0 early deadline
+confirm:0
+totp show:1
+totp verify:1
+totp reset:1";
+
+/// One command's line.
 pub struct Form {
     name: &'static str,
-    options: &'static [(&'static str, Takes)],
-    operands: usize,
+    words: &'static str,
 }
 
-/// Whether an option has a value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Takes {
-    Nothing,
-    Value,
-    /// Only as `--option=VALUE`.
-    MaybeValue,
+fn all() -> impl Iterator<Item = Form> {
+    FORMS.lines().filter_map(|line| line.split_once(':')).map(|(name, words)| Form { name, words })
 }
-
-use Takes::{MaybeValue, Nothing, Value};
-
-const FORMS: [Form; 19] = [
-    Form { name: "check", options: &[], operands: 1 },
-    Form { name: "bake", options: &[("out", Value), ("exe", Value)], operands: 1 },
-    Form { name: "plan", options: &[("json", Nothing)], operands: 1 },
-    Form { name: "apply", options: &[("plan", Value), ("confirm", Value)], operands: 1 },
-    Form { name: "wizard", options: &[("save", Value)], operands: 0 },
-    Form {
-        name: "audit",
-        options: &[("json", Nothing), ("junit", Nothing), ("record", Nothing)],
-        operands: 1,
-    },
-    Form { name: "status", options: &[("wait", MaybeValue), ("json", Nothing)], operands: 0 },
-    Form {
-        name: "rollback",
-        options: &[("force", Nothing), ("to", Value), ("dry-run", Nothing), ("json", Nothing)],
-        operands: 1,
-    },
-    Form { name: "snapshots list", options: &[], operands: 0 },
-    Form { name: "snapshots show", options: &[], operands: 2 },
-    Form { name: "snapshots diff", options: &[("json", Nothing)], operands: 3 },
-    Form { name: "snapshots prune", options: &[("keep", Value)], operands: 0 },
-    Form { name: "install", options: &[], operands: 0 },
-    Form { name: "uninstall", options: &[], operands: 0 },
-    Form { name: "recover", options: &[("early", Nothing), ("deadline", Nothing)], operands: 0 },
-    Form { name: "confirm", options: &[], operands: 0 },
-    Form { name: "totp show", options: &[], operands: 1 },
-    Form { name: "totp verify", options: &[], operands: 1 },
-    Form { name: "totp reset", options: &[], operands: 1 },
-];
 
 /// The form of a command.
-pub fn find(name: &str) -> Option<&'static Form> {
-    FORMS.iter().find(|form| form.name == name)
+pub fn find(name: &str) -> Option<Form> {
+    all().find(|form| form.name == name)
 }
 
 /// All commands.
 pub fn names() -> Vec<&'static str> {
-    FORMS.iter().map(|form| form.name).collect()
+    all().map(|form| form.name).collect()
 }
 
 /// The words of one command line, checked against its form.
@@ -98,10 +83,11 @@ impl Form {
     pub fn read(&self, arguments: std::vec::IntoIter<OsString>) -> Result<Words, Usage> {
         let mut parser = Parser::from_args(arguments);
         let mut words = Words::default();
+        let operands = self.words.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0usize);
         while let Some(argument) = parser.next().map_err(complaint)? {
             let name = match argument {
                 Arg::Value(operand) => {
-                    if words.operands.len() == self.operands {
+                    if words.operands.len() == operands {
                         return Err(Usage(format!("`{}` is one word too many", operand.to_string_lossy())));
                     }
                     words.operands.push_back(operand);
@@ -114,24 +100,30 @@ impl Form {
                 Arg::Short(letter) => return Err(self.unknown(&format!("-{letter}"), "")),
                 Arg::Long(name) => name.to_owned(),
             };
-            let Some(&(option, takes)) = self.options.iter().find(|(option, _)| *option == name) else {
+            let Some((option, takes)) = self.options().find(|(option, _)| *option == name) else {
                 return Err(self.unknown(&format!("--{name}"), &name));
             };
             if words.flag(option) {
                 return Err(Usage(format!("--{option} is given twice")));
             }
             let value = match takes {
-                Nothing => None,
-                Value => Some(parser.value().map_err(complaint)?),
-                MaybeValue => parser.optional_value(),
+                "" => None,
+                "=" => Some(parser.value().map_err(complaint)?),
+                _ => parser.optional_value(),
             };
             words.options.push((option, value));
         }
         Ok(words)
     }
 
+    /// Name, and `=` or `?`.
+    fn options(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let words = self.words.split(' ').skip(1);
+        words.map(|word| word.split_at(word.trim_end_matches(['=', '?']).len()))
+    }
+
     fn unknown(&self, shown: &str, name: &str) -> Usage {
-        let options: Vec<&str> = self.options.iter().map(|(option, _)| *option).collect();
+        let options: Vec<&str> = self.options().map(|(option, _)| option).collect();
         let hint = match nearest(name, &options) {
             Some(near) => format!("; did you mean `--{near}`?"),
             None => String::new(),
