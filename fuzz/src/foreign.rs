@@ -100,6 +100,22 @@ const FACTS: &[Source] = &[
         "Types: deb\nURIs:\n https://enterprise.proxmox.com/debian/pve\nSuites: trixie\nComponents: pve-enterprise\nEnabled: yes\n",
     ),
     ("/etc/subscription", ""),
+    (
+        "/etc/postfix/main.cf",
+        "myhostname = pve1\ninet_interfaces = all,\n    $myhostname\n# inet_interfaces = no\n",
+    ),
+    (
+        "/etc/pve/storage.cfg",
+        "dir: local\n\tpath /var/lib/vz\n\nnfs: old\n\tserver 10.0.0.9\n\toptions vers=3\n",
+    ),
+    (
+        "/etc/apparmor.d/usr.bin.lxc-start",
+        "#include <tunables/global>\n/usr/bin/lxc-start flags=(attach_disconnected,complain) {\n}\n",
+    ),
+    (
+        "/sys/kernel/security/apparmor/profiles",
+        "/usr/bin/lxc-start (complain)\nlxc-usernsexec (unconfined)\n",
+    ),
 ];
 
 const IPTABLES: &str = "*filter\n:INPUT DROP [0:0]\n-A INPUT -j ufw-before-input\n-A ufw-before-input -j ufw-user-input\n-A ufw-user-input -s 10.0.20.0/24 -p tcp -m multiport --dports 22,8006 -j ACCEPT\n-A ufw-user-input -p udp -m udp --dport 5405:5412 -j ACCEPT\n-A ufw-user-input -p tcp -m tcp --dport 23 -j REJECT --reject-with tcp-reset\nCOMMIT\n";
@@ -134,6 +150,39 @@ const OBSERVED: &[Source] = &[
         "/usr/bin/apt-config dump",
         "Unattended-Upgrade::Origins-Pattern \"\";\nUnattended-Upgrade::Origins-Pattern:: \"origin=Proxmox\";\n",
     ),
+    (
+        "/usr/bin/fail2ban-client -i",
+        "Fail2Ban v1.1.0 reads log file that contains password failures and bans the corresponding IP addresses.\n\nfail2ban> 5\nfail2ban> 600\nfail2ban> 3600\nfail2ban> Current match filter:\n_SYSTEMD_UNIT=sshd.service\nfail2ban> The following regular expression are defined:\n|- [0]: ^a$\n`- [1]: ^b$\nfail2ban> The jail sshd has the following actions:\nnftables\n",
+    ),
+    (
+        "/usr/bin/systemd-analyze cat-config sysctl.d",
+        "# /etc/sysctl.d/a.conf\n-net.ipv4.ip_forward = 1\nnet/ipv4/ip_forward=0\n",
+    ),
+    ("/etc/ufw/sysctl.conf", "net/ipv4/ip_forward=1\n"),
+    (
+        "/sys/kernel/security/apparmor/profiles",
+        "/usr/bin/lxc-start (complain)\nlxc-usernsexec (unconfined)\n",
+    ),
+    ("/usr/bin/journalctl -q", "audit: apparmor=\"DENIED\" operation=\"open\"\n"),
+    ("/usr/sbin/postconf -h", "loopback-only\n"),
+    ("/proc/sys/net/ipv4/ip_local_port_range", "32768\t60999\n"),
+    (
+        "/proc/net/tcp",
+        "  sl  local_address rem_address   st\n0: 00000000:0016 00000000:0000 0A 0:0 00:0 0 0 0 1\n",
+    ),
+    (
+        "/proc/net/udp6",
+        "h\n0: 00000000000000000000000000000000:006F 00000000000000000000000000000000:0000 07 0:0\n",
+    ),
+    (
+        "/usr/sbin/ipset list",
+        "Name: PVEFW-0-management-v4\nType: hash:net\nMembers:\n10.0.20.0/24\n10.0.20.9 nomatch\n",
+    ),
+    (
+        "/usr/sbin/nft -j",
+        "{\"nftables\":[{\"chain\":{\"family\":\"inet\",\"table\":\"f\",\"hook\":\"input\",\"type\":\"filter\"}}]}",
+    ),
+    ("/usr/sbin/pve-firewall status", "Status: enabled/running\n"),
 ];
 
 /// A node whose sources say what `data` has: the first byte names one that the rest is for, or says that the rest is
@@ -286,6 +335,21 @@ fn checks() -> Vec<Check> {
         Check::FileMode { path: PathBuf::from("/etc/passwd"), mode: 0o644 },
         Check::AptSource { name: "ceph-".into(), channel: apt::ENTERPRISE, suite: String::new() },
         Check::AptSource { name: "pve".into(), channel: "", suite: "trixie".into() },
+        Check::NothingWider { chain: "PVEFW-HOST-IN", ports: vec![22], networks: Vec::new() },
+        Check::NoForeignTables,
+        Check::UfwGone,
+        Check::PveFirewallOn,
+        Check::Kernel { name: "net.ipv4.ip_forward".into(), value: "1".into(), boot: true },
+        Check::Fail2banJail {
+            jail: "sshd",
+            keys: "maxretry journalmatch failregex banaction ignoreip",
+            wanted: "maxretry = 5\njournalmatch = _COMM=sshd\nfailregex = ^a\nbanaction = nftables\nignoreip = ::1".into(),
+        },
+        Check::AppArmorOn,
+        Check::AppArmorEnforces("/usr/bin/lxc-start".into()),
+        Check::NoDenials,
+        Check::MailOnLoopback,
+        Check::Listeners("tcp/22,5900:5999 udp/68".into()),
         Check::AptConfig { names: "Unattended-Upgrade::Origins-Pattern", values: "origin=Proxmox".into() },
     ]
 }

@@ -4,14 +4,15 @@ use super::{ended, ok, refused};
 use crate::node::memory::Shell;
 use crate::node::{Invocation, Output};
 
-const SYSCTL_DIRECTORY: &str = "/etc/sysctl.d";
+/// Sorted by their names, wherever they lie (sysctl.d(5)).
+const SYSCTL_DIRECTORIES: [&str; 2] = ["/etc/sysctl.d", "/usr/lib/sysctl.d"];
 const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 const PROFILES: &str = "/etc/apparmor.d";
 const LXC_START: &str = "usr.bin.lxc-start";
 const MAIN_CF: &str = "/etc/postfix/main.cf";
 
 pub fn furnish(shell: &mut Shell<'_>) {
-    shell.put(&format!("{SYSCTL_DIRECTORY}/pve-firewall.conf"), "net.ipv4.conf.all.rp_filter = 2\n");
+    shell.put("/usr/lib/sysctl.d/pve-firewall.conf", "net.ipv4.conf.all.rp_filter = 2\n");
     shell.put(
         &format!("{PROFILES}/{LXC_START}"),
         "/usr/bin/lxc-start flags=(attach_disconnected,complain) {\n}\n",
@@ -74,11 +75,14 @@ fn set(shell: &mut Shell<'_>, name: &str, value: &str) {
 }
 
 fn files(shell: &Shell<'_>) -> Vec<String> {
-    let names = shell.names(SYSCTL_DIRECTORY).into_iter();
-    names
-        .filter(|name| name.ends_with(".conf") && !name.starts_with('.'))
-        .map(|name| format!("{SYSCTL_DIRECTORY}/{name}"))
-        .collect()
+    let mut found: Vec<(String, &str)> = Vec::new();
+    for directory in SYSCTL_DIRECTORIES {
+        let names = shell.names(directory).into_iter();
+        let read = names.filter(|name| name.ends_with(".conf") && !name.starts_with('.'));
+        found.extend(read.map(|name| (name, directory)));
+    }
+    found.sort();
+    found.into_iter().map(|(name, directory)| format!("{directory}/{name}")).collect()
 }
 
 pub fn sysctl(shell: &mut Shell<'_>, words: &[&str]) -> Output {
