@@ -4,12 +4,14 @@
 //! in all, each a boot, a power cut counts. Then, or at once for bad input, it gives up loudly and clears PVE's
 //! flag itself. What is said here about the flag and the unit is in PVE's `proxmox-first-boot` package.
 
-use crate::answer::{self, Answer};
+mod source;
+
+use crate::answer::Answer;
 use crate::error::{Error, Result};
 use crate::facts::Facts;
 use crate::install;
 use crate::node::{Node, boot_id, exists};
-use crate::payload::{self, Sealed};
+use crate::payload;
 use crate::profile::Confirm;
 use crate::progress::{Importance, Watch};
 use crate::provision::{self, Planned};
@@ -18,12 +20,11 @@ use crate::transaction::journal::{Journal, read_records};
 use crate::transaction::record::{Event, Record};
 use crate::transaction::state::{self, HOOK_PATH};
 use crate::transaction::{Outcome, Stage, Story, recover};
+use source::Found;
 use std::path::{Path, PathBuf};
 
 /// Tries in all.
 pub const TRIES: u32 = 3;
-const CREDENTIAL_PATH: &str = "/run/credentials/@system/firstlight.answer";
-const ANSWER_PATH: &str = "/etc/firstlight/answer.toml";
 const MOTD_DIR: &str = "/etc/motd.d";
 const ISSUE_DIR: &str = "/etc/issue.d";
 const NOTE_NAME: &str = "firstlight";
@@ -134,7 +135,7 @@ fn last_try(node: &dyn Node, executable: &Path, tries: u32, outcome: Outcome) ->
 
 fn attempt(node: &dyn Node, executable: &Path, number: u32, watch: &mut dyn Watch) -> Result<End> {
     install::install(node, executable)?;
-    match find_answer(node, executable)? {
+    match source::find(node, executable)? {
         Found::Nothing => no_answer(node),
         Found::Wrong(message) => bad_input(node, executable, message),
         Found::Answer(answer) => provision(node, executable, &answer, number, watch),
@@ -227,35 +228,6 @@ fn committed_once(node: &dyn Node) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-enum Found {
-    Nothing,
-    Wrong(String),
-    Answer(Box<Answer>),
-}
-
-/// The sources in their order; the first hit wins, and a hit that is invalid is an error, not "next".
-fn find_answer(node: &dyn Node, executable: &Path) -> Result<Found> {
-    let image = node.read(executable)?;
-    match payload::unseal(&image) {
-        Sealed::Answer(bytes) => return Ok(parse("embedded answer", bytes)),
-        Sealed::Damaged(what) => return Ok(Found::Wrong(format!("{}: {what}", executable.display()))),
-        Sealed::None => {}
-    }
-    for path in [CREDENTIAL_PATH, ANSWER_PATH] {
-        if exists(node, Path::new(path))? {
-            return Ok(parse(path, &node.read(Path::new(path))?));
-        }
-    }
-    Ok(Found::Nothing)
-}
-
-fn parse(source: &str, bytes: &[u8]) -> Found {
-    match answer::read(source, bytes) {
-        Ok(answer) => Found::Answer(Box::new(answer)),
-        Err(problems) => Found::Wrong(problems.to_string()),
-    }
 }
 
 fn no_answer(node: &dyn Node) -> Result<End> {
