@@ -86,9 +86,10 @@ pub fn on_a_line(bench: &mut Bench) -> Result<()> {
     let node = bench.pve_with_line()?;
     prepare(node, &admin)?;
     let before = node.manifest()?;
+    let mut line = Line::open(node)?;
     for questions in 0..=RUN.len() {
+        line.forget(node)?;
         begin(node, "ttyS0", "vt220")?;
-        let mut line = Line::open(node)?;
         for (prompt, typed) in RUN.iter().take(questions) {
             line.until(node, prompt)?;
             line.line(node, typed)?;
@@ -101,9 +102,9 @@ pub fn on_a_line(bench: &mut Bench) -> Result<()> {
     }
     let after = node.manifest()?;
     ensure!(before == after, "Ctrl-C at a question has changed something");
+    line.forget(node)?;
     begin(node, "ttyS0", "vt220")?;
     let since = Instant::now();
-    let mut line = Line::open(node)?;
     to_the_plan(node, &mut line)?;
     apply(node, &mut line)?;
     line.line(node, "confirm")?;
@@ -189,7 +190,7 @@ fn to_the_plan(node: &mut Node, terminal: &mut dyn Terminal) -> Result<()> {
 fn apply(node: &mut Node, terminal: &mut dyn Terminal) -> Result<()> {
     ensure!(!node.holds("test -e /var/lib/firstlight/tx")?, "something was begun before the word was typed");
     terminal.line(node, "apply")?;
-    terminal.until(node, "Type confirm to keep everything without a login")
+    terminal.until_late(node, "Type confirm to keep everything without a login")
 }
 
 fn log_in_anew(node: &mut Node, admin: &KeyPair) -> Result<()> {

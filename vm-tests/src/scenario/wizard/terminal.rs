@@ -14,8 +14,10 @@ use crate::network::Side;
 use crate::node::Node;
 use crate::workspace::KeyPair;
 
-/// Seconds that anything may take to appear, natively: a whole run is among it.
-const PATIENCE: u64 = 300;
+/// Seconds that a whole run may take natively.
+const RUN: u64 = 300;
+/// The same of anything else.
+const PATIENCE: u64 = 30;
 const PAUSE: Duration = Duration::from_millis(300);
 /// Between two keys.
 const KEY: Duration = Duration::from_millis(80);
@@ -32,9 +34,19 @@ pub trait Terminal {
         self.until_either(node, text, text).map(drop)
     }
 
+    /// The same for the end of a run.
+    fn until_late(&mut self, node: &mut Node, text: &str) -> Result<()> {
+        self.until_within(node, text, text, RUN).map(drop)
+    }
+
     /// Waits until one of two is shown; whether it is the first.
     fn until_either(&mut self, node: &mut Node, first: &str, second: &str) -> Result<bool> {
-        let deadline = Instant::now() + node.limit(PATIENCE);
+        self.until_within(node, first, second, PATIENCE)
+    }
+
+    /// The same, not longer than so many seconds of a machine with KVM.
+    fn until_within(&mut self, node: &mut Node, first: &str, second: &str, seconds: u64) -> Result<bool> {
+        let deadline = Instant::now() + node.limit(seconds);
         loop {
             // Wherever its lines end.
             let shown = self.shown(node)?.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -88,7 +100,8 @@ fn chord(character: char) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// The serial line; what the guest says stands in its log.
+/// The serial line; what the guest says stands in its log. QEMU holds back what nobody reads: somebody is connected before
+/// anything is said, and reads.
 pub struct Line {
     stream: UnixStream,
     from: usize,
@@ -98,7 +111,16 @@ impl Line {
     /// From here on.
     pub fn open(node: &Node) -> Result<Self> {
         let from = std::fs::read(node.serial_log()).context("reading the serial log")?.len();
-        Ok(Self { stream: node.serial_line()?, from })
+        let stream = node.serial_line()?;
+        let mut drain = stream.try_clone().context("reading the serial line")?;
+        std::thread::spawn(move || std::io::copy(&mut drain, &mut std::io::sink()));
+        Ok(Self { stream, from })
+    }
+
+    /// What was said so far is no answer to what comes.
+    pub fn forget(&mut self, node: &Node) -> Result<()> {
+        self.from = std::fs::read(node.serial_log()).context("reading the serial log")?.len();
+        Ok(())
     }
 
     /// Types keys.
@@ -109,7 +131,7 @@ impl Line {
 
 impl Terminal for Line {
     fn line(&mut self, node: &mut Node, text: &str) -> Result<()> {
-        self.from = std::fs::read(node.serial_log()).context("reading the serial log")?.len();
+        self.forget(node)?;
         // A line has no buffer to speak of.
         for key in text.chars().chain(['\r']) {
             self.keys(&key.to_string())?;
