@@ -13,6 +13,7 @@ mod forms;
 mod hash;
 mod key;
 mod nearest;
+mod overlay;
 mod place;
 mod pve;
 mod rules;
@@ -22,12 +23,14 @@ mod tests;
 mod write;
 
 pub use key::public_key;
+pub use overlay::Identity;
 pub use pve::PveAnswer;
 pub use write::quoted;
 
 use crate::profile::Profile;
 use std::fmt;
 use table::{Note, Notes, Table};
+use toml::Spanned;
 use toml::de::{DeTable, Error};
 
 /// One mistake of an answer.
@@ -88,6 +91,8 @@ pub struct Answer {
     pub record: String,
     /// Like `record`, with secrets: what `bake` seals into the executable.
     pub(crate) sealed: String,
+    /// How many nodes it tells apart; 0 where it does not.
+    pub nodes: usize,
     places: Vec<place::Place>,
 }
 
@@ -119,23 +124,54 @@ impl Answer {
     }
 }
 
-/// Reads an answer; `source` names it in problems and reports.
+/// Reads an answer; `source` names it in problems and reports. One that tells nodes apart is read for each of them, and
+/// what comes of it is for the first.
 pub fn read(source: &str, bytes: &[u8]) -> Result<Answer, Problems> {
+    read_for(source, bytes, None)
+}
+
+/// The same for one node: who it is, is asked only where the answer tells nodes apart.
+pub fn read_for(source: &str, bytes: &[u8], who: Option<&dyn Fn() -> Identity>) -> Result<Answer, Problems> {
     let text = bytes::text(bytes).map_err(|problem| Problems::one(source, problem))?;
-    let parsed = DeTable::parse(text).map_err(|error| Problems::one(source, syntax(text, &error)))?;
-    let notes = Notes::default();
-    let (profile, pve) = collect(&notes, parsed.get_ref(), source);
-    let list = notes.list.into_inner();
-    match (profile, list.is_empty()) {
-        (Some(profile), true) => Ok(Answer {
-            record: firstlight::written(parsed.get_ref(), &profile, firstlight::Secrets::Dropped),
-            sealed: firstlight::written(parsed.get_ref(), &profile, firstlight::Secrets::Kept),
-            places: place::places(text, parsed.get_ref()),
+    let parsed = parse(text).map_err(|error| Problems::one(source, syntax(text, &error)))?;
+    let (notes, root) = (Notes::default(), parsed.get_ref());
+    let nodes = overlay::count(root);
+    let mut merged = Vec::new();
+    for index in
+        nodes.map(|_| overlay::chosen(root, &notes, who.map(|who| who()).as_ref())).unwrap_or_default()
+    {
+        // Once more, so that nothing has to be copied.
+        if let Ok(mut again) = parse(text) {
+            overlay::merge_node(again.get_mut(), index);
+            merged.push(again);
+        }
+    }
+    let mut found = None;
+    for table in merged.iter().rev().chain(nodes.is_none().then_some(&parsed)) {
+        let table = table.get_ref();
+        found = Some((table, collect(&notes, table, source)));
+    }
+    let list = notes.list.take();
+    match (found, list.is_empty()) {
+        (Some((table, (Some(profile), pve))), true) => Ok(Answer {
+            record: firstlight::written(table, &profile, firstlight::Secrets::Dropped),
+            sealed: firstlight::written(
+                if who.is_none() { root } else { table },
+                &profile,
+                firstlight::Secrets::Kept,
+            ),
+            places: place::places(text, table),
+            nodes: nodes.unwrap_or_default(),
             profile,
             pve,
         }),
         _ => Err(Problems::new(source, placed(text, list))),
     }
+}
+
+#[inline(never)]
+fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, Error> {
+    DeTable::parse(text)
 }
 
 fn collect(notes: &Notes, parsed: &DeTable<'_>, source: &str) -> (Option<Profile>, Option<PveAnswer>) {

@@ -24,6 +24,8 @@ pub enum Command {
     Check {
         /// The answer file.
         answer: PathBuf,
+        /// The node of a fleet that is meant.
+        node: Option<String>,
     },
     /// Make the installer's answer and the first-boot executable.
     Bake {
@@ -33,6 +35,8 @@ pub enum Command {
         out: PathBuf,
         /// Another executable than the running one.
         executable: Option<PathBuf>,
+        /// The node of a fleet that is meant.
+        node: Option<String>,
     },
     /// Show what would change.
     Plan {
@@ -232,11 +236,16 @@ fn unknown(name: &str) -> Usage {
 
 fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
     Ok(match name {
-        "check" => Command::Check { answer: words.required("ANSWER")?.into() },
+        "check" => Command::Check { answer: words.required("ANSWER")?.into(), node: node(&words) },
         "bake" => {
             let answer = words.required("ANSWER")?.into();
             let out = words.value("out").ok_or_else(|| Usage("`bake` needs --out DIR".to_owned()))?;
-            Command::Bake { answer, out: out.into(), executable: words.value("exe").map(PathBuf::from) }
+            Command::Bake {
+                answer,
+                out: out.into(),
+                executable: words.value("exe").map(PathBuf::from),
+                node: node(&words),
+            }
         }
         "plan" => Command::Plan { json: words.flag("json"), answer: words.operand().map(PathBuf::from) },
         "apply" => {
@@ -258,6 +267,10 @@ fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
         "recover" => Command::Recover { early: words.flag("early") },
         _ => Command::Snapshots(snapshots(name, words)?),
     })
+}
+
+fn node(words: &Words) -> Option<String> {
+    words.value("for").map(|node| node.to_string_lossy().into_owned())
 }
 
 fn audit(mut words: Words) -> Result<Command, Usage> {

@@ -71,9 +71,11 @@ fn dispatch(command: Command) -> Ended {
     let text = match command {
         Command::Help(text) => text,
         Command::Version => format!("{PROGRAM} {}\n", env!("CARGO_PKG_VERSION")),
-        Command::Check { answer } => return check::run(&*engine::node()?, &answer),
-        Command::Bake { answer, out, executable } => {
-            return bake::run(&*engine::node()?, &answer, &out, executable.as_deref());
+        Command::Check { answer, node } => {
+            return check::run(&*engine::node()?, &answer, node.as_deref());
+        }
+        Command::Bake { answer, out, executable, node } => {
+            return bake::run(&*engine::node()?, &answer, &out, executable.as_deref(), node.as_deref());
         }
         command => return as_root(command),
     };

@@ -6,6 +6,7 @@ pub mod apt;
 pub mod cluster_firewall;
 mod fingerprint;
 mod gather;
+mod identity;
 pub mod networks;
 pub mod packages;
 pub mod pmxcfs;
@@ -20,6 +21,7 @@ use std::net::IpAddr;
 pub use fingerprint::{authorized_blob, fingerprint};
 pub use gather::{RSA_HOST_KEY_PATH, gather, host_keys, own_host_name as host_name};
 pub(crate) use gather::{sockets, sshd_options, udp_sockets};
+pub use identity::identity;
 
 /// What the node is.
 #[derive(Clone, Default)]

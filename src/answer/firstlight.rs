@@ -19,7 +19,8 @@ pub(super) fn read(root: &Table<'_>, source: &str, pve: Option<&PveAnswer>) -> O
     if !root.entries.contains_key("firstlight") || !schema_is_known(&top) {
         return None;
     }
-    refuse_overlays(&top);
+    // Read by then.
+    top.find("node");
     let confirm = top.find("confirm");
     let confirm = confirm.map(|found| match top.as_word("confirm", found, &["none", "login"]) {
         1 => Confirm::Login,
@@ -82,12 +83,6 @@ fn schema_is_known(top: &Table<'_>) -> bool {
     false
 }
 
-fn refuse_overlays(top: &Table<'_>) {
-    if top.find("node").is_some() {
-        top.note("node", "node overlays are not in this version; write one answer per node");
-    }
-}
-
 /// Whether secrets are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Secrets {
@@ -107,6 +102,7 @@ pub(super) fn written(root: &DeTable<'_>, profile: &Profile, secrets: Secrets) -
         .is_some_and(|value| value.get_ref().as_bool() == Some(true));
     let dropped = |value: &DeValue<'_>| secrets == Secrets::Dropped && value.is_str();
     let decide = |path: &str, value: &DeValue<'_>| match path {
+        "firstlight.node" if value.is_bool() => Entry::Skip,
         "firstlight.admin.password-hash" | "firstlight.report.webhook-key" if dropped(value) => Entry::Skip,
         "firstlight.totp.secrets" if secrets == Secrets::Dropped => Entry::Skip,
         "firstlight.admin.ssh-keys" if folded => Entry::Skip,

@@ -66,6 +66,11 @@ impl<'a> Table<'a> {
         Self { at, path: dotted(&self.path, key), ..Self::new(self.notes, entries, unknown) }
     }
 
+    /// The same table under this name, from this place on.
+    pub(super) fn named(self, path: &str, at: usize) -> Self {
+        Self { path: path.to_owned(), at, ..self }
+    }
+
     /// The same table with another sentence for unknown keys.
     pub(super) fn telling(self, unknown: &'static str) -> Self {
         Self { unknown, ..self }

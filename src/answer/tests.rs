@@ -1,6 +1,7 @@
 //! What `read` promises, beyond the files under `answer-files/`.
 
 mod examples;
+mod overlay;
 mod pve;
 
 use super::{Answer, read};

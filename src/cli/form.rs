@@ -7,8 +7,8 @@ use std::ffi::OsString;
 /// Each command, behind a colon the number of its operands, then its options: `=` has a value, `?` may have one as
 /// `--option=VALUE`.
 const FORMS: &str = "\
-check:1
-bake:1 out= exe=
+check:1 for=
+bake:1 out= exe= for=
 plan:1 json
 apply:1 plan= confirm=
 wizard:0 save=

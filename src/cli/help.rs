@@ -49,17 +49,20 @@ const TEXTS: [(&str, &str); 14] = [
     (
         "check",
         "\
-usage: firstlight check ANSWER
+usage: firstlight check ANSWER [--for NODE]
 
 Validates an answer file: every problem at once, each with its place, on
 standard error. Touches nothing, needs no root, works on any machine.
+
+  --for NODE   prints what this node of a fleet gets, without secrets: its
+               name, or fqdn=, mac=, serial=, asset-tag= with commas between
 
 exit codes: 0 fine, 2 problems",
     ),
     (
         "bake",
         "\
-usage: firstlight bake ANSWER --out DIR [--exe FILE]
+usage: firstlight bake ANSWER --out DIR [--exe FILE] [--for NODE]
 
 Writes two files for an unattended installation:
   DIR/answer.toml   PVE's part, for `proxmox-auto-install-assistant`
@@ -69,6 +72,7 @@ Both may hold secrets: they are readable by you alone.
 
   --out DIR    where they go
   --exe FILE   another firstlight than the running one
+  --for NODE   for one node of a fleet alone, named as for `check`
 
 exit codes: 0 done, 2 problems",
     ),

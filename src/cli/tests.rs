@@ -16,12 +16,20 @@ const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789ab
 fn j2_every_command_is_read() {
     let id = TransactionId(3);
     let lines = [
-        ("check a.toml", Command::Check { answer: "a.toml".into() }),
-        ("check -- -a.toml", Command::Check { answer: "-a.toml".into() }),
-        ("bake a.toml --out d", Command::Bake { answer: "a.toml".into(), out: "d".into(), executable: None }),
+        ("check a.toml", Command::Check { answer: "a.toml".into(), node: None }),
+        ("check -- -a.toml", Command::Check { answer: "-a.toml".into(), node: None }),
+        (
+            "bake a.toml --out d",
+            Command::Bake { answer: "a.toml".into(), out: "d".into(), executable: None, node: None },
+        ),
         (
             "bake --exe=f --out=d a.toml",
-            Command::Bake { answer: "a.toml".into(), out: "d".into(), executable: Some("f".into()) },
+            Command::Bake {
+                answer: "a.toml".into(),
+                out: "d".into(),
+                executable: Some("f".into()),
+                node: None,
+            },
         ),
         ("plan", Command::Plan { answer: None, json: false }),
         ("plan a.toml --json", Command::Plan { answer: answer(), json: true }),

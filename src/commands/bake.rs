@@ -17,8 +17,13 @@ use std::path::{Path, PathBuf};
 const KEY_FILE: &str = "ssh-key";
 
 /// Writes `answer.toml` and `first-boot` into `out`, and what the answer wants made here.
-pub fn run(node: &dyn Node, file: &Path, out: &Path, executable: Option<&Path>) -> Ended {
-    let mut answer = engine::read_answer(node, file)?;
+pub fn run(node: &dyn Node, file: &Path, out: &Path, executable: Option<&Path>, name: Option<&str>) -> Ended {
+    let mut answer = engine::read_answer_for(node, file, name)?;
+    let made_here =
+        answer.profile.admin.ssh_key_pair == KeyPair::Bake || answer.profile.totp.secret == "bake";
+    if made_here && name.is_none() && answer.nodes > 0 {
+        return Err(Stop::refusal("what is made here belongs to one node: bake --for NODE, once for each"));
+    }
     let shown = engine::make_secrets(node, &mut answer)?;
     let executable = match executable {
         Some(path) => engine::absolute(path)?,
@@ -142,7 +147,7 @@ mod tests {
         std::fs::write(place("elf"), tiny_elf()).unwrap();
         let node = Machine::open(Path::new("/")).unwrap();
         let bake = || {
-            let ended = run(&node, &place("answer"), &place("out"), Some(&place("elf")));
+            let ended = run(&node, &place("answer"), &place("out"), Some(&place("elf")), None);
             assert!(ended.is_ok_and(|code| code == 0));
             let read = |name: &str| std::fs::read_to_string(place("out").join(name)).unwrap();
             (

@@ -7,13 +7,19 @@ use crate::report::terminal::{print, visible};
 use std::path::Path;
 
 /// Prints one line, or every problem.
-pub fn run(node: &dyn Node, file: &Path) -> Ended {
-    let answer = engine::read_answer(node, file)?;
+pub fn run(node: &dyn Node, file: &Path, name: Option<&str>) -> Ended {
+    let answer = engine::read_answer_for(node, file, name)?;
     let mut summary = summary(&answer.profile);
     if answer.pve.is_none() {
         summary.push_str("; without PVE's part, so not for `bake`");
     }
+    if name.is_none() && answer.nodes > 0 {
+        summary = format!("{} nodes, the first of them: {summary}", answer.nodes);
+    }
     print(&format!("{}: fine: {}\n", visible(&file.to_string_lossy()), visible(&summary)));
+    if name.is_some() {
+        print(&answer.record.lines().map(|line| visible(line) + "\n").collect::<String>());
+    }
     Ok(0)
 }
 

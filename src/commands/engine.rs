@@ -2,7 +2,7 @@
 //! this file decides nothing at all.
 
 use super::Stop;
-use crate::answer::{self, Answer};
+use crate::answer::{self, Answer, Identity};
 use crate::audit::{self, Audit};
 use crate::bake::{self, Baked};
 use crate::error::{Error, Result};
@@ -55,11 +55,27 @@ pub fn own_executable() -> Result<PathBuf> {
     std::env::current_exe().map_err(|error| Error::new("finding the running program", error))
 }
 
-/// The answer in a file of the operator's.
-pub fn read_answer(node: &dyn Node, file: &Path) -> std::result::Result<Answer, Stop> {
+/// The answer in a file of the operator's, for all of its nodes, or for one of them.
+pub fn read_answer(
+    node: &dyn Node,
+    file: &Path,
+    who: Option<&dyn Fn() -> Identity>,
+) -> std::result::Result<Answer, Stop> {
     let source = file.to_string_lossy();
     let bytes = node.read(&absolute(file)?)?;
-    answer::read(&source, &bytes).map_err(|problems| Stop::refusal(problems.to_string()))
+    answer::read_for(&source, &bytes, who).map_err(|problems| Stop::refusal(problems.to_string()))
+}
+
+/// The same for the node that `--for` names.
+pub fn read_answer_for(
+    node: &dyn Node,
+    file: &Path,
+    name: Option<&str>,
+) -> std::result::Result<Answer, Stop> {
+    let who =
+        name.map(Identity::parse).transpose().map_err(|words| Stop::refusal(["--for ", &words].concat()))?;
+    let given = || who.clone().unwrap_or_default();
+    read_answer(node, file, who.is_some().then_some(&given))
 }
 
 /// The answer in `file`, or the profile of record.
@@ -74,7 +90,7 @@ pub fn answer_or_none(node: &dyn Node, file: Option<&Path>) -> std::result::Resu
     if file.is_none() && !exists(node, record)? {
         return Ok(None);
     }
-    read_answer(node, file.unwrap_or(record)).map(Some)
+    read_answer(node, file.unwrap_or(record), Some(&|| facts::identity(node))).map(Some)
 }
 
 /// What is true on the node of what the profile wants, or else of the defaults.

@@ -160,7 +160,7 @@ fn j2_a_plan_without_an_answer_needs_a_profile_of_record() {
 fn j1_a_wrong_answer_is_exit_2_with_every_problem_at_its_place() {
     let node = Scripted::new();
     node.files.put("/root/a.toml", "[firstlight]\nschema = 1\nnonsense = 1\n");
-    let (code, text) = stopped(check::run(&node, Path::new("/root/a.toml")));
+    let (code, text) = stopped(check::run(&node, Path::new("/root/a.toml"), None));
     assert_eq!(code, 2);
     assert!(text.starts_with("/root/a.toml:") && text.lines().count() >= 2, "{text}");
 }

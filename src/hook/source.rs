@@ -3,6 +3,7 @@
 
 use crate::answer::{self, Answer};
 use crate::error::{Error, Result};
+use crate::facts::identity;
 use crate::node::{Invocation, Node, exists, read_text, run_checked};
 use crate::objects::ObjectId;
 use crate::payload::{self, Sealed};
@@ -44,7 +45,7 @@ pub(super) enum Found {
 pub(super) fn find(node: &dyn Node, executable: &Path) -> Result<Found> {
     let image = node.read(executable)?;
     match payload::unseal(&image) {
-        Sealed::Answer(bytes) => return Ok(parsed("embedded answer", bytes)),
+        Sealed::Answer(bytes) => return Ok(parsed(node, "embedded answer", bytes)),
         Sealed::Damaged(what) => return Ok(Found::Wrong(format!("{}: {what}", executable.display()))),
         Sealed::None => {}
     }
@@ -71,8 +72,8 @@ fn word<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     Some(value.trim_matches('"'))
 }
 
-fn parsed(source: &str, bytes: &[u8]) -> Found {
-    match answer::read(source, bytes) {
+fn parsed(node: &dyn Node, source: &str, bytes: &[u8]) -> Found {
+    match answer::read_for(source, bytes, Some(&|| identity(node))) {
         Ok(answer) => Found::Answer(Box::new(answer)),
         Err(problems) => Found::Wrong(problems.to_string()),
     }
@@ -80,7 +81,7 @@ fn parsed(source: &str, bytes: &[u8]) -> Found {
 
 fn read(node: &dyn Node, source: &str, path: &Path) -> Result<Found> {
     match node.lookup(path)? {
-        Some(found) if found.size <= LONGEST => Ok(parsed(source, &node.read(path)?)),
+        Some(found) if found.size <= LONGEST => Ok(parsed(node, source, &node.read(path)?)),
         Some(_) => Ok(Found::Wrong(format!("{source} has more than {LONGEST} bytes: it is no answer"))),
         None => Ok(Found::Wrong(format!("{source} is not there"))),
     }
@@ -127,7 +128,7 @@ fn at_url(node: &dyn Node, url: &str, digest: &str) -> Result<Found> {
         let because = format!("its SHA-256 is {seen}, and not {wanted}");
         return Err(Error::new(format!("taking the answer from {url}"), because));
     }
-    Ok(parsed(url, &bytes))
+    Ok(parsed(node, url, &bytes))
 }
 
 #[cfg(test)]

@@ -94,7 +94,10 @@ fn c1_a_baked_secret_is_enrolled_by_the_first_boot_and_is_in_pves_file_alone_aft
         assert!(!texts.iter().any(|text| text.contains(secret)) && texts[0].contains("when it was baked"));
     }
     let end = hook::run(&node, executable, &mut Silent).unwrap();
-    assert!(matches!(end, hook::End::Ran(Outcome::Committed(_), _)));
+    let hook::End::Ran(outcome, _) = end else {
+        panic!("{:?}", hook::complaint(&end).map(|e| e.to_string()))
+    };
+    assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
     let access = Access::read(&node).unwrap();
     for (secret, user) in secrets.iter().zip(["root@pam", "ops@pam"]) {
         assert_eq!(

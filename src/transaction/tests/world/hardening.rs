@@ -12,6 +12,7 @@ const LXC_START: &str = "usr.bin.lxc-start";
 const MAIN_CF: &str = "/etc/postfix/main.cf";
 
 pub fn furnish(shell: &mut Shell<'_>) {
+    shell.directory(SYSCTL_DIRECTORIES[0]);
     shell.put("/usr/lib/sysctl.d/pve-firewall.conf", "net.ipv4.conf.all.rp_filter = 2\n");
     shell.put(
         &format!("{PROFILES}/{LXC_START}"),
