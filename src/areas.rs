@@ -134,19 +134,10 @@ fn refused_together(profile: &Profile, facts: &Facts) -> Vec<Refusal> {
     refusals
 }
 
-/// One sentence that names what the answer has and this version does not build.
+/// What the answer has and this node has no place for.
 fn left_alone(profile: &Profile, facts: &Facts) -> Option<String> {
-    let no_pve = facts.pve_version.is_none();
-    let areas = [
-        (no_pve && profile.admin.enabled && !profile.admin.api_token.is_empty(), "the API token"),
-        (profile.report.enabled && !profile.report.webhook.is_empty(), "the report's webhook"),
-        (
-            profile.report.enabled && !profile.report.prometheus_textfile.is_empty(),
-            "the Prometheus text file",
-        ),
-    ];
-    let names: Vec<&str> = areas.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| *name).collect();
-    (!names.is_empty()).then(|| format!("not in this version, left alone: {}", names.join(", ")))
+    let token = facts.pve_version.is_none() && profile.admin.enabled && !profile.admin.api_token.is_empty();
+    token.then(|| "left alone: the API token, as this is no node of PVE".to_owned())
 }
 
 /// The admin logs in by SSH from wherever nothing is known to be shut out.

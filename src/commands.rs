@@ -24,6 +24,7 @@ mod wizard;
 use crate::cli::{self, Command, PROGRAM};
 use crate::error::Error;
 use crate::node::{Lock, Node, read_text};
+use crate::notify;
 use crate::progress::{Importance, Watch, is_journal, prefixed};
 use crate::report::terminal::{self, Colour, Paint, indented};
 use crate::report::{Occasion, Report, break_glass};
@@ -195,9 +196,9 @@ fn warnings_of_run(node: &dyn Node) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// `status.json` is a copy for other programs: a failure to write it is said, and changes nothing.
+/// `status.json` is a copy for other programs, and whoever else is told: a failure is said, and changes nothing.
 fn write_status(node: &dyn Node, watch: &mut dyn Watch) {
-    if let Err(error) = crate::status::write_file(node) {
+    if let Err(error) = crate::status::write_file(node).and_then(|status| notify::tell(node, &status)) {
         watch.say(Importance::Warning, &error.to_string());
     }
 }

@@ -26,6 +26,7 @@ pub mod install;
 pub mod json;
 pub mod manifest;
 pub mod node;
+pub mod notify;
 pub mod objects;
 pub mod observe;
 pub mod payload;

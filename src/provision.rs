@@ -7,6 +7,7 @@ use crate::control::Proposal;
 use crate::error::{Error, Result};
 use crate::facts::{self, Facts, pmxcfs};
 use crate::node::Node;
+use crate::notify;
 use crate::plan::{self, Plan};
 use crate::profile::{Confirm, Management, Profile};
 use crate::progress::{Importance, Watch};
@@ -120,6 +121,7 @@ pub fn apply(
     for note in &plan.notes {
         watch.say(Importance::Info, note);
     }
+    notify::keep_key(node, &answer.profile.report)?;
     let order = Order { door, source: &answer.profile.source, record: &answer.record, limits };
     transaction::apply(node, plan, &order, watch)
 }

@@ -35,9 +35,10 @@ pub fn read(node: &dyn Node) -> Result<Status> {
 
 /// Writes `status.json` for other programs, whole or not at all. For the holder of the lock, at the end of its
 /// work: the lock does not count.
-pub fn write_file(node: &dyn Node) -> Result<()> {
+pub fn write_file(node: &dyn Node) -> Result<Status> {
     let status = read_with(node, None)?;
-    write_atomically(node, Path::new(STATUS_PATH), json::value(&status).to_string().as_bytes())
+    write_atomically(node, Path::new(STATUS_PATH), json::value(&status).to_string().as_bytes())?;
+    Ok(status)
 }
 
 /// Waits until nothing more happens by itself in this boot; `None` when `limit` was not enough.

@@ -100,11 +100,14 @@ fn every_control_has_an_id_of_its_own_area_and_no_id_stands_twice() {
 }
 
 #[test]
-fn what_is_not_built_is_named_in_one_sentence() {
+fn a_token_that_has_no_place_without_pve_is_named() {
     let mut profile = Profile::example();
     profile.totp.enabled = false;
     let sentences = |profile: &Profile| propose_all(profile, &Facts::example()).ok().unwrap().notes;
-    assert!(sentences(&profile).is_empty());
+    profile.admin.api_token = "automation".to_owned();
+    let bare = Facts { pve_version: None, ..Facts::example() };
+    let notes = propose_all(&profile, &bare).ok().unwrap().notes;
+    assert_eq!(notes, ["left alone: the API token, as this is no node of PVE"]);
 }
 
 #[test]

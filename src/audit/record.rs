@@ -24,6 +24,13 @@ pub fn last(node: &dyn Node) -> Vec<String> {
     lines
 }
 
+/// Score and findings of the last result that was kept.
+pub fn figures(node: &dyn Node) -> Vec<(&'static str, u64)> {
+    let Some(kept) = read(node) else { return Vec::new() };
+    let number = |name| Some((name, kept.get(name)?.number()?));
+    ["score", "findings"].into_iter().filter_map(number).collect()
+}
+
 /// Notes what has turned since the last result that was kept.
 pub fn compare(node: &dyn Node, audit: &mut Audit) {
     let Some(kept) = read(node) else { return };

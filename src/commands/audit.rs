@@ -1,6 +1,6 @@
 //! `firstlight audit`: what is true now. Takes no lock and writes nothing, but for the timer's run, which keeps its result.
 
-use super::{Ended, engine, lock};
+use super::{Ended, engine, lock, write_status};
 use crate::audit::{json, junit, record, text};
 use crate::cli::AuditForm;
 use crate::node::Node;
@@ -32,6 +32,7 @@ pub fn run(node: &dyn Node, file: Option<&Path>, form: AuditForm) -> Ended {
             {
                 watch.say(Importance::Warning, &error.to_string());
             }
+            write_status(node, &mut *watch);
             String::new()
         }
     };

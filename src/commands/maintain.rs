@@ -51,7 +51,12 @@ pub fn recover(node: &dyn Node, early: bool) -> Ended {
     let mut watch = progress::choose();
     let stage = if early { Stage::Early } else { Stage::Late };
     let ended = engine::recover(node, stage, &mut *watch);
-    write_status(node, &mut *watch);
+    if early {
+        // Nobody can be told before there is a network.
+        afterwards(crate::status::write_file(node).map(drop));
+    } else {
+        write_status(node, &mut *watch);
+    }
     drop(watch);
     match ended.map_err(|error| failed(node, &error))? {
         None => Ok(0),

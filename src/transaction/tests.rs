@@ -116,7 +116,7 @@ fn assert_same(before: &Manifest, after: &Manifest, when: &str) {
     assert!(different.is_empty(), "{when}: {different:?}");
 }
 
-fn committed() -> (Scripted, Manifest) {
+pub(crate) fn committed() -> (Scripted, Manifest) {
     let node = debian();
     let before = whole(&node);
     let outcome = apply(&node, &planned(&node), &ORDER, &mut Silent).unwrap();
