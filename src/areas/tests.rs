@@ -103,7 +103,6 @@ fn every_control_has_an_id_of_its_own_area_and_no_id_stands_twice() {
 fn a_token_that_has_no_place_without_pve_is_named() {
     let mut profile = Profile::example();
     profile.totp.enabled = false;
-    let sentences = |profile: &Profile| propose_all(profile, &Facts::example()).ok().unwrap().notes;
     profile.admin.api_token = "automation".to_owned();
     let bare = Facts { pve_version: None, ..Facts::example() };
     let notes = propose_all(&profile, &bare).ok().unwrap().notes;
