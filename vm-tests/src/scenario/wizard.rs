@@ -30,7 +30,7 @@ const RUN: [(&str, &str); 9] = [
     ("Password:", ADMIN_PASSWORD),
     ("The same again:", ADMIN_PASSWORD),
     ("Which [1]:", ""),
-    ("Networks [", "any"),
+    ("Networks", "any"),
     ("Who gets one [1]:", ""),
     ("Which [1]:", ""),
 ];
