@@ -151,6 +151,13 @@ impl Bench {
         self.pve_of_its_own("line", &Node::boot_with_line)
     }
 
+    /// A node with something in its firmware, and the binary in `/root/vm-tests`.
+    pub fn with_firmware(&mut self, words: &[String]) -> Result<&mut Node> {
+        self.pve_of_its_own("firmware", &|workspace, image, pace, name| {
+            Node::boot_with_firmware(workspace, image, pace, name, words)
+        })
+    }
+
     fn pve_of_its_own(&mut self, what: &str, boot: Boot<'_>) -> Result<&mut Node> {
         let binary = fs::read(&self.payload()?.binary).context("reading the product")?;
         let stand_in = self.kit.stand_in()?;

@@ -125,6 +125,8 @@ pub fn install_for_tests(programs: &[&str]) -> Result<()> {
 
 fn package_of(program: &str) -> Result<String> {
     Ok(match program {
+        "mkfs.vfat" => "dosfstools",
+        "mcopy" => "mtools",
         "mkfs.xfs" => "xfsprogs",
         "mkfs.btrfs" => "btrfs-progs",
         "fail2ban-regex" => "fail2ban",

@@ -51,6 +51,8 @@ pub struct Hardware {
     pub writes: Option<PathBuf>,
     /// Words added to the kernel's command line.
     pub kernel_words: String,
+    /// QEMU's words for what the firmware holds.
+    pub firmware: Vec<String>,
     /// None for a machine that talks on its serial line alone.
     pub screen: Option<Screen>,
     /// Where the serial log of all boots is kept.
@@ -90,6 +92,7 @@ impl Hardware {
             disks: vec![disk],
             writes: None,
             kernel_words: String::new(),
+            firmware: Vec::new(),
             screen: None,
             serial: directory.join("serial.log"),
             typed: false,
@@ -209,6 +212,7 @@ fn arguments(hardware: &Hardware, wired: bool) -> Vec<String> {
     add(&["-m", "1024", "-nodefaults", "-no-user-config", "-display", "none"]);
     add(&["-rtc", "base=utc,clock=host"]);
     add(hardware.screen.map_or(&[], Screen::options));
+    add(&hardware.firmware.iter().map(String::as_str).collect::<Vec<_>>());
     add(&["-kernel", &text(&hardware.kernel), "-initrd", &text(&hardware.initrd)]);
     add(&["-append", &format!("{KERNEL_WORDS} {}", hardware.kernel_words)]);
     let log = text(&hardware.serial);

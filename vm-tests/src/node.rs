@@ -91,6 +91,22 @@ impl Node {
         Ok(node)
     }
 
+    /// The same with something in its firmware: words for QEMU.
+    pub fn boot_with_firmware(
+        workspace: &Workspace,
+        image: &Image,
+        pace: Pace,
+        name: &str,
+        words: &[String],
+    ) -> Result<Self> {
+        let directory = workspace.run_directory().join(name);
+        let mut hardware = Hardware::new(image, &image.disk, pace, &directory)?;
+        hardware.firmware = words.to_vec();
+        let mut node = Self::new(workspace, hardware, name)?;
+        node.start(None)?;
+        Ok(node)
+    }
+
     /// The same with cards whose wires end in the air: that needs no root.
     pub fn boot_alone(workspace: &Workspace, image: &Image, pace: Pace, name: &str) -> Result<Self> {
         let directory = workspace.run_directory().join(name);

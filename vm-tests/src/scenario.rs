@@ -12,6 +12,7 @@ mod device;
 mod fault;
 mod firewall;
 mod first;
+mod found;
 mod gate;
 mod ground;
 mod ground_pve;
@@ -226,6 +227,17 @@ pub const ALL: &[Scenario] = &[
         "damaged-payload",
         "9: a damaged first-boot executable gives up and touches nothing (J1)",
         answers::damaged,
+    ),
+    long(
+        "answer-firmware",
+        "the answer comes as a credential by SMBIOS, and by fw_cfg (J1)",
+        found::in_firmware,
+    )
+    .own(),
+    long(
+        "answer-sources",
+        "the answer lies on a partition, in a file, at a URL; a wrong digest, 404, no server, no network (J1)",
+        found::on_the_node,
     ),
     long(
         "power-flushes",
