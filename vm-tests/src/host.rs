@@ -137,7 +137,8 @@ fn package_of(program: &str) -> Result<String> {
         "journalctl" => "systemd",
         "setfacl" => "acl",
         "pip3" => "python3-pip",
-        "curl" | "oathtool" | "strace" | "perl" | "ipset" | "python3" => program,
+        "curl" | "oathtool" | "strace" | "perl" | "ipset" | "python3" | "xorriso" | "zstd" | "openssl"
+        | "shellcheck" => program,
         other => bail!("no package is known for {other}"),
     }
     .to_owned())

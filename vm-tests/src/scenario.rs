@@ -17,6 +17,7 @@ mod gate;
 mod ground;
 mod ground_pve;
 mod hardening;
+mod iso;
 mod kills;
 mod older;
 mod power;
@@ -264,6 +265,11 @@ pub const ALL: &[Scenario] = &[
         "fault-state",
         "state that is torn, gone, damaged or newer at the boot after a crash (J1 J3)",
         fault::state,
+    ).own(),
+    short(
+        "iso",
+        "part 6, without a machine: an ISO with PVE's layout is prepared with and without Proxmox's assistant, for network boot, for a web server",
+        iso::prepared,
     ).own(),
     long(
         "power-kills-odd",
