@@ -4,6 +4,7 @@ pub mod hook;
 pub mod kept;
 
 mod again;
+mod ansible;
 mod answers;
 mod audit;
 mod cut;
@@ -270,6 +271,17 @@ pub const ALL: &[Scenario] = &[
         "iso",
         "part 6, without a machine: an ISO with PVE's layout is prepared with and without Proxmox's assistant, for network boot, for a web server",
         iso::prepared,
+    ).own(),
+    long(
+        "ansible",
+        "part 6: the playbook on two guests at once, as the admin, whose next login confirms (J3 J5 I1)",
+        ansible::guests,
+    )
+    .committed(),
+    long(
+        "ansible-native",
+        "part 6, without a machine: the same playbook on two mounted nodes at once (J3 J5 I1)",
+        ansible::native,
     ).own(),
     long(
         "power-kills-odd",
