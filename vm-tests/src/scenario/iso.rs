@@ -2,6 +2,7 @@
 //! No machine is started.
 
 mod medium;
+pub mod real;
 mod server;
 
 use std::ffi::OsStr;
