@@ -3,11 +3,14 @@
 mod desk;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
 use self::desk::{Desk, Host};
 use crate::bench::Bench;
+use crate::command::{command, output};
 use crate::image::Release;
 use crate::network::Side;
 use crate::payload::{ADMIN, ADMIN_PASSWORD, ADMIN_PASSWORD_HASH};
@@ -17,6 +20,7 @@ use crate::power::lab::Lab;
 use crate::power::record::FileSystem;
 use crate::progress::say;
 use crate::seed::seeded;
+use crate::workspace::Workspace;
 
 const NAMES: [&str; 2] = ["pve1", "pve2"];
 /// A line that no sshd takes.
@@ -29,6 +33,7 @@ type Look<'a> = &'a mut dyn FnMut(usize, &str) -> Result<String>;
 pub fn guests(bench: &mut Bench) -> Result<()> {
     let workspace = bench.workspace().clone();
     let payload = bench.payload()?;
+    let binary = payload.binary.clone();
     let (key, answer) =
         (payload.admin_key.private.display().to_string(), fs::read_to_string(&payload.answer)?);
     let mut nodes = bench.two_committed()?;
@@ -62,7 +67,7 @@ pub fn guests(bench: &mut Bench) -> Result<()> {
         wrapper(&path(name), &format!("exec ip {} \"$@\"", words.join(" ")))?;
     }
     let mut look = |node: usize, line: &str| nodes.get_mut(node).context("no such node")?.ok(line);
-    acts(&desk, &answer, &mut look)?;
+    acts(&desk, &binary, &answer, &mut look)?;
     for name in NAMES {
         let notes = desk.result(name)?["status"]["notes"].to_string();
         ensure!(notes.contains("confirmed by a login of ops from 10.0.20.5"), "{name}: {notes}");
@@ -75,7 +80,9 @@ pub fn native(bench: &mut Bench) -> Result<()> {
     let workspace = bench.workspace().clone();
     let (image, _) = bench.image(Release::Trixie)?;
     let seeds = bench.native_seeds()?;
-    let answer = fs::read_to_string(&bench.payload()?.native.1).context("reading the answer")?;
+    let payload = bench.payload()?;
+    let answer = fs::read_to_string(&payload.native.1).context("reading the answer")?;
+    let binary = payload.binary.clone();
     let directory = workspace.run_directory().join("ansible");
     fs::create_dir_all(&directory).context("making a directory")?;
     let base = seeded(&image.disk, &directory.join("disk"), &seeds)?;
@@ -87,12 +94,12 @@ pub fn native(bench: &mut Bench) -> Result<()> {
         Lab::enter(&place("two"), FileSystem::Ext4, |two| {
             let second = two.file("disk");
             Disk::copy_of(&first, &second)?;
-            one.mounted(&first, || two.mounted(&second, || in_labs(&workspace, [one, two], &answer)))
+            one.mounted(&first, || two.mounted(&second, || in_labs(&workspace, [one, two], &binary, &answer)))
         })
     })
 }
 
-fn in_labs(workspace: &crate::workspace::Workspace, labs: [&Lab; 2], answer: &str) -> Result<()> {
+fn in_labs(workspace: &Workspace, labs: [&Lab; 2], binary: &Path, answer: &str) -> Result<()> {
     let booted = [labs[0].booted()?, labs[1].booted()?];
     let place = tempfile::tempdir().context("making a directory")?;
     let mut hosts = Vec::new();
@@ -112,24 +119,23 @@ fn in_labs(workspace: &crate::workspace::Workspace, labs: [&Lab; 2], answer: &st
     let mut look = |node: usize, line: &str| {
         let words = booted.get(node).context("no such node")?.enter();
         let (program, rest) = words.split_first().context("no way in")?;
-        crate::command::output(crate::command::command(program, rest).arg(line))
+        output(command(program, rest).arg(line))
     };
     for node in 0..NAMES.len() {
         // What systemd starts at a boot.
         look(node, "/usr/local/sbin/firstlight apply --confirm none")?;
     }
-    acts(&desk, answer, &mut look)
+    acts(&desk, binary, answer, &mut look)
 }
 
-fn wrapper(path: &std::path::Path, line: &str) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
+fn wrapper(path: &Path, line: &str) -> Result<()> {
     fs::write(path, format!("#!/bin/sh\n{line}\n"))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
         .context("writing a program in the place of ssh")
 }
 
 /// What a playbook must do on two nodes on which this answer is committed.
-fn acts(desk: &Desk, answer: &str, look: Look<'_>) -> Result<()> {
+fn acts(desk: &Desk, binary: &Path, answer: &str, look: Look<'_>) -> Result<()> {
     let give = |answers: [&str; 2]| -> Result<()> {
         for (name, text) in NAMES.iter().zip(answers) {
             desk.write(&format!("answers/{name}.toml"), text, 0o600)?;
@@ -137,8 +143,8 @@ fn acts(desk: &Desk, answer: &str, look: Look<'_>) -> Result<()> {
         Ok(())
     };
     let tries = |count: u32| format!("{answer}\n[firstlight.ssh]\nmax-auth-tries = {count}\n");
-    let checked = desk.play(&["--syntax-check"])?;
-    ensure!(checked.status == 0, "{}", checked.text);
+    let listed = desk.play(&["-i", "example.ini", "--list-hosts"])?;
+    ensure!(listed.status == 0 && listed.text.contains("hosts (2)"), "{}", listed.text);
 
     let before = runs(look)?;
     give([answer, answer])?;
@@ -172,7 +178,9 @@ fn acts(desk: &Desk, answer: &str, look: Look<'_>) -> Result<()> {
     no_trace("", look)?;
     say("  a wrong answer and a gate that refuses stop that node alone, with their sentence");
 
-    desk.play(&[])?.expect_changes([0, 1])?;
+    let binary = format!("firstlight_binary={}", binary.display());
+    desk.play(&["-e", &binary])?.expect_changes([0, 1])?;
+    no_trace("", look)?;
     expect(look, [5, 5], before + 3)?;
     let strict = desk.play(&["-e", "firstlight_fail_on_findings=true"])?;
     let finding = desk.result("pve1")?["audit"]["findings"].as_u64().unwrap_or_default() > 0;

@@ -199,14 +199,16 @@ fn from_web(desk: &Desk) -> Result<()> {
     ensure!(mode == FROM_ISO.replace("iso", "http") + &http, "{mode}");
     ensure!(medium::file(&iso, "/answer.toml")?.is_none(), "the answer is in the ISO all the same");
 
-    // One ISO for a rack: the DHCP server says where each node's answer is.
+    // One ISO for a rack, over the network: the DHCP server says where each node's answer is.
     let mut dhcp = desk.script();
-    dhcp.arg(&desk.iso).args(["--answer-url", "dhcp", "--without-assistant", "--out"]).arg(desk.at("dhcp"));
-    let said = run(&mut dhcp)?;
-    ensure!(said.status == 0 && !desk.at("dhcp/first-boot").exists(), "{}", said.text);
+    dhcp.arg(&desk.iso).args(["--answer-url", "dhcp", "--certificate", &pem, "--pxe", "--without-assistant"]);
+    let said = run(dhcp.arg("--out").arg(desk.at("dhcp")))?;
+    ensure!(said.status == 0 && desk.at("dhcp/boot.ipxe").exists(), "{}", said.text);
+    ensure!(!desk.at("dhcp/first-boot").exists(), "something was baked without an answer");
     let mode =
-        medium::file(&desk.at("dhcp/proxmox-ve_9.0-1-auto-from-http.iso"), "/auto-installer-mode.toml")?;
-    ensure!(mode == Some(FROM_ISO.replace("iso", "http").into_bytes()), "another mode for DHCP");
+        medium::file(&desk.at("dhcp/proxmox-ve_9.0-1-auto-from-http-fp.iso"), "/auto-installer-mode.toml")?;
+    let wanted = FROM_ISO.replace("iso", "http") + &format!("cert_fingerprint = \"{fingerprint}\"\n");
+    ensure!(mode == Some(wanted.into_bytes()), "another mode for DHCP");
 
     server::fetched(&desk.hooks, desk.directory.path(), &desk.at("web"), fingerprint)
 }

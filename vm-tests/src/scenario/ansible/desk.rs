@@ -44,6 +44,7 @@ impl Desk {
         let ours = workspace.root.join("iso-hooks/ansible/.");
         output(command("cp", ["--recursive"]).arg(&ours).arg(directory.path()))?;
         let desk = Self { directory, packages };
+        fs::rename(desk.at("inventory.ini"), desk.at("example.ini")).context("keeping the example")?;
         let lines: String =
             hosts.iter().map(|host| format!("{} {}\n", host.name, host.variables.join(" "))).collect();
         fs::create_dir(desk.at("answers")).context("making a directory for answers")?;

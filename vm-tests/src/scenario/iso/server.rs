@@ -26,10 +26,8 @@ pub fn certificate(directory: &Path) -> Result<(PathBuf, PathBuf)> {
 /// The baked files are fetched as PVE's installer does it, byte for byte; another certificate is not believed.
 pub fn fetched(hooks: &Path, directory: &Path, baked: &Path, fingerprint: &str) -> Result<()> {
     let node = directory.join("www/pve1");
-    fs::create_dir_all(&node)?;
-    for name in ["first-boot", "answer.toml"] {
-        fs::copy(baked.join(name), node.join(name)).context("laying out what is served")?;
-    }
+    let files = ["answer.toml", "first-boot"].map(|name| baked.join(name));
+    output(command("install", ["-D", "-m", "0400", "-t"]).arg(&node).args(files))?;
     let server = Server::start(hooks, directory)?;
     let fetch = |fingerprint: &str, method: &str, name: &str| {
         let target = directory.join("fetched");
