@@ -95,7 +95,7 @@ fn noise(bytes: usize, seed: u64) -> Vec<u8> {
 pub fn file(iso: &Path, path: &str) -> Result<Option<Vec<u8>>> {
     let place = tempfile::tempdir().context("making a directory")?;
     let target = place.path().join("file");
-    let taken = command("xorriso", ["-osirrox", "on", "-indev"])
+    let taken = command("xorriso", ["-return_with", "FAILURE", "32", "-osirrox", "on", "-indev"])
         .arg(iso)
         .args(["-extract", path])
         .arg(&target)
