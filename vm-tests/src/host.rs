@@ -151,6 +151,21 @@ pub fn install_for(program: &str) -> Result<()> {
     install(&[package])
 }
 
+/// Fetches a package and unpacks it into a directory: nothing of it runs on the host, or stays there.
+pub fn unpack(package: &str, directory: &Path) -> Result<()> {
+    let download = || output(apt(&["download", package]).current_dir(directory));
+    if download().is_err() {
+        // The lists may be missing, or older than what the archive has.
+        output(&mut apt(&["update"]))?;
+        download()?;
+    }
+    let fetched = fs::read_dir(directory)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|end| end == "deb"))
+        .with_context(|| format!("apt-get brought no package {package}"))?;
+    output(command("dpkg", ["--extract"]).args([&fetched, &directory.to_owned()])).map(drop)
+}
+
 fn missing_packages() -> Vec<String> {
     let mut missing: Vec<String> = PROGRAMS
         .iter()

@@ -124,7 +124,28 @@ fn from_iso(desk: &Desk) -> Result<()> {
         let is = fs::metadata(desk.at("iso").join(name))?.permissions().mode() & 0o777;
         ensure!(is == mode, "{name} has mode {is:o}");
     }
-    private(&iso)
+    private(&iso)?;
+
+    // One ISO for a fleet, or for one node of it alone.
+    let fleet = desk.hooks.join("../answer-files/fleet.toml");
+    let node = ["--for", "pve2.example.com"];
+    for (out, words) in [("fleet", &[][..]), ("one-of-it", &node)] {
+        let mut script = desk.script();
+        script
+            .args([&desk.iso, &fleet])
+            .args(words)
+            .arg("--without-assistant")
+            .arg("--out")
+            .arg(desk.at(out));
+        let said = run(&mut script)?;
+        ensure!(said.status == 0, "{out}: {}", said.text);
+        let baked = desk.at("baked");
+        let mut bake = Command::new(&desk.firstlight);
+        output(bake.arg("bake").arg(fleet.canonicalize()?).args(words).arg("--out").arg(&baked))?;
+        let iso = desk.at(out).join("proxmox-ve_9.0-1-auto-from-iso.iso");
+        contains(&iso, &baked, FROM_ISO).context(out)?;
+    }
+    Ok(())
 }
 
 /// The ISO holds what the answer holds.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::command::{command, output};
+use crate::host;
 
 /// What PVE's installer does there.
 const INSTALLER: &str = include_str!("installer.py");
@@ -56,12 +57,7 @@ impl Server {
     fn start(hooks: &Path, directory: &Path) -> Result<Self> {
         let place = directory.join("nginx");
         fs::create_dir_all(place.join("logs"))?;
-        output(command("apt-get", ["--quiet", "--quiet", "download", "nginx"]).current_dir(&place))?;
-        let package = fs::read_dir(&place)?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .find(|path| path.extension().is_some_and(|end| end == "deb"))
-            .context("apt-get brought no package of nginx")?;
-        output(command("dpkg", ["--extract"]).args([&package, &place]))?;
+        host::unpack("nginx", &place)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let ours = fs::read_to_string(hooks.join("nginx.conf")).context("reading nginx.conf")?;
         let mut ours = ours.replace("listen 443", &format!("listen 127.0.0.1:{port}"));
