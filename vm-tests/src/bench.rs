@@ -196,6 +196,22 @@ impl Bench {
         self.at(State::Committed, COMMITTED)
     }
 
+    /// Two nodes directly after a first boot that committed, at the same time; the caller has them alone.
+    pub fn two_committed(&mut self) -> Result<[Node; 2]> {
+        let kept = self.prepare(State::Committed)?;
+        self.own = None;
+        self.use_only(Current::Own)?;
+        let (image, pace) = self.kit.image(Release::Trixie)?;
+        // Twice as many guests as this worker is counted with.
+        let pace = Pace { jobs: pace.jobs + 1, ..pace };
+        let node = |name: &str| -> Result<Node> {
+            let mut node = Node::from_kept(&self.kit.workspace, &image, pace, &self.label(name), &kept)?;
+            node.restore(COMMITTED)?;
+            Ok(node)
+        };
+        Ok([node("first")?, node("second")?])
+    }
+
     /// A node of its own for one scenario.
     pub fn own(&mut self, release: Release, seeds: &[Seed]) -> Result<&mut Node> {
         self.own = None;

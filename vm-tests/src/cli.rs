@@ -153,7 +153,8 @@ fn list() {
     }
     for scenario in scenario::ALL {
         let note = if scenario.long { " (--full)" } else { "" };
-        say(format_args!("{:<20} {}{note}", scenario.name, scenario.proves));
+        let needs = scenario.needs.map_or_else(String::new, |variable| format!(" (needs {variable}=…)"));
+        say(format_args!("{:<20} {}{note}{needs}", scenario.name, scenario.proves));
     }
 }
 
@@ -171,7 +172,15 @@ fn test(workspace: &Workspace, full: bool, jobs: Option<usize>, filters: &[Strin
     // A long one runs when it is asked for by its name, too.
     let wanted =
         |scenario: &&Scenario| chosen(scenario.name) && (!scenario.long || full || !filters.is_empty());
-    let scenarios: Vec<&'static Scenario> = scenario::ALL.iter().filter(wanted).collect();
+    let (scenarios, impossible): (Vec<&'static Scenario>, Vec<_>) =
+        scenario::ALL.iter().filter(wanted).partition(|scenario| scenario.possible());
+    // Whoever asks for it by its name wants it, and not a green line.
+    failures.extend(
+        impossible
+            .iter()
+            .map(|scenario| scenario.name)
+            .filter(|name| filters.iter().any(|filter| filter == name)),
+    );
     let jobs = jobs.unwrap_or_else(|| cores().min(USUAL_JOBS)).min(scenarios.len());
     let (mut passed, mut failed) = (0, scenarios.len());
     if !scenarios.is_empty() {
@@ -184,11 +193,19 @@ fn test(workspace: &Workspace, full: bool, jobs: Option<usize>, filters: &[Strin
             Err(error) => say(format_args!("FAILED: {error:#}")),
         }
     }
+    for scenario in &impossible {
+        let variable = scenario.needs.unwrap_or_default();
+        say(format_args!("NOT RUN: {} ({}): it needs {variable}=…", scenario.name, scenario.proves));
+    }
     if !failures.is_empty() {
         say(format_args!("\nfailed: {}", failures.join(", ")));
     }
     say(format_args!("total time: {}", seconds(since.elapsed())));
-    say(format_args!("vm-tests: {passed} passed, {failed} failed"));
+    let skipped = match impossible.len() {
+        0 => String::new(),
+        count => format!(", {count} skipped"),
+    };
+    say(format_args!("vm-tests: {passed} passed, {failed} failed{skipped}"));
     if failures.is_empty() && failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -137,7 +137,8 @@ fn package_of(program: &str) -> Result<String> {
         "journalctl" => "systemd",
         "setfacl" => "acl",
         "pip3" => "python3-pip",
-        "curl" | "oathtool" | "strace" | "perl" | "ipset" | "python3" => program,
+        "curl" | "oathtool" | "strace" | "perl" | "ipset" | "python3" | "xorriso" | "zstd" | "openssl"
+        | "shellcheck" => program,
         other => bail!("no package is known for {other}"),
     }
     .to_owned())
@@ -148,6 +149,21 @@ pub fn install_for(program: &str) -> Result<()> {
     let package = package_of(program)?;
     say(format_args!("installing a Debian package that this scenario needs: {package}"));
     install(&[package])
+}
+
+/// Fetches a package and unpacks it into a directory: nothing of it runs on the host, or stays there.
+pub fn unpack(package: &str, directory: &Path) -> Result<()> {
+    let download = || output(apt(&["download", package]).current_dir(directory));
+    if download().is_err() {
+        // The lists may be missing, or older than what the archive has.
+        output(&mut apt(&["update"]))?;
+        download()?;
+    }
+    let fetched = fs::read_dir(directory)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|end| end == "deb"))
+        .with_context(|| format!("apt-get brought no package {package}"))?;
+    output(command("dpkg", ["--extract"]).args([&fetched, &directory.to_owned()])).map(drop)
 }
 
 fn missing_packages() -> Vec<String> {

@@ -5,6 +5,8 @@ mod packets;
 pub mod pve;
 mod seen;
 
+pub use login::SSH_OPTIONS;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};

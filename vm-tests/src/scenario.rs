@@ -4,6 +4,7 @@ pub mod hook;
 pub mod kept;
 
 mod again;
+mod ansible;
 mod answers;
 mod audit;
 mod cut;
@@ -17,7 +18,9 @@ mod gate;
 mod ground;
 mod ground_pve;
 mod hardening;
+mod iso;
 mod kills;
+mod kind;
 mod older;
 mod power;
 mod reach;
@@ -33,48 +36,8 @@ mod undo;
 mod updates;
 mod wizard;
 
-use anyhow::Result;
-
-use crate::bench::Bench;
-use crate::kit::State;
-
-/// One test in a virtual machine.
-pub struct Scenario {
-    /// What a filter on the command line matches.
-    pub name: &'static str,
-    /// What it proves, with the ids of the requirements.
-    pub proves: &'static str,
-    /// Too long for the ordinary test run.
-    pub long: bool,
-    /// The kept state it begins with; whoever is the first to need one makes it. None for a node of its own.
-    pub state: Option<State>,
-    /// The test.
-    pub run: fn(&mut Bench) -> Result<()>,
-}
-
-/// A scenario of the ordinary test run.
-const fn short(name: &'static str, proves: &'static str, run: fn(&mut Bench) -> Result<()>) -> Scenario {
-    Scenario { name, proves, long: false, state: Some(State::Fresh), run }
-}
-
-/// A scenario of `test --full`.
-const fn long(name: &'static str, proves: &'static str, run: fn(&mut Bench) -> Result<()>) -> Scenario {
-    Scenario { name, proves, long: true, state: Some(State::Fresh), run }
-}
-
-impl Scenario {
-    /// It begins with a node directly after a first boot.
-    const fn committed(mut self) -> Self {
-        self.state = Some(State::Committed);
-        self
-    }
-
-    /// It boots a node of its own.
-    const fn own(mut self) -> Self {
-        self.state = None;
-        self
-    }
-}
+pub use kind::Scenario;
+use kind::{long, short};
 
 /// Every scenario. Workers take them in this order: what many wait for comes first, what is short comes last.
 pub const ALL: &[Scenario] = &[
@@ -264,6 +227,29 @@ pub const ALL: &[Scenario] = &[
         "fault-state",
         "state that is torn, gone, damaged or newer at the boot after a crash (J1 J3)",
         fault::state,
+    ).own(),
+    short(
+        "iso",
+        "part 6, without a machine: an ISO with PVE's layout is prepared with and without Proxmox's assistant, for network boot, for a web server",
+        iso::prepared,
+    ).own(),
+    long(
+        "iso-pve",
+        "part 6: an operator's PVE ISO prepared, installed, hardened, restarted, taken back (A1 B1 D1 I1 J1 J3)",
+        iso::real::whole_way,
+    )
+    .own()
+    .needs(iso::real::VARIABLE),
+    long(
+        "ansible",
+        "part 6: the playbook on two guests at once, as the admin, whose next login confirms (J3 J5 I1)",
+        ansible::guests,
+    )
+    .committed(),
+    long(
+        "ansible-native",
+        "part 6, without a machine: the same playbook on two mounted nodes at once (J3 J5 I1)",
+        ansible::native,
     ).own(),
     long(
         "power-kills-odd",

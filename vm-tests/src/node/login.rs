@@ -65,7 +65,7 @@ impl Node {
 }
 
 /// Login by nothing but what the caller names, and no memory of host keys: every guest has the same.
-const SSH_OPTIONS: &[&str] = &[
+pub const SSH_OPTIONS: &[&str] = &[
     "-F",
     "none",
     "-T",

@@ -3,7 +3,9 @@
 //! Everything happens in a mount namespace of one thread: whatever ends us, mounts and loop devices go with it.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, unshare};
@@ -76,18 +78,39 @@ impl Lab {
         Ok(value)
     }
 
+    /// The mounted tree as a booted node that stays up, for others to run commands in.
+    pub fn booted(&self) -> Result<Booted> {
+        let mut unshare = self.unshared();
+        let booted = unshare.arg("echo up; exec sleep infinity").stdout(Stdio::piped());
+        let mut process = booted.spawn().context("running unshare")?;
+        let mut line = String::new();
+        let said = process.stdout.take().context("unshare has no standard output")?;
+        BufReader::new(said).read_line(&mut line).context("reading from the node")?;
+        // The first process of its namespaces is the only child.
+        let children = format!("/proc/{0}/task/{0}/children", process.id());
+        let inner = fs::read_to_string(children).unwrap_or_default().trim().to_owned();
+        let booted = Booted { process, inner, root: self.root() };
+        if line != "up\n" || booted.inner.is_empty() {
+            bail!("the node in {} does not come up", self.root().display());
+        }
+        Ok(booted)
+    }
+
+    fn unshared(&self) -> Command {
+        // pdeathsig: what runs in there ends with us.
+        let mut unshare = command("setpriv", ["--pdeathsig", "KILL", "unshare", "--kill-child", "--fork"]);
+        unshare.args(["--mount", "--pid", "--net", "--uts", "--ipc", "sh", "-ec", PROLOGUE, "sh"]);
+        unshare.arg(self.root()).env_clear().env("PATH", PATH);
+        unshare.env("HOME", "/root").env("LC_ALL", "C.UTF-8");
+        unshare
+    }
+
     /// Runs shell commands one after the other in the mounted tree, in namespaces of their own, as on a booted node
     /// whose services run only in the memory of a stand-in for systemctl.
     pub fn run_all(&self, lines: &[&str]) -> Result<Vec<Ran>> {
         let script: Vec<String> =
             lines.iter().map(|line| format!("({line}\n) 2>&1; printf '\\036%s\\036' $?\n")).collect();
-        // pdeathsig: what runs in there ends with us.
-        let mut unshare = command("setpriv", ["--pdeathsig", "KILL", "unshare", "--kill-child", "--fork"]);
-        unshare.args(["--mount", "--pid", "--net", "--uts", "--ipc", "sh", "-ec", PROLOGUE, "sh"]);
-        unshare.arg(self.root()).arg(script.concat()).env_clear();
-        unshare.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        unshare.env("HOME", "/root").env("LC_ALL", "C.UTF-8");
-        let done = unshare.output().context("running unshare")?;
+        let done = self.unshared().arg(script.concat()).output().context("running unshare")?;
         let text = String::from_utf8_lossy(&done.stdout).into_owned();
         let mut parts = text.split('\x1e');
         let mut ran = Vec::new();
@@ -115,6 +138,38 @@ impl Lab {
         Ok(ran.output)
     }
 }
+
+/// A node of [`Lab::booted`]; it goes down with its owner.
+pub struct Booted {
+    process: Child,
+    /// Process 1 of its namespaces, as the host counts.
+    inner: String,
+    root: PathBuf,
+}
+
+impl Booted {
+    /// What runs a shell line in it, as words of a command line.
+    pub fn enter(&self) -> Vec<String> {
+        let root = self.root.display();
+        let line = format!(
+            "nsenter --target {} --mount --pid --net --uts --ipc env -i PATH={PATH} HOME=/root LC_ALL=C.UTF-8 \
+             chroot {root} /bin/sh -c",
+            self.inner
+        );
+        line.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Booted {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The search path of a node.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a boot mounts and starts, as far as it matters here.
 const PROLOGUE: &str = include_str!("booted.sh");
