@@ -72,6 +72,8 @@ impl Talk<'_> {
             }
             let mut keys = factor::pending(node)?;
             keys.retain(|shown| !shown.keys.is_empty() && handover::is_of(&shown.title, &user));
+            // Their code was scanned: without it nothing clears the screen that they are read from.
+            keys.iter_mut().for_each(|shown| shown.uri.clear());
             if !keys.is_empty() {
                 screen::show(node, &keys);
                 while self.line("For a lost phone. Type kept once they lie in a safe place", "") != "kept" {}
