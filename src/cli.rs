@@ -1,7 +1,11 @@
 //! The command line: words in, a [`Command`] out, or a sentence that says what would be right. Touches nothing.
 
+#[cfg(test)]
+mod completion;
 mod form;
 mod help;
+#[cfg(test)]
+mod manual;
 
 use crate::profile::Confirm;
 use crate::transaction::state::TransactionId;

@@ -14,14 +14,41 @@ const PACKAGED_BINARY_PATH: &str = "/usr/sbin/firstlight";
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const UNIT_DIR: &str = "/etc/systemd/system";
 
+/// What `src/build.rs` made of `src/install/`: units without their comments, a number where lines are shared.
+macro_rules! made {
+    ($name:literal) => {
+        include_str!(concat!(env!("OUT_DIR"), "/", $name))
+    };
+}
+macro_rules! unit {
+    ($name:literal) => {
+        ($name, made!($name))
+    };
+}
+
+/// The unit as it is installed.
+fn whole(text: &str) -> String {
+    let mut whole = String::new();
+    for line in text.lines() {
+        whole.push_str(match line {
+            "0" => made!("shared-0"),
+            "1" => made!("shared-1"),
+            "2" => made!("shared-2"),
+            _ => line,
+        });
+        whole.push('\n');
+    }
+    whole
+}
+
 /// The two recovery units (files before the network, the rest after it), the dead-man timer, which no boot starts, and
 /// the audit. Its timer comes with the answer, and starts nothing without the service: it has no text here, and goes too.
 const UNITS: [(&str, &str); 6] = [
-    ("firstlight-recover-early.service", include_str!("install/firstlight-recover-early.service")),
-    ("firstlight-recover.service", include_str!("install/firstlight-recover.service")),
-    ("firstlight-deadline.service", include_str!("install/firstlight-deadline.service")),
-    ("firstlight-deadline.timer", include_str!("install/firstlight-deadline.timer")),
-    ("firstlight-audit.service", include_str!("install/firstlight-audit.service")),
+    unit!("firstlight-recover-early.service"),
+    unit!("firstlight-recover.service"),
+    unit!("firstlight-deadline.service"),
+    unit!("firstlight-deadline.timer"),
+    unit!("firstlight-audit.service"),
     (AUDIT_TIMER, ""),
 ];
 
@@ -35,7 +62,7 @@ pub fn install(node: &dyn Node, executable: &Path) -> Result<()> {
     let image = node.read(executable)?;
     let mut changed = place(node, BINARY_PATH.into(), payload::executable(&image), 0o755)?;
     for (name, text) in UNITS.iter().filter(|(_, text)| !text.is_empty()) {
-        changed |= place(node, Path::new(UNIT_DIR).join(name), text.as_bytes(), 0o644)?;
+        changed |= place(node, Path::new(UNIT_DIR).join(name), whole(text).as_bytes(), 0o644)?;
     }
     if changed || !enabled(node)? {
         run_checked(node, &Invocation::new(SYSTEMCTL, &["daemon-reload"]))?;
@@ -105,7 +132,20 @@ fn target((_, text): &(&str, &'static str)) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::UNITS;
+    use super::{UNITS, whole};
+    use std::path::Path;
+
+    #[test]
+    fn a_unit_is_installed_as_it_lies_in_the_source_but_for_its_comments() {
+        for (name, text) in UNITS.iter().filter(|(_, text)| !text.is_empty()) {
+            let source = std::fs::read_to_string(Path::new("src/install").join(name)).unwrap();
+            let lines = |text: &str| -> Vec<String> {
+                let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+                lines.map(str::to_owned).collect()
+            };
+            assert_eq!(lines(&whole(text)), lines(&source), "{name}");
+        }
+    }
 
     #[test]
     fn j3_another_target_does_not_stop_the_keeper_of_the_deadline() {

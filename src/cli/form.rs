@@ -27,6 +27,10 @@ totp show:1
 totp verify:1
 totp reset:1";
 
+/// For our own units: no help names them.
+#[cfg(test)]
+pub(super) const HIDDEN: [&str; 1] = ["deadline"];
+
 /// One command's line.
 pub struct Form {
     name: &'static str,
@@ -117,7 +121,7 @@ impl Form {
     }
 
     /// Name, and `=` or `?`.
-    fn options(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+    pub(super) fn options(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let words = self.words.split(' ').skip(1);
         words.map(|word| word.split_at(word.trim_end_matches(['=', '?']).len()))
     }

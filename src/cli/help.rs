@@ -16,7 +16,7 @@ pub fn where_to_look(first: &str) -> String {
     format!("{PROGRAM} {command}{}--help", if command.is_empty() { "" } else { " " })
 }
 
-const OVERVIEW: &str = "\
+pub(super) const OVERVIEW: &str = "\
 firstlight hardens a Proxmox VE node in one transaction that can be put back.
 
 usage: firstlight COMMAND [OPTION]…        firstlight COMMAND --help
@@ -45,7 +45,7 @@ exit codes
   4  applied and waiting for confirmation, or still at work
   5  failed and could not be put back: read what it prints";
 
-const TEXTS: [(&str, &str); 14] = [
+pub(super) const TEXTS: [(&str, &str); 14] = [
     (
         "check",
         "\

@@ -1,5 +1,7 @@
 //! The checks that need no virtual machine: format, lints, unit tests, size.
 
+mod units;
+
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
@@ -72,6 +74,7 @@ pub const ALL: &[Check] = &[
     },
     Check { name: "crash", title: "every crash and power cut of whole runs", run: crash },
     Check { name: "fuzz", title: "fuzzing of everything that is read", run: fuzz::run },
+    Check { name: "units", title: "what the units may do, by systemd's count", run: units::run },
     Check { name: "size", title: "the size of the release binary", run: |workspace, _| size(workspace) },
 ];
 

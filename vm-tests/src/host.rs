@@ -134,7 +134,7 @@ fn package_of(program: &str) -> Result<String> {
         "zbarimg" => "zbar-tools",
         "iptables-legacy" => "iptables",
         "getfattr" => "attr",
-        "journalctl" => "systemd",
+        "journalctl" | "systemd-analyze" => "systemd",
         "setfacl" => "acl",
         "pip3" => "python3-pip",
         "curl" | "oathtool" | "strace" | "perl" | "ipset" | "python3" | "xorriso" | "zstd" | "openssl"

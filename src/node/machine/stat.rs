@@ -35,8 +35,13 @@ pub(super) fn metadata(stat: &rustix::fs::Stat) -> Metadata {
         size: u64::try_from(stat.st_size).unwrap_or_default(),
         modified: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or_default()),
         identity: (stat.st_dev, stat.st_ino),
-        links: stat.st_nlink,
+        links: wide(stat.st_nlink),
     }
+}
+
+/// As many bits on every processor: aarch64 counts links with 32.
+fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
 }
 
 /// The size of an open regular file; anything else is refused, since reading or writing it does things.

@@ -1,0 +1,43 @@
+# fish completion for firstlight
+complete -c firstlight -f
+complete -c firstlight -n __fish_use_subcommand -a check -d 'validate an answer file; touches nothing'
+complete -c firstlight -n __fish_use_subcommand -a bake -d 'the installer’s answer and the first-boot executable'
+complete -c firstlight -n __fish_use_subcommand -a plan -d 'what would change'
+complete -c firstlight -n __fish_use_subcommand -a apply -d 'change it, or put everything back'
+complete -c firstlight -n __fish_use_subcommand -a wizard -d 'ask for the answers, show the plan, apply it'
+complete -c firstlight -n __fish_use_subcommand -a audit -d 'what is true now, with a score'
+complete -c firstlight -n __fish_use_subcommand -a status -d 'what happened, step by step'
+complete -c firstlight -n __fish_use_subcommand -a confirm -d 'commit what waits for confirmation'
+complete -c firstlight -n __fish_use_subcommand -a rollback -d 'take a committed transaction back'
+complete -c firstlight -n __fish_use_subcommand -a snapshots -d 'list, show, compare and prune the snapshots'
+complete -c firstlight -n __fish_use_subcommand -a totp -d 'show, verify and reset a second factor of PVE'
+complete -c firstlight -n __fish_use_subcommand -a install -d 'the executable and its units'
+complete -c firstlight -n __fish_use_subcommand -a uninstall -d 'the executable and its units'
+complete -c firstlight -n __fish_use_subcommand -a recover -d 'deal with a run that was cut off'
+complete -c firstlight -n __fish_use_subcommand -l version -d 'the version'
+complete -c firstlight -l help -d 'how to use it'
+complete -c firstlight -n '__fish_seen_subcommand_from snapshots; and not __fish_seen_subcommand_from list show diff prune' -a 'list show diff prune'
+complete -c firstlight -n '__fish_seen_subcommand_from totp; and not __fish_seen_subcommand_from show verify reset' -a 'show verify reset'
+complete -c firstlight -n '__fish_seen_subcommand_from check' -F
+complete -c firstlight -n '__fish_seen_subcommand_from bake' -l out -x -a '(__fish_complete_directories)' -d 'where they go'
+complete -c firstlight -n '__fish_seen_subcommand_from bake' -l exe -r -F -d 'another firstlight than the running one'
+complete -c firstlight -n '__fish_seen_subcommand_from bake' -F
+complete -c firstlight -n '__fish_seen_subcommand_from plan' -l json -d 'for programs'
+complete -c firstlight -n '__fish_seen_subcommand_from plan' -F
+complete -c firstlight -n '__fish_seen_subcommand_from apply' -l plan -x -d 'only this plan'
+complete -c firstlight -n '__fish_seen_subcommand_from apply' -l confirm -x -a 'login none' -d 'put back unless the admin logs in anew within the minutes of the answer'
+complete -c firstlight -n '__fish_seen_subcommand_from apply' -F
+complete -c firstlight -n '__fish_seen_subcommand_from wizard' -l save -r -F -d 'the answers as a file for apply and bake'
+complete -c firstlight -n '__fish_seen_subcommand_from audit' -l json -d 'for programs'
+complete -c firstlight -n '__fish_seen_subcommand_from audit' -l junit -d 'as test results'
+complete -c firstlight -n '__fish_seen_subcommand_from audit' -l record -d 'keep it for status'
+complete -c firstlight -n '__fish_seen_subcommand_from audit' -F
+complete -c firstlight -n '__fish_seen_subcommand_from status' -l wait -d 'until nothing more happens by itself'
+complete -c firstlight -n '__fish_seen_subcommand_from status' -l json -d 'for programs'
+complete -c firstlight -n '__fish_seen_subcommand_from rollback' -l force -d 'also what somebody changed since'
+complete -c firstlight -n '__fish_seen_subcommand_from rollback' -l to -x -d 'ID itself stays'
+complete -c firstlight -n '__fish_seen_subcommand_from rollback' -l dry-run -d 'show every path as it was'
+complete -c firstlight -n '__fish_seen_subcommand_from rollback' -l json -d 'for programs'
+complete -c firstlight -n '__fish_seen_subcommand_from snapshots; and __fish_seen_subcommand_from diff' -l json -d 'for programs'
+complete -c firstlight -n '__fish_seen_subcommand_from snapshots; and __fish_seen_subcommand_from prune' -l keep -x -d 'how many of each stay'
+complete -c firstlight -n '__fish_seen_subcommand_from recover' -l early -d 'files only'
