@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::accelerator::Pace;
 use crate::image::{Image, Release};
 use crate::kit::{Kit, State};
-use crate::machine::Screen;
+use crate::machine::{Hardware, Screen};
 use crate::manifest::Manifest;
 use crate::node::{Kept, Node};
 use crate::payload::Payload;
@@ -56,9 +56,6 @@ pub struct Bench {
     pve_before: String,
     current: Current,
 }
-
-/// How a node of its own is booted.
-type Boot<'a> = &'a dyn Fn(&Workspace, &Image, Pace, &str) -> Result<Node>;
 
 impl Bench {
     /// An empty bench; everything is made when it is first asked for.
@@ -141,31 +138,27 @@ impl Bench {
 
     /// A node of PVE with a screen, on which nothing of firstlight has ever run; the binary lies in `/root/vm-tests`.
     pub fn pve_with_screen(&mut self, screen: Screen) -> Result<&mut Node> {
-        self.pve_of_its_own("screen", &|workspace, image, pace, name| {
-            Node::boot_with_screen(workspace, image, pace, name, screen)
-        })
+        self.pve_of_its_own("screen", &|hardware| hardware.screen = Some(screen))
     }
 
     /// A node of PVE with a serial line that is typed into.
     pub fn pve_with_line(&mut self) -> Result<&mut Node> {
-        self.pve_of_its_own("line", &Node::boot_with_line)
+        self.pve_of_its_own("line", &|hardware| hardware.typed = true)
     }
 
-    /// A node with something in its firmware, and the binary in `/root/vm-tests`.
+    /// A node of PVE with something in its firmware, in QEMU's words.
     pub fn with_firmware(&mut self, words: &[String]) -> Result<&mut Node> {
-        self.pve_of_its_own("firmware", &|workspace, image, pace, name| {
-            Node::boot_with_firmware(workspace, image, pace, name, words)
-        })
+        self.pve_of_its_own("firmware", &|hardware| hardware.firmware = words.to_vec())
     }
 
-    fn pve_of_its_own(&mut self, what: &str, boot: Boot<'_>) -> Result<&mut Node> {
+    fn pve_of_its_own(&mut self, what: &str, make: &dyn Fn(&mut Hardware)) -> Result<&mut Node> {
         let binary = fs::read(&self.payload()?.binary).context("reading the product")?;
         let stand_in = self.kit.stand_in()?;
         self.own = None;
         self.use_only(Current::Own)?;
         let (image, pace) = self.kit.image(Release::Trixie)?;
         let step = Step::begin(format!("booting a guest with a {what}"));
-        let node = boot(&self.kit.workspace, &image, pace, &self.label(what))?;
+        let node = Node::boot_made(&self.kit.workspace, &image, pace, &self.label(what), make)?;
         let node = self.own.insert(node);
         node.wait_until_up()?;
         step.done();

@@ -17,7 +17,7 @@ use crate::accelerator::Pace;
 use crate::agent::{Agent, Output};
 use crate::command::{command, output};
 use crate::image::Image;
-use crate::machine::{COPY, Hardware, Machine, Screen};
+use crate::machine::{COPY, Hardware, Machine};
 use crate::manifest::{self, Manifest};
 use crate::network::{Network, Reach, Side};
 use crate::progress::{say, took};
@@ -67,43 +67,17 @@ impl Node {
         Ok(node)
     }
 
-    /// The same with a screen.
-    pub fn boot_with_screen(
+    /// The same of another make: a screen, a serial line that is typed into, something in its firmware.
+    pub fn boot_made(
         workspace: &Workspace,
         image: &Image,
         pace: Pace,
         name: &str,
-        screen: Screen,
+        make: &dyn Fn(&mut Hardware),
     ) -> Result<Self> {
         let directory = workspace.run_directory().join(name);
         let mut hardware = Hardware::new(image, &image.disk, pace, &directory)?;
-        hardware.screen = Some(screen);
-        let mut node = Self::new(workspace, hardware, name)?;
-        node.start(None)?;
-        Ok(node)
-    }
-
-    /// The same with a serial line that is typed into.
-    pub fn boot_with_line(workspace: &Workspace, image: &Image, pace: Pace, name: &str) -> Result<Self> {
-        let directory = workspace.run_directory().join(name);
-        let mut hardware = Hardware::new(image, &image.disk, pace, &directory)?;
-        hardware.typed = true;
-        let mut node = Self::new(workspace, hardware, name)?;
-        node.start(None)?;
-        Ok(node)
-    }
-
-    /// The same with something in its firmware: words for QEMU.
-    pub fn boot_with_firmware(
-        workspace: &Workspace,
-        image: &Image,
-        pace: Pace,
-        name: &str,
-        words: &[String],
-    ) -> Result<Self> {
-        let directory = workspace.run_directory().join(name);
-        let mut hardware = Hardware::new(image, &image.disk, pace, &directory)?;
-        hardware.firmware = words.to_vec();
+        make(&mut hardware);
         let mut node = Self::new(workspace, hardware, name)?;
         node.start(None)?;
         Ok(node)
