@@ -14,8 +14,8 @@ _firstlight() {
         --plan | --to | --keep) return ;;
     esac
     case "${COMP_WORDS[1]-} ${COMP_WORDS[2]-}" in
-        "check "*) words='--help'; files=f ;;
-        "bake "*) words='--out --exe --help'; files=f ;;
+        "check "*) words='--for --help'; files=f ;;
+        "bake "*) words='--out --exe --for --help'; files=f ;;
         "plan "*) words='--json --help'; files=f ;;
         "apply "*) words='--plan --confirm --help'; files=f ;;
         "wizard "*) words='--save --help' ;;

@@ -18,9 +18,11 @@ complete -c firstlight -n __fish_use_subcommand -l version -d 'the version'
 complete -c firstlight -l help -d 'how to use it'
 complete -c firstlight -n '__fish_seen_subcommand_from snapshots; and not __fish_seen_subcommand_from list show diff prune' -a 'list show diff prune'
 complete -c firstlight -n '__fish_seen_subcommand_from totp; and not __fish_seen_subcommand_from show verify reset' -a 'show verify reset'
+complete -c firstlight -n '__fish_seen_subcommand_from check' -l for -x -d 'prints what this node of a fleet gets'
 complete -c firstlight -n '__fish_seen_subcommand_from check' -F
 complete -c firstlight -n '__fish_seen_subcommand_from bake' -l out -x -a '(__fish_complete_directories)' -d 'where they go'
 complete -c firstlight -n '__fish_seen_subcommand_from bake' -l exe -r -F -d 'another firstlight than the running one'
+complete -c firstlight -n '__fish_seen_subcommand_from bake' -l for -x -d 'for one node of a fleet alone'
 complete -c firstlight -n '__fish_seen_subcommand_from bake' -F
 complete -c firstlight -n '__fish_seen_subcommand_from plan' -l json -d 'for programs'
 complete -c firstlight -n '__fish_seen_subcommand_from plan' -F

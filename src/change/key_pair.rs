@@ -31,7 +31,7 @@ pub const MARK: &str = " (made by firstlight)";
 pub fn public(node: &dyn Node, comment: &str, file: &Path, passphrase: &Passphrase) -> Result<String> {
     if !exists(node, file)? {
         let name = file.to_string_lossy();
-        let mut arguments = vec![SSH_KEYGEN, "-q", "-t", "ed25519", "-a", "100", "-C", comment, "-f", &name];
+        let mut arguments = vec![SSH_KEYGEN, "-q", "-t", "ed25519", "-a", "100", "-C", comment];
         let twice = [passphrase.reveal(), "\n", passphrase.reveal(), "\n"].concat().into_bytes();
         if passphrase.reveal().is_empty() {
             arguments.extend(["-N", ""]);
@@ -39,6 +39,7 @@ pub fn public(node: &dyn Node, comment: &str, file: &Path, passphrase: &Passphra
             // It asks on the terminal of its session, and on its input where there is none (readpassphrase(3)).
             arguments.splice(..0, [SETSID, "--wait"]);
         }
+        arguments.extend(["-f", &name]);
         let Some((program, arguments)) = arguments.split_first() else { return Ok(String::new()) };
         run_checked(node, &Invocation::new(program, arguments).input(twice).limit(SECONDS))?;
         // Whatever the umask and the file system made of it.
