@@ -143,7 +143,7 @@ pub const ALL: &[Scenario] = &[
         "6: power cut when files are written: they are back before the network, then success (J1 J3)",
         cut::in_files,
     ),
-    short("cut-packages", "6: power cut in the middle of dpkg, then success (H2 J1 J3)", cut::in_packages),
+    long("cut-packages", "6: power cut in the middle of dpkg, then success (H2 J1 J3)", cut::in_packages),
     long(
         "cut-three-times",
         "6: three power cuts, then it gives up loudly on the old node (J1 J3 J5)",
@@ -345,7 +345,7 @@ pub const ALL: &[Scenario] = &[
         wizard::on_a_screen,
     )
     .own(),
-    long(
+    short(
         "wizard-line",
         "part 5: the wizard on a serial line, Ctrl-C at every question before (J2 C2-C4)",
         wizard::on_a_line,
