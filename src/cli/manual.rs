@@ -158,12 +158,13 @@ fn answer_page() -> String {
             page += &match (value, off) {
                 (None, _) if text.is_empty() => format!(".SS {}\n", roff(name)),
                 (None, _) => format!(".SS {}\n{text}\n", roff(name)),
-                (Some(value), true) => {
-                    format!(".TP\n\\fB{}\\fR\n{text}\n.br\nExample: {}\n", roff(name), roff(value))
-                }
-                (Some(value), false) => {
-                    format!(".TP\n\\fB{}\\fR\n{text}\n.br\nDefault: {}\n", roff(name), roff(value))
-                }
+                // As it is written: words of TOML are not broken into lines.
+                (Some(value), off) => format!(
+                    ".TP\n\\fB{}\\fR\n{text}\n.nf\n{}: {}\n.fi\n",
+                    roff(name),
+                    if off { "Example" } else { "Default" },
+                    roff(value)
+                ),
             };
         }
     }

@@ -1,5 +1,7 @@
 //! The checks that need no virtual machine: format, lints, unit tests, size.
 
+mod manual;
+mod supply;
 mod units;
 
 use std::fs;
@@ -10,6 +12,7 @@ use crate::command::show;
 use crate::fuzz;
 use crate::host;
 use crate::progress::{Step, say};
+use crate::release;
 use crate::workspace::{TARGET, Workspace};
 
 /// The release binary must stay below this, so that the answer fits beside it (design 11).
@@ -21,10 +24,22 @@ const EXPLORATION: &str = "tests::explore::";
 /// Builds that must not pass it (`src/sabotage.rs`).
 const DEFECTS: [&str; 3] = ["journal-fsync", "store-directory-fsync", "account-intent"];
 
+/// When a check runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Always.
+    Always,
+    /// With `--full`, or when a filter names it.
+    Full,
+    /// When a filter is its whole name: it wants more of the network than packages.
+    Asked,
+}
+
 /// One check: what a filter matches, and what it does.
 pub struct Check {
     pub name: &'static str,
     pub title: &'static str,
+    pub when: When,
     /// With `true`, everything that takes long too.
     pub run: fn(&Workspace, bool) -> Result<()>,
 }
@@ -34,11 +49,13 @@ pub const ALL: &[Check] = &[
     Check {
         name: "fmt",
         title: "cargo fmt --check",
+        when: When::Always,
         run: |workspace, _| cargo(workspace, &["fmt", "--all", "--check"]),
     },
     Check {
         name: "clippy",
         title: "cargo clippy, warnings are errors",
+        when: When::Always,
         run: |workspace, _| {
             cargo(
                 workspace,
@@ -49,6 +66,7 @@ pub const ALL: &[Check] = &[
     Check {
         name: "unit",
         title: "cargo test (unit tests)",
+        when: When::Always,
         run: |workspace, _| {
             // Codes are read back by a reader, and compared with those of another generator; filters are asked.
             host::install_for_tests(&["zbarimg", "oathtool", "fail2ban-regex"])?;
@@ -59,6 +77,7 @@ pub const ALL: &[Check] = &[
     Check {
         name: "conformance",
         title: "the recorded commands of PVE's own tools, against the stand-in",
+        when: When::Always,
         run: |workspace, full| {
             host::install_for_tests(&["strace", "perl", "getfattr", "setfacl", "iptables-legacy", "ipset"])?;
             let mut test = vec!["test", "--package", "stand-in", "--locked", "--test", "conformance"];
@@ -72,10 +91,56 @@ pub const ALL: &[Check] = &[
             against_the_stand_in(workspace)
         },
     },
-    Check { name: "crash", title: "every crash and power cut of whole runs", run: crash },
-    Check { name: "fuzz", title: "fuzzing of everything that is read", run: fuzz::run },
-    Check { name: "units", title: "what the units may do, by systemd's count", run: units::run },
-    Check { name: "size", title: "the size of the release binary", run: |workspace, _| size(workspace) },
+    Check { name: "crash", title: "every crash and power cut of whole runs", when: When::Always, run: crash },
+    Check { name: "fuzz", title: "fuzzing of everything that is read", when: When::Always, run: fuzz::run },
+    Check {
+        name: "units",
+        title: "what the units may do, by systemd's count",
+        when: When::Always,
+        run: units::run,
+    },
+    Check {
+        name: "size",
+        title: "the size of the release binary",
+        when: When::Always,
+        run: |workspace, _| size(workspace),
+    },
+    Check {
+        name: "manual",
+        title: "man pages and completions, read by man and by the shells",
+        when: When::Always,
+        run: manual::run,
+    },
+    Check {
+        name: "deny",
+        title: "licences, sources and duplicates of all crates",
+        when: When::Always,
+        run: supply::deny,
+    },
+    Check {
+        name: "advisories",
+        title: "RustSec's advisories about all crates",
+        when: When::Asked,
+        run: supply::advisories,
+    },
+    Check {
+        name: "aarch64",
+        title: "the release binary for aarch64",
+        when: When::Full,
+        run: supply::aarch64,
+    },
+    Check {
+        name: "lintian",
+        title: "the Debian package, as lintian sees it",
+        when: When::Full,
+        run: supply::lintian,
+    },
+    Check {
+        name: "reproducible",
+        title: "the release, built in two places",
+        when: When::Full,
+        run: release::reproducible,
+    },
 ];
 
 /// Runs a check with its time.

@@ -1,6 +1,7 @@
-//! The command line: `build`, `image`, `demo`, `test`, `shell`, `scores`.
+//! The command line: `build`, `image`, `demo`, `test`, `shell`, `release`, `scores`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,16 +13,17 @@ use signal_hook::iterator::Signals;
 
 use crate::accelerator::cores;
 use crate::bench::Bench;
-use crate::check;
+use crate::check::{self, Check, When};
 use crate::host;
 use crate::image::{Image, Release};
 use crate::kit::Kit;
 use crate::network;
 use crate::progress::{say, seconds};
+use crate::release;
 use crate::scenario::{self, Scenario};
 use crate::schedule;
 use crate::unprivileged::is_real_root;
-use crate::workspace::Workspace;
+use crate::workspace::{TARGET, Workspace};
 
 const USAGE: &str = "\
 usage: cargo vm build                        build the static binary as it is shipped
@@ -33,6 +35,8 @@ usage: cargo vm build                        build the static binary as it is sh
                                              N scenarios at a time (two, or one on a single core)
        cargo vm test --list                  name them
        cargo vm shell [--hardened]           boot a node and log in as root
+       cargo vm release [--target TARGET] [--out DIR]
+                                             make tarball, Debian package, bill of materials and checksums
        cargo vm scores                       what ssh-audit, lynis and our audit say of a node before and after
 ";
 
@@ -44,6 +48,7 @@ const MOST_JOBS: usize = 16;
 pub fn run() -> Result<ExitCode> {
     let mut arguments = lexopt::Parser::from_env();
     let (mut words, mut flags, mut jobs) = (Vec::new(), Vec::new(), None);
+    let (mut target, mut out) = (TARGET.to_owned(), None);
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Value(value) => words.push(value.to_string_lossy().into_owned()),
@@ -52,6 +57,8 @@ pub fn run() -> Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             Arg::Short('j') | Arg::Long("jobs") => jobs = Some(read_jobs(arguments.value()?)?),
+            Arg::Long("target") => target = arguments.value()?.to_string_lossy().into_owned(),
+            Arg::Long("out") => out = Some(PathBuf::from(arguments.value()?)),
             Arg::Long(flag @ ("full" | "list" | "no-wait" | "hardened")) => flags.push(flag.to_owned()),
             other => return Err(other.unexpected().into()),
         }
@@ -68,6 +75,13 @@ pub fn run() -> Result<ExitCode> {
             let workspace = Workspace::find()?;
             host::prepare_toolchain(&workspace.root)?;
             check::size(&workspace)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        "release" => {
+            let workspace = Workspace::find()?;
+            host::prepare_toolchain(&workspace.root)?;
+            let out = out.unwrap_or_else(|| workspace.target_directory().join("dist"));
+            release::run(&workspace, &target, &out)?;
             Ok(ExitCode::SUCCESS)
         }
         "image" => {
@@ -149,7 +163,12 @@ fn clean_up_on_signal(workspace: &Workspace) -> Result<()> {
 
 fn list() {
     for check in check::ALL {
-        say(format_args!("{:<20} {}", check.name, check.title));
+        let note = match check.when {
+            When::Always => "",
+            When::Full => " (--full)",
+            When::Asked => " (by its name alone)",
+        };
+        say(format_args!("{:<20} {}{note}", check.name, check.title));
     }
     for scenario in scenario::ALL {
         let note = if scenario.long { " (--full)" } else { "" };
@@ -163,7 +182,12 @@ fn test(workspace: &Workspace, full: bool, jobs: Option<usize>, filters: &[Strin
     let chosen =
         |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let mut failures = Vec::new();
-    for check in check::ALL.iter().filter(|check| chosen(check.name)) {
+    let wanted = |check: &&Check| match check.when {
+        When::Always => chosen(check.name),
+        When::Full => chosen(check.name) && (full || !filters.is_empty()),
+        When::Asked => filters.iter().any(|filter| filter == check.name),
+    };
+    for check in check::ALL.iter().filter(wanted) {
         if let Err(error) = check::run(check, workspace, full) {
             say(format_args!("FAILED: {error:#}"));
             failures.push(check.name);

@@ -111,6 +111,15 @@ pub fn prepare_toolchain(root: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Adds what the binary is linked with for another processor than the host's.
+pub fn prepare_target(root: &Path, target: &str) -> Result<()> {
+    install_for_tests(&["aarch64-linux-gnu-gcc"])?;
+    if on_path("rustup") {
+        output(command("rustup", ["target", "add", target]).current_dir(root))?;
+    }
+    Ok(())
+}
+
 /// Installs what the unit tests call, where it is missing.
 pub fn install_for_tests(programs: &[&str]) -> Result<()> {
     let there = |program: &str| on_path(program) || program == "OVMF.fd" && Path::new(UEFI_PATH).exists();
@@ -136,9 +145,11 @@ fn package_of(program: &str) -> Result<String> {
         "getfattr" => "attr",
         "journalctl" | "systemd-analyze" => "systemd",
         "setfacl" => "acl",
+        "aarch64-linux-gnu-gcc" => "gcc-aarch64-linux-gnu",
+        "qemu-aarch64" => "qemu-user",
         "pip3" => "python3-pip",
         "curl" | "oathtool" | "strace" | "perl" | "ipset" | "python3" | "xorriso" | "zstd" | "openssl"
-        | "shellcheck" => program,
+        | "shellcheck" | "lintian" | "mandoc" | "zsh" | "fish" => program,
         other => bail!("no package is known for {other}"),
     }
     .to_owned())

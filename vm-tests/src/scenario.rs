@@ -9,6 +9,7 @@ mod answers;
 mod audit;
 mod cut;
 mod deadline;
+mod deb;
 mod device;
 mod fault;
 mod firewall;
@@ -276,6 +277,7 @@ pub const ALL: &[Scenario] = &[
         "natively: unattended-upgrades --dry-run installs Debian's security updates, Proxmox's on request, no others (H3)",
         updates::origins,
     ).own(),
+    short("deb-package", "natively: the Debian package from installation to purge, and its units at work (I2 J3)", deb::life).own(),
     short(
         "reach",
         "a commit is proved by new connections, and nothing of them is left (D1 E3)",

@@ -17,6 +17,8 @@ pub struct Workspace {
     pub root: PathBuf,
     /// Everything the harness keeps: caches, keys, runs, failures.
     pub vm: PathBuf,
+    /// Where cargo keeps what it downloads, for a build that shares nothing with any other; `None` for its own place.
+    pub cargo_home: Option<PathBuf>,
 }
 
 impl Workspace {
@@ -32,7 +34,7 @@ impl Workspace {
             let path = vm.join(directory);
             fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
         }
-        Ok(Self { root, vm })
+        Ok(Self { root, vm, cargo_home: None })
     }
 
     /// Where this process keeps its overlays and logs.
@@ -77,15 +79,20 @@ impl Workspace {
 
     /// Builds a binary for the musl target with cargo and returns its path.
     pub fn build(&self, package: &str, binary: &str, release: bool) -> Result<PathBuf> {
+        self.build_for(TARGET, package, binary, release)
+    }
+
+    /// The same for another target.
+    pub fn build_for(&self, target: &str, package: &str, binary: &str, release: bool) -> Result<PathBuf> {
         let mut cargo = self.cargo();
-        cargo.args(["build", "--locked", "--target", TARGET, "--package", package, "--bin", binary]);
+        cargo.args(["build", "--locked", "--target", target, "--package", package, "--bin", binary]);
         if release {
             // The shipped form: std rebuilt for size. The file says why.
             cargo.args(["--release", "--config", ".cargo/release.toml"]).env("RUSTC_BOOTSTRAP", "1");
         }
         crate::command::show(&mut cargo)?;
         let profile = if release { "release" } else { "debug" };
-        Ok(self.target_directory().join(TARGET).join(profile).join(binary))
+        Ok(self.target_directory().join(target).join(profile).join(binary))
     }
 
     /// Builds the stand-in for PVE as it goes into a guest and returns its path.
@@ -110,12 +117,15 @@ impl Workspace {
                 cargo.env_remove(name);
             }
         }
+        if let Some(home) = &self.cargo_home {
+            cargo.env("CARGO_HOME", home).env("CARGO_TARGET_DIR", self.target_directory());
+        }
         cargo
     }
 
     /// Where cargo builds.
     pub fn target_directory(&self) -> PathBuf {
-        match std::env::var_os("CARGO_TARGET_DIR") {
+        match std::env::var_os("CARGO_TARGET_DIR").filter(|_| self.cargo_home.is_none()) {
             Some(path) => self.root.join(path),
             None => self.root.join("target"),
         }
