@@ -91,12 +91,23 @@ impl Drop for Container {
         let _ = self.child.kill();
         let _ = self.child.wait();
         for _ in 0..50 {
-            if fs::remove_dir(&self.cgroup).is_ok() || !self.cgroup.exists() {
+            remove(&self.cgroup);
+            if !self.cgroup.exists() {
                 return;
             }
             std::thread::sleep(PAUSE);
         }
     }
+}
+
+/// Removes a control group with those that systemd made in it, once nobody is left in them.
+fn remove(group: &Path) {
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(group);
 }
 
 /// Where the host has the unified hierarchy, alone or beside the old ones.
