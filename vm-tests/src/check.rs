@@ -114,7 +114,7 @@ pub const ALL: &[Check] = &[
     Check {
         name: "deny",
         title: "licences, sources and duplicates of all crates",
-        when: When::Always,
+        when: When::Full,
         run: supply::deny,
     },
     Check {

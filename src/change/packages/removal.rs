@@ -114,8 +114,11 @@ fn foreign(node: &dyn Node, these: &[String], ours: &[String]) -> Option<String>
 
 /// Runs dpkg, and waits while somebody else holds its lock.
 fn dpkg(node: &dyn Node, arguments: &[&str]) -> Result<Output> {
-    let invocation =
-        Invocation::new(DPKG, arguments).variable("DEBIAN_FRONTEND", "noninteractive").limit(INSTALL_SECONDS);
+    // sudo refuses to go where root has no password: there was none before it came, either.
+    let invocation = Invocation::new(DPKG, arguments)
+        .variable("DEBIAN_FRONTEND", "noninteractive")
+        .variable("SUDO_FORCE_REMOVE", "yes")
+        .limit(INSTALL_SECONDS);
     let mut waited = 0;
     loop {
         let output = node.run(&invocation)?;
@@ -168,6 +171,26 @@ mod tests {
             stay.iter().map(|stays| (stays.name.as_str(), stays.because.as_str())).collect();
         assert_eq!(stay, [("sudo", "tool needs it"), ("libours", "tool needs it")]);
         assert_eq!(purged(&node), ["ufw"]);
+    }
+
+    #[test]
+    fn h2_sudo_goes_where_root_has_no_password_too() {
+        let node = node();
+        node.says("/usr/bin/apt-get -q --simulate", "Purg sudo [1]\n");
+        // As its script does.
+        node.on("/usr/bin/dpkg --force-remove-reinstreq --purge", |_, invocation| {
+            let forced = invocation
+                .environment
+                .iter()
+                .any(|(name, value)| name == "SUDO_FORCE_REMOVE" && value == "yes");
+            let status = i32::from(!forced);
+            crate::node::Output {
+                status,
+                stdout: String::new(),
+                stderr: "Refusing to remove sudo.".to_owned(),
+            }
+        });
+        assert!(undo(&node, &["sudo".to_owned()]).unwrap().is_empty());
     }
 
     #[test]
