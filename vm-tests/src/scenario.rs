@@ -347,13 +347,13 @@ pub const ALL: &[Scenario] = &[
         wizard::on_a_screen,
     )
     .own(),
-    short(
+    long(
         "wizard-line",
         "part 5: the wizard on a serial line, Ctrl-C at every question before (J2 C2-C4)",
         wizard::on_a_line,
     )
     .own(),
-    long(
+    short(
         "wizard-dropped",
         "part 5: the SSH line is dropped at a question, in the run, and while it waits: old or new, told by the next (J2 J3)",
         wizard::dropped,
