@@ -24,8 +24,7 @@ use crate::profile::{Handover, Passphrase, PasswordHash, Secret};
 use crate::transaction::record::Inverse;
 use std::path::{Path, PathBuf};
 
-pub use account::database as account_database;
-pub use account::merge;
+pub use account::{CREDENTIALS_DIR, database as account_database, merge};
 pub use back::{settle, undo, undo_kept};
 pub use cluster::{
     PATIENCE_BACK_SECONDS, locked as cluster_locked, mounted as pmxcfs_mounted, sync as sync_pmxcfs,

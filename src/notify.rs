@@ -3,6 +3,7 @@
 
 use crate::answer::{self, quoted};
 use crate::audit::record;
+use crate::change::CREDENTIALS_DIR;
 use crate::error::{Error, Result};
 use crate::facts;
 use crate::node::{Invocation, Node, exists, read_text};
@@ -17,7 +18,6 @@ use std::path::{Path, PathBuf};
 const KEY_PATH: &str = "/var/lib/firstlight/webhook-key";
 /// What the webhook was told last.
 const TOLD_PATH: &str = "/var/lib/firstlight/told";
-const CREDENTIALS_DIR: &str = "/run/credentials/@system";
 const WGET: &str = "/usr/bin/wget";
 /// The URL comes from the standard input: it may hold a token.
 const WGET_WORDS: &str = "--no-verbose --output-document=/dev/null --tries=3 --waitretry=5 --timeout=10 \
@@ -62,17 +62,14 @@ pub fn tell(node: &dyn Node, status: &Status) -> Result<()> {
 fn post(node: &dyn Node, report: &Report, status: &Status) -> Result<()> {
     let name = facts::host_name(node);
     let body = Json::Object(vec![("node", Json::text(&name)), ("status", json::value(status))]).to_string();
-    let mut header = "X-Firstlight-Signature:sha256=".to_owned();
-    match &report.webhook_key {
-        Some(Secret::File(path)) => header.push_str(&hmac(&node.read(Path::new(path))?, body.as_bytes())),
-        Some(Secret::Credential(name)) => {
-            let path = Path::new(CREDENTIALS_DIR).join(name);
-            header.push_str(&hmac(&node.read(&path)?, body.as_bytes()));
-        }
-        _ if exists(node, Path::new(KEY_PATH))? => {
-            header.push_str(&hmac(&node.read(Path::new(KEY_PATH))?, body.as_bytes()));
-        }
-        _ => header.clear(),
+    let key = match &report.webhook_key {
+        Some(Secret::File(path)) => Some(PathBuf::from(path)),
+        Some(Secret::Credential(name)) => Some(Path::new(CREDENTIALS_DIR).join(name)),
+        _ => exists(node, Path::new(KEY_PATH))?.then(|| KEY_PATH.into()),
+    };
+    let mut header = String::new();
+    if let Some(key) = key {
+        header = ["X-Firstlight-Signature:sha256=", &hmac(&node.read(&key)?, body.as_bytes())].concat();
     }
     make_directories(node, Path::new(RUN_DIR))?;
     let file = Path::new(RUN_DIR).join("result.json");

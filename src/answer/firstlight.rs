@@ -19,7 +19,7 @@ pub(super) fn read(root: &Table<'_>, source: &str, pve: Option<&PveAnswer>) -> O
     if !root.entries.contains_key("firstlight") || !schema_is_known(&top) {
         return None;
     }
-    // Read by then.
+    // Merged by then; a known word for whoever misspells it.
     top.find("node");
     let confirm = top.find("confirm");
     let confirm = confirm.map(|found| match top.as_word("confirm", found, &["none", "login"]) {

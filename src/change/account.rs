@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 /// The account database; every file has a backup with a dash behind its name.
 const DATABASE: [&str; 6] =
     [PASSWD_PATH, SHADOW_PATH, GROUP_PATH, "/etc/gshadow", "/etc/subuid", "/etc/subgid"];
-const CREDENTIALS_DIR: &str = "/run/credentials/@system";
+/// Where systemd puts what the firmware or the hypervisor hands over.
+pub const CREDENTIALS_DIR: &str = "/run/credentials/@system";
 
 /// Paths that making or changing the account may touch. The home of an account that is there already is its own.
 pub fn scopes(node: &dyn Node, change: &AccountChange) -> Result<Vec<Scope>> {

@@ -144,7 +144,7 @@ pub const ALL: &[Scenario] = &[
         "6: power cut when files are written: they are back before the network, then success (J1 J3)",
         cut::in_files,
     ),
-    long("cut-packages", "6: power cut in the middle of dpkg, then success (H2 J1 J3)", cut::in_packages),
+    short("cut-packages", "6: power cut in the middle of dpkg, then success (H2 J1 J3)", cut::in_packages),
     long(
         "cut-three-times",
         "6: three power cuts, then it gives up loudly on the old node (J1 J3 J5)",
