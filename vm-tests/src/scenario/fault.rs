@@ -17,6 +17,17 @@ const REFUSE: &str = ": > /run/refuse-unattended-upgrades.service";
 /// dpkg is removing.
 const PURGING: &str = "grep -qs ' remove apt-listchanges' /var/log/dpkg.log";
 
+/// What dpkg reads a package with stands still in the middle of ufw: a machine may be too fast for anybody to see it.
+const STOPS_HALFWAY: &str = r#"cp /usr/bin/dpkg-deb /run/dpkg-deb; cat > /run/halfway << 'END'
+#!/bin/sh
+case "$*" in *--fsys-tarfile*/ufw_*) ;; *) exec /run/dpkg-deb "$@" ;; esac
+/run/dpkg-deb "$@" | head -c 150000
+while [ -d /proc/$PPID ]; do sleep 0.1; done
+END
+chmod 755 /run/halfway; mount --bind /run/halfway /usr/bin/dpkg-deb"#;
+/// Files of ufw lie beside their names, and the rest of it is still to come.
+const HALFWAY: &str = "ls /usr/lib/python3/dist-packages/ufw/*.dpkg-new > /dev/null 2>&1";
+
 /// Signals, killed tools, a second instance.
 pub fn processes(bench: &mut Bench) -> Result<()> {
     fault::all(
@@ -51,7 +62,8 @@ pub fn processes(bench: &mut Bench) -> Result<()> {
             },
             Fault {
                 name: "dpkg killed with half of a package written",
-                moment: "ls /usr/lib/python3/dist-packages/ufw/*.dpkg-new > /dev/null 2>&1",
+                before: STOPS_HALFWAY,
+                moment: HALFWAY,
                 act: "kill_dpkg",
                 ..PLAIN
             },
