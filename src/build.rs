@@ -1,21 +1,23 @@
-//! Link arguments for the shipped (static musl) binary, and the units that it brings, without their comments.
+//! Link arguments for the shipped (static musl) binary, and its long texts, packed.
 //!
 //! No separate code segments save some of the 1 MiB that PVE's installer allows. Relocations are packed where there are any:
 //! without `.cargo/release.toml` the result is a position-independent executable.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// Where the units lie; the package has them as they are there.
-const UNITS: &str = "src/install";
-
-/// What several of them share is in the binary once (1 KB), and its number in its place: from the line that begins with
-/// the first to the line that begins with the second.
-const SHARED: [(&str, &str); 3] = [
-    ("NoNewPrivileges=", "SystemCallFilter=~@clock"),
-    ("PrivateMounts=", "SystemCallFilter=~@module"),
-    ("CapabilityBoundingSet=~", "RestrictAddressFamilies="),
+/// What people and tools read; the units lie in a folder, and the package has them as they are there.
+const TEXTS: [&str; 5] = [
+    "src/areas/ssh/options.txt",
+    "src/audit/cis.txt",
+    "src/cli/help.txt",
+    "src/report/break_glass.txt",
+    "src/wizard/questions.txt",
 ];
+const UNITS: &str = "src/install";
+/// The first byte that stands for two others: texts are ASCII.
+const FIRST: u8 = 128;
 
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=src/build.rs");
@@ -25,32 +27,69 @@ fn main() -> io::Result<()> {
             println!("cargo:rustc-link-arg-bins={argument}");
         }
     }
+    let mut names = Vec::new();
+    let mut texts = Vec::new();
+    for path in TEXTS {
+        println!("cargo:rerun-if-changed={path}");
+        names.push(path.into());
+        texts.push(ascii(path.as_ref(), fs::read_to_string(path)?)?);
+    }
+    let mut units =
+        fs::read_dir(UNITS)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
+    units.sort();
+    for path in units {
+        texts.push(ascii(&path, without_comments(&fs::read_to_string(&path)?))?);
+        names.push(path);
+    }
+    let pairs = pack(&mut texts);
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
     let out = Path::new(&out);
-    let mut units = Vec::new();
-    for entry in fs::read_dir(UNITS)? {
-        let entry = entry?;
-        units.push((entry.file_name(), without_comments(&fs::read_to_string(entry.path())?)));
-    }
-    for (number, (first, last)) in SHARED.iter().enumerate() {
-        let block = units.iter().find_map(|(_, text)| block(text, first, last));
-        let block = block.ok_or_else(|| io::Error::other(format!("no unit has {first} to {last}")))?;
-        for (_, text) in &mut units {
-            *text = text.replace(&block, &format!("{number}\n"));
-        }
-        fs::write(out.join(format!("shared-{number}")), block.trim_end())?;
-    }
-    units.iter().try_for_each(|(name, text)| fs::write(out.join(name), text))
+    fs::write(out.join("pairs"), pairs.concat())?;
+    let files = names.iter().zip(&texts);
+    files
+        .filter_map(|(path, text)| Some((path.file_name()?, text)))
+        .try_for_each(|(name, text)| fs::write(out.join(name), text))
 }
 
-fn block(text: &str, first: &str, last: &str) -> Option<String> {
-    let begin = text.find(&format!("\n{first}"))? + 1;
-    let end = begin + text.get(begin..)?.find(last)?;
-    let end = end + text.get(end..)?.find('\n')? + 1;
-    text.get(begin..end).map(str::to_owned)
+fn ascii(path: &Path, text: String) -> io::Result<Vec<u8>> {
+    if text.is_ascii() {
+        Ok(text.into_bytes())
+    } else {
+        Err(io::Error::other(format!("{} is not ASCII", path.display())))
+    }
 }
 
 /// 1.5 KB of the binary.
 fn without_comments(text: &str) -> String {
     text.lines().filter(|line| !line.starts_with('#')).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Puts a byte of its own in the place of the two that most often stand together, as long as there are bytes; what each
+/// stands for is returned (byte pair encoding). The same texts give the same bytes.
+fn pack(texts: &mut [Vec<u8>]) -> Vec<[u8; 2]> {
+    let mut pairs = Vec::new();
+    for code in FIRST..=u8::MAX {
+        let mut counts = BTreeMap::<[u8; 2], usize>::new();
+        for pair in texts.iter().flat_map(|text| text.windows(2)) {
+            if let [first, second] = *pair {
+                *counts.entry([first, second]).or_default() += 1;
+            }
+        }
+        let Some((&pair, _)) = counts.iter().max_by_key(|(_, count)| **count) else { break };
+        for text in &mut *texts {
+            *text = joined(text, pair, code);
+        }
+        pairs.push(pair);
+    }
+    pairs
+}
+
+fn joined(text: &[u8], pair: [u8; 2], code: u8) -> Vec<u8> {
+    let (mut joined, mut rest) = (Vec::new(), text);
+    while let Some((&first, behind)) = rest.split_first() {
+        let found = rest.strip_prefix(&pair);
+        joined.push(if found.is_some() { code } else { first });
+        rest = found.unwrap_or(behind);
+    }
+    joined
 }

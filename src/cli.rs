@@ -19,7 +19,7 @@ pub use help::{PROGRAM, help, where_to_look};
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub enum Command {
     /// Print a help text.
-    Help(String),
+    Help(&'static str),
     /// Print the version.
     Version,
     /// Run as PVE's first-boot executable, with its one argument.

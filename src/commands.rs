@@ -71,7 +71,7 @@ type Ended = Result<u8, Stop>;
 fn dispatch(command: Command) -> Ended {
     let text = match command {
         Command::Help(text) => text,
-        Command::Version => format!("{PROGRAM} {}\n", env!("CARGO_PKG_VERSION")),
+        Command::Version => concat!("firstlight ", env!("CARGO_PKG_VERSION")),
         Command::Check { answer, node } => {
             return check::run(&*engine::node()?, &answer, node.as_deref());
         }
@@ -80,7 +80,7 @@ fn dispatch(command: Command) -> Ended {
         }
         command => return as_root(command),
     };
-    terminal::print(&text);
+    terminal::print(&[text, "\n"].concat());
     Ok(0)
 }
 

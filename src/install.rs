@@ -4,6 +4,7 @@ use crate::areas::AUDIT_TIMER;
 use crate::change::{Change, FileChange};
 use crate::error::{Error, Result};
 use crate::node::{Invocation, Node, exists, run_checked};
+use crate::packed::packed;
 use crate::payload;
 use crate::transaction::state;
 use std::path::{Path, PathBuf};
@@ -14,43 +15,18 @@ const PACKAGED_BINARY_PATH: &str = "/usr/sbin/firstlight";
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const UNIT_DIR: &str = "/etc/systemd/system";
 
-/// What `src/build.rs` made of `src/install/`: units without their comments, a number where lines are shared.
-macro_rules! made {
-    ($name:literal) => {
-        include_str!(concat!(env!("OUT_DIR"), "/", $name))
-    };
-}
-macro_rules! unit {
-    ($name:literal) => {
-        ($name, made!($name))
-    };
-}
-
-/// The unit as it is installed.
-fn whole(text: &str) -> String {
-    let mut whole = String::new();
-    for line in text.lines() {
-        whole.push_str(match line {
-            "0" => made!("shared-0"),
-            "1" => made!("shared-1"),
-            "2" => made!("shared-2"),
-            _ => line,
-        });
-        whole.push('\n');
-    }
-    whole
-}
-
 /// The two recovery units (files before the network, the rest after it), the dead-man timer, which no boot starts, and
 /// the audit. Its timer comes with the answer, and starts nothing without the service: it has no text here, and goes too.
-const UNITS: [(&str, &str); 6] = [
-    unit!("firstlight-recover-early.service"),
-    unit!("firstlight-recover.service"),
-    unit!("firstlight-deadline.service"),
-    unit!("firstlight-deadline.timer"),
-    unit!("firstlight-audit.service"),
-    (AUDIT_TIMER, ""),
-];
+fn units() -> [(&'static str, &'static str); 6] {
+    [
+        ("firstlight-recover-early.service", packed!("firstlight-recover-early.service")),
+        ("firstlight-recover.service", packed!("firstlight-recover.service")),
+        ("firstlight-deadline.service", packed!("firstlight-deadline.service")),
+        ("firstlight-deadline.timer", packed!("firstlight-deadline.timer")),
+        ("firstlight-audit.service", packed!("firstlight-audit.service")),
+        (AUDIT_TIMER, ""),
+    ]
+}
 
 /// Copies `executable` (without its payload) and the units to their places and enables the units. Idempotent;
 /// nothing is done where the package is installed.
@@ -61,13 +37,13 @@ pub fn install(node: &dyn Node, executable: &Path) -> Result<()> {
     }
     let image = node.read(executable)?;
     let mut changed = place(node, BINARY_PATH.into(), payload::executable(&image), 0o755)?;
-    for (name, text) in UNITS.iter().filter(|(_, text)| !text.is_empty()) {
-        changed |= place(node, Path::new(UNIT_DIR).join(name), whole(text).as_bytes(), 0o644)?;
+    for (name, text) in units().iter().filter(|(_, text)| !text.is_empty()) {
+        changed |= place(node, Path::new(UNIT_DIR).join(name), text.as_bytes(), 0o644)?;
     }
     if changed || !enabled(node)? {
         run_checked(node, &Invocation::new(SYSTEMCTL, &["daemon-reload"]))?;
         let mut arguments = vec!["--quiet", "enable"];
-        arguments.extend(UNITS.iter().filter(|unit| target(unit).is_some()).map(|(name, _)| *name));
+        arguments.extend(units().iter().filter(|unit| target(unit).is_some()).map(|(name, _)| *name));
         run_checked(node, &Invocation::new(SYSTEMCTL, &arguments))?;
         node.sync_all(Path::new(UNIT_DIR))?;
     }
@@ -76,7 +52,7 @@ pub fn install(node: &dyn Node, executable: &Path) -> Result<()> {
 
 /// Disables and removes the units, then the binary. Snapshots and journals stay.
 pub fn uninstall(node: &dyn Node) -> Result<()> {
-    let paths = UNITS.map(|(name, _)| (name, Path::new(UNIT_DIR).join(name)));
+    let paths = units().map(|(name, _)| (name, Path::new(UNIT_DIR).join(name)));
     for (name, path) in &paths {
         if exists(node, path)? {
             // Some of them are never enabled, and a timer may still run for a moment.
@@ -116,7 +92,7 @@ fn place(node: &dyn Node, path: PathBuf, content: &[u8], mode: u32) -> Result<bo
 }
 
 fn enabled(node: &dyn Node) -> Result<bool> {
-    for unit in &UNITS {
+    for unit in &units() {
         let (name, Some(wanted_by)) = (unit.0, target(unit)) else { continue };
         if !exists(node, &Path::new(UNIT_DIR).join(format!("{wanted_by}.wants")).join(name))? {
             return Ok(false);
@@ -132,24 +108,24 @@ fn target((_, text): &(&str, &'static str)) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{UNITS, whole};
+    use super::units;
     use std::path::Path;
 
     #[test]
     fn a_unit_is_installed_as_it_lies_in_the_source_but_for_its_comments() {
-        for (name, text) in UNITS.iter().filter(|(_, text)| !text.is_empty()) {
+        for (name, text) in units().iter().filter(|(_, text)| !text.is_empty()) {
             let source = std::fs::read_to_string(Path::new("src/install").join(name)).unwrap();
             let lines = |text: &str| -> Vec<String> {
                 let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
                 lines.map(str::to_owned).collect()
             };
-            assert_eq!(lines(&whole(text)), lines(&source), "{name}");
+            assert_eq!(lines(text), lines(&source), "{name}");
         }
     }
 
     #[test]
     fn j3_another_target_does_not_stop_the_keeper_of_the_deadline() {
-        for (name, text) in UNITS.iter().filter(|(name, _)| name.starts_with("firstlight-deadline")) {
+        for (name, text) in units().iter().filter(|(name, _)| name.starts_with("firstlight-deadline")) {
             let unit = text.split("\n[").next().unwrap_or_default();
             assert!(unit.lines().any(|line| line == "IgnoreOnIsolate=yes"), "{name}");
         }

@@ -29,6 +29,7 @@ pub mod node;
 pub mod notify;
 pub mod objects;
 pub mod observe;
+mod packed;
 pub mod payload;
 pub mod plan;
 pub mod profile;

@@ -2,7 +2,7 @@
 //! against what would be made now. `FIRSTLIGHT_WRITE=1 cargo test manual` writes them anew.
 
 use super::form::{self, HIDDEN};
-use super::help::{OVERVIEW, TEXTS};
+use super::help::{OVERVIEW, text};
 use std::path::Path;
 
 const PROGRAM_PAGE: &str = "man/firstlight.8";
@@ -38,7 +38,7 @@ pub(super) enum Part {
 
 /// The help of a command, by its first word.
 pub(super) fn help_of(command: &str) -> Help {
-    let text = TEXTS.iter().find(|(name, _)| *name == command).map(|(_, text)| *text).unwrap();
+    let text = text(command).unwrap();
     let (mut usage, mut body) = (Vec::new(), Vec::<Part>::new());
     let mut lines = text.lines();
     for line in lines.by_ref().take_while(|line| !line.is_empty()) {
@@ -66,7 +66,8 @@ pub(super) fn help_of(command: &str) -> Help {
 
 /// The commands in the order of the overview, each with what it says of it there.
 pub(super) fn commands() -> Vec<(String, String)> {
-    let listed = OVERVIEW.lines().filter(|line| line.starts_with("  ") && !line.contains("  -"));
+    let listed =
+        text(OVERVIEW).unwrap().lines().filter(|line| line.starts_with("  ") && !line.contains("  -"));
     let mut commands = Vec::new();
     for line in listed.filter(|line| !line.trim_start().starts_with(|c: char| c.is_ascii_digit())) {
         let (words, meaning) = line.trim().split_once("  ").unwrap();
@@ -112,7 +113,7 @@ fn program_page() -> String {
             };
         }
     }
-    let exits = OVERVIEW.split_once("exit codes\n").unwrap().1;
+    let exits = text(OVERVIEW).unwrap().split_once("exit codes\n").unwrap().1;
     let exits: String = exits
         .lines()
         .map(|line| line.trim().split_once("  ").unwrap())

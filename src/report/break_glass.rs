@@ -2,6 +2,7 @@
 //! docs/recovery.md.
 
 use super::terminal::{Colour, Paint, indented};
+use crate::packed::packed;
 use crate::transaction::state::TransactionId;
 
 /// The text for transaction `id`, or for a node whose state is gone; `left` says what is not yet put back.
@@ -12,40 +13,13 @@ pub fn break_glass(id: Option<TransactionId>, left: &str, paint: Paint) -> Strin
         text.push_str(&indented(left, "    "));
     }
     text.push_str("  Stay logged in. The node's console works whatever sshd and firewall do.\n\n");
-    if let Some(id) = id {
-        text.push_str(&format!(
-            "  \
-  Try again, once the cause is gone (no quorum, full disk, dpkg locked):
-    firstlight recover
-  See which files differ from before, and one of them:
-    firstlight snapshots diff {id}
-    firstlight snapshots diff {id} /etc/ssh/sshd_config
-  Put one file back by hand:
-    firstlight snapshots show {id} /etc/ssh/sshd_config > /etc/ssh/sshd_config
-"
-        ));
-    }
-    text.push_str(BY_HAND);
-    if let Some(id) = id {
-        text.push_str(&format!(
-            "
-  Without firstlight: /var/lib/firstlight/tx/{id}/snapshot names every file with
-  the SHA-256 of its content; /var/lib/firstlight/objects/ holds the contents.
-"
-        ));
+    for part in packed!("break_glass.txt").split("=\n") {
+        match id {
+            Some(id) => text.push_str(&part.replace("ID", &id.to_string())),
+            // What names a transaction is of no use without one.
+            None if part.contains("ID") => {}
+            None => text.push_str(part),
+        }
     }
     text
 }
-
-/// What helps whether we know anything or not.
-const BY_HAND: &str = "  \
-  Open the firewall until this is over:
-    ufw disable; pve-firewall stop
-  Let sshd run without our settings:
-    mv /etc/ssh/sshd_config.d/00-firstlight.conf /root/ && systemctl restart ssh
-  Log in to PVE without a second factor, and lift a lock on one:
-    pveum realm modify pam --delete tfa; pveum user tfa delete USER@pam
-    pveum user tfa unlock USER@pam
-  Finish an interrupted package:
-    dpkg --configure -a && apt-get -f install
-";

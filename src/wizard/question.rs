@@ -2,9 +2,8 @@
 //! be is not said here: the reader of answers and the areas decide, as they do for a file.
 
 use crate::answer::quoted;
+use crate::packed::packed;
 
-/// All of them in their order, with an empty line between.
-const ALL: &str = include_str!("questions.txt");
 /// Stands for a new pair of keys, and what it puts below `[firstlight]`.
 pub const NEW_PAIR: &str = "n";
 pub const PAIR: &str = "admin.ssh-key-pair = \"node\"\n";
@@ -22,9 +21,9 @@ const CHOICES: usize = 6;
 pub struct Question(&'static str);
 
 impl Question {
-    /// The one in this place; `None` behind the last.
+    /// The one in this place of the file, where an empty line is between them; `None` behind the last.
     pub fn at(place: usize) -> Option<Self> {
-        ALL.trim_end().split("\n\n").nth(place).map(Self)
+        packed!("questions.txt").trim_end().split("\n\n").nth(place).map(Self)
     }
 
     fn line(self, number: usize) -> &'static str {

@@ -2,6 +2,7 @@
 
 use super::{algorithms, allowed_users};
 use crate::facts::Facts;
+use crate::packed::packed;
 use crate::profile::{Algorithms, Profile, RootLogin};
 
 /// Where an option is looked at.
@@ -34,23 +35,6 @@ impl SshOption {
     }
 }
 
-/// Id, row, keyword, the same as sshd prints it, value, and the sentence; a value in capitals is the answer's.
-const LINES: &str = "\
-ssh.key-login B1 PubkeyAuthentication pubkeyauthentication yes keys are accepted
-ssh.password-login B1 PasswordAuthentication passwordauthentication PASSWORDS password login is `{}`
-ssh.keyboard-interactive B1 KbdInteractiveAuthentication kbdinteractiveauthentication no no questions in the place of a password
-ssh.empty-passwords B1 PermitEmptyPasswords permitemptypasswords no no empty passwords
-ssh.root-login B2 PermitRootLogin permitrootlogin ROOT root's login is `{}`
-ssh.allow-users B3 AllowUsers allowusers USERS only these log in: {}
-ssh.port B6 Port port PORT sshd listens on port {} alone
-ssh.login-grace B5 LoginGraceTime logingracetime GRACE a login takes at most {} s
-ssh.tries B5 MaxAuthTries maxauthtries TRIES {} tries per connection
-ssh.sessions B5 MaxSessions maxsessions 10 {} sessions per connection
-ssh.idle-interval B5 ClientAliveInterval clientaliveinterval INTERVAL a silent client is asked every {} s
-ssh.idle-count B5 ClientAliveCountMax clientalivecountmax 2 a client that misses {} questions is gone
-ssh.x11-forwarding B5 X11Forwarding x11forwarding X11 X11 forwarding is `{}`
-ssh.tcp-forwarding B5 AllowTcpForwarding allowtcpforwarding FORWARDING TCP forwarding is `{}`
-ssh.socket-forwarding B5 AllowStreamLocalForwarding allowstreamlocalforwarding FORWARDING forwarding of local sockets is `{}`";
 /// Printed by `sshd -T` alone.
 const EVERYWHERE: [&str; 2] = ["port", "logingracetime"];
 
@@ -70,7 +54,8 @@ pub(super) fn wanted(profile: &Profile, facts: &Facts) -> Vec<SshOption> {
         fixed => fixed.to_owned(),
     };
     let mut options = Vec::new();
-    for line in LINES.lines() {
+    // Id, row, keyword, the same as sshd prints it, value, and the sentence; a value in capitals is the answer's.
+    for line in packed!("options.txt").lines() {
         let mut words = line.splitn(6, ' ');
         let mut word = || words.next().unwrap_or_default();
         let (id, requirement, keyword, name) = (word(), word(), word(), word());
