@@ -7,6 +7,7 @@ mod admin;
 mod areas;
 pub mod base64;
 mod bytes;
+mod files;
 mod firewall;
 mod firstlight;
 mod forms;

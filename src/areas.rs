@@ -6,6 +6,7 @@ mod audit;
 #[cfg(test)]
 pub(crate) mod example;
 mod fail2ban;
+mod files;
 pub mod firewall;
 mod kernel;
 mod packages;
@@ -57,6 +58,7 @@ pub const AREAS: &[&dyn Area] = &[
     &kernel::Kernel,
     &services::Services,
     &apparmor::AppArmor,
+    &files::Files,
     &firewall::Firewall,
     &audit::Audit,
 ];
@@ -73,6 +75,7 @@ pub fn propose_all(profile: &Profile, facts: &Facts) -> Result<Proposal, Vec<Ref
         refusals.append(&mut reasons);
     }
     refusals.extend(refused_together(profile, facts));
+    refusals.extend(written_twice(&merged));
     if !refusals.is_empty() {
         return Err(refusals);
     }
@@ -104,6 +107,22 @@ fn append(merged: &mut Proposal, mut proposal: Proposal) {
     merged.reach = proposal.reach.or(merged.reach.take());
     merged.warnings.append(&mut proposal.warnings);
     merged.notes.append(&mut proposal.notes);
+}
+
+/// A file of the answer that one of the areas writes.
+fn written_twice(merged: &Proposal) -> Option<Refusal> {
+    let files = || {
+        merged.changes.iter().filter_map(|(_, change)| match change {
+            Change::File(file) => Some(&file.path),
+            _ => None,
+        })
+    };
+    let twice =
+        files().enumerate().find(|(place, path)| files().take(*place).any(|before| before == *path))?;
+    Some(refusal(
+        "firstlight.file",
+        ["must leave ", &twice.1.to_string_lossy(), " to firstlight, which writes it"].concat(),
+    ))
 }
 
 /// Refusals that need more than one table (design 4).

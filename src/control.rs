@@ -2,7 +2,7 @@
 //!
 //! Plan, probe and audit are readings of the same controls; there is no second list of expectations.
 
-use crate::change::{Change, PveObject};
+use crate::change::{Change, FileChange, PveObject};
 use crate::profile::Network;
 use crate::reach::Reach;
 use std::borrow::Cow;
@@ -161,6 +161,10 @@ pub enum Check {
         /// Permission bits.
         mode: u32,
     },
+    /// The file is there like this.
+    File(FileChange),
+    /// modprobe refuses to load these modules.
+    ModulesBlocked(Vec<String>),
     /// The account has a password, hashed by yescrypt, SHA-512 or SHA-256.
     Password(String),
     /// A symbolic link with this target.

@@ -13,7 +13,7 @@ mod services;
 mod sshd;
 mod ufw;
 
-use crate::change;
+use crate::change::{self, FileChange};
 use crate::control::Check;
 use crate::error::{Error, Result};
 use crate::facts::pve::Access;
@@ -83,6 +83,8 @@ impl<'a> Observer<'a> {
             Check::AptSource { name, channel, suite } => self.apt_source(name, channel, suite),
             Check::AptConfig { names, values } => self.apt_config(names, values),
             Check::FileMode { path, mode } => self.file_mode(path, *mode),
+            Check::File(file) => self.file(file),
+            Check::ModulesBlocked(names) => self.modules_blocked(names),
             Check::Password(name) => self.password(name),
             Check::Link { path, target } => self.link(path, target),
             Check::Clock => self.clock(),
@@ -154,6 +156,11 @@ impl<'a> Observer<'a> {
             }
         }
         Ok(Verdict::Holds)
+    }
+
+    fn file(&self, wanted: &FileChange) -> Result<Verdict> {
+        let need = change::Change::File(wanted.clone()).need(self.node)?;
+        Ok(need.map_or(Verdict::Holds, |need| Verdict::Fails(need.title)))
     }
 
     fn file_mode(&self, path: &Path, mode: u32) -> Result<Verdict> {

@@ -48,6 +48,8 @@ pub struct Profile {
     pub services: Services,
     /// AppArmor profiles.
     pub apparmor: AppArmor,
+    /// Files of the operator's own.
+    pub files: Vec<OwnFile>,
     /// Unattended updates.
     pub updates: Updates,
     /// The audit and its schedule.
@@ -182,6 +184,8 @@ pub struct Packages {
     pub enabled: bool,
     /// Lets apt upgrade installed packages where a new one needs it; not revertible.
     pub allow_upgrades: bool,
+    /// Debian names, beside those that the areas need.
+    pub extra: Vec<String>,
 }
 
 /// `[firstlight.repositories]`: row H1. Words as in the answer.
@@ -252,6 +256,8 @@ pub struct Kernel {
     pub rp_filter: String,
     /// More settings, name and value.
     pub extra: Vec<(String, String)>,
+    /// Modules that the kernel shall not load.
+    pub blocked_modules: Vec<String>,
 }
 
 /// `[firstlight.services]`: rows G2 to G4.
@@ -274,6 +280,17 @@ pub struct AppArmor {
     pub enabled: bool,
     /// `None` for `auto`, else named profiles.
     pub profiles: Option<Vec<String>>,
+}
+
+/// `[[firstlight.file]]`: a file of the operator's own.
+#[derive(Clone)]
+pub struct OwnFile {
+    /// Below `/etc`.
+    pub path: String,
+    /// The whole of it.
+    pub content: String,
+    /// Permission bits.
+    pub mode: u32,
 }
 
 /// `[firstlight.updates]`: row H3.

@@ -115,6 +115,7 @@ pub(super) fn kernel(top: &Table<'_>) -> Kernel {
         enabled: table.flag("enabled", true),
         rp_filter: rp_filter(&table),
         extra: kernel_settings(&table),
+        blocked_modules: blocked_modules(&table),
     };
     table.finish();
     kernel
@@ -131,6 +132,20 @@ fn rp_filter(table: &Table<'_>) -> String {
         table.note("rp-filter", "must be \"auto\", 0, 1 or 2");
     }
     text.to_owned()
+}
+
+/// What no hypervisor needs and a user, a container or a plugged device can have loaded: file systems of the past, networks
+/// of ships and of the air, and FireWire, which reads all memory. PVE's kernel and Debian's kmod load them by themselves.
+const BLOCKED_MODULES: &str =
+    "appletalk atm ax25 cramfs dccp firewire-core freevxfs hfs hfsplus jffs2 netrom rds rose tipc x25";
+
+fn blocked_modules(table: &Table<'_>) -> Vec<String> {
+    if table.entries.contains_key("blocked-modules") {
+        return table.formed_texts("blocked-modules", MODULE);
+    }
+    // Asked for, so that it is a known key.
+    table.find("blocked-modules");
+    BLOCKED_MODULES.split(' ').map(str::to_owned).collect()
 }
 
 fn kernel_settings(table: &Table<'_>) -> Vec<(String, String)> {
@@ -187,6 +202,7 @@ pub(super) fn packages(top: &Table<'_>) -> Packages {
     let packages = Packages {
         enabled: table.flag("enabled", true),
         allow_upgrades: table.flag("allow-upgrades", false),
+        extra: table.formed_texts("extra", PACKAGE),
     };
     table.finish();
     packages

@@ -3,7 +3,7 @@
 use super::pve::PveAnswer;
 use super::table::{ABSOLUTE, Table, whole};
 use super::write::{self, Entry};
-use super::{admin, areas, firewall, rules};
+use super::{admin, areas, files, firewall, rules};
 use crate::profile::{Confirm, Handover, Profile};
 use toml::de::{DeTable, DeValue};
 
@@ -43,6 +43,7 @@ pub(super) fn read(root: &Table<'_>, source: &str, pve: Option<&PveAnswer>) -> O
     let kernel = areas::kernel(&top);
     let services = areas::services(&top);
     let apparmor = areas::apparmor(&top);
+    let files = files::read(&top);
     let updates = areas::updates(&top);
     let audit = areas::audit(&top);
     let report = areas::report(&top);
@@ -64,6 +65,7 @@ pub(super) fn read(root: &Table<'_>, source: &str, pve: Option<&PveAnswer>) -> O
         kernel,
         services,
         apparmor,
+        files,
         updates,
         audit,
         report,

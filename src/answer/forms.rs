@@ -56,6 +56,21 @@ pub(super) const PROFILE: Form = Form {
     right: "must be the name of an AppArmor profile such as \"lxc-container-default-cgns\"",
 };
 
+/// A module of the kernel.
+pub(super) const MODULE: Form =
+    Form { fits: |text| only(text, "_-"), right: "must be the name of a kernel module such as \"tipc\"" };
+
+/// A package (Debian Policy 5.6.1).
+pub(super) const PACKAGE: Form = Form {
+    fits: |text| {
+        let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        text.len() > 1
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.bytes().all(|byte| lower(byte) || b"+-.".contains(&byte))
+    },
+    right: "must be the name of a Debian package such as \"needrestart\"",
+};
+
 /// A calendar expression; whether it makes sense, `systemd-analyze calendar` says on the node.
 pub(super) const SCHEDULE: Form = Form {
     fits: |text| only(text, " *:-,./~"),

@@ -62,7 +62,7 @@ impl Profile {
                 x11_forwarding: false,
             },
             firewall: example_firewall(),
-            packages: Packages { enabled: true, allow_upgrades: false },
+            packages: Packages { enabled: true, allow_upgrades: false, extra: Vec::new() },
             repositories: Repositories { enabled: true, pve: "auto".to_owned(), ceph: "auto".to_owned() },
             totp: Totp {
                 enabled: true,
@@ -83,7 +83,12 @@ impl Profile {
                 max_retry: 3,
                 never_ban: Vec::new(),
             },
-            kernel: Kernel { enabled: true, rp_filter: "auto".to_owned(), extra: Vec::new() },
+            kernel: Kernel {
+                enabled: true,
+                rp_filter: "auto".to_owned(),
+                extra: Vec::new(),
+                blocked_modules: vec!["rds".to_owned(), "tipc".to_owned()],
+            },
             services: Services {
                 enabled: true,
                 rpcbind: "auto".to_owned(),
@@ -91,6 +96,7 @@ impl Profile {
                 listeners_allowed: Vec::new(),
             },
             apparmor: AppArmor { enabled: true, profiles: None },
+            files: Vec::new(),
             updates: Updates { enabled: true, security: true, proxmox: false, reboot: false },
             audit: Audit { enabled: true, schedule: "monthly".to_owned(), mail: false, waivers: Vec::new() },
             report: Report {

@@ -8,7 +8,11 @@ use crate::facts::Facts;
 use crate::profile::Profile;
 
 const PATH: &str = "/etc/sysctl.d/zz-firstlight.conf";
-const HEADER: &str = "# Written by firstlight; change the answer and run `firstlight apply`.\n\
+/// It sorts first on purpose: the first line about a module counts (libkmod's configuration is a list).
+const MODULES_PATH: &str = "/etc/modprobe.d/00-firstlight.conf";
+const BLOCKED: &str = " /bin/false\n";
+const OURS: &str = "# Written by firstlight; change the answer and run `firstlight apply`.\n";
+const LAST: &str = "\
     # It sorts last on purpose: the last value of a setting wins (pve-firewall.conf has one, too).\n";
 const RP_FILTER: &str = "net.ipv4.conf.*.rp_filter";
 /// `*` stands for every interface: how the kernel joins their values with that of `all` differs from one to the next.
@@ -20,6 +24,7 @@ const SETTINGS: &str = "dev.tty.ldisc_autoload 0\n\
     fs.suid_dumpable 0\n\
     kernel.dmesg_restrict 1\n\
     kernel.kptr_restrict 2\n\
+    kernel.yama.ptrace_scope 1\n\
     net.ipv4.conf.*.accept_redirects 0\n\
     net.ipv4.conf.*.accept_source_route 0\n\
     net.ipv4.conf.*.secure_redirects 0\n\
@@ -46,7 +51,7 @@ impl Area for Kernel {
 
     fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
         let mut proposal = Proposal::default();
-        let (mut settings, mut controls, mut text) = (Vec::new(), Vec::new(), HEADER.to_owned());
+        let (mut settings, mut controls, mut text) = (Vec::new(), Vec::new(), [OURS, LAST].concat());
         let mut add = |name: &str, value: &str| {
             // A pattern sets what no line names, so that `all` and `default`, which others name, have one (sysctl.d(5)).
             let lines: &[&str] = if name.contains('*') { &["all", "default", "*"] } else { &[""] };
@@ -83,6 +88,18 @@ impl Area for Kernel {
         }
         push_file(&mut proposal, PATH, text, Vec::new());
         push(&mut proposal, (Phase::Services, Change::Kernel(KernelChange { settings })), controls);
+        let modules = &profile.kernel.blocked_modules;
+        if !modules.is_empty() {
+            let wanted = ["the kernel does not load ", &modules.join(", ")].concat();
+            let control = control("kernel.modules", "G1", wanted, Check::ModulesBlocked(modules.clone()));
+            let lines = modules.iter().flat_map(|name| ["install ", name, BLOCKED]);
+            push_file(
+                &mut proposal,
+                MODULES_PATH,
+                std::iter::once(OURS).chain(lines).collect(),
+                vec![control],
+            );
+        }
         proposal
     }
 }

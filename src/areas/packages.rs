@@ -43,9 +43,9 @@ impl Area for Packages {
     }
 }
 
-/// Sorted, and only what an enabled area needs.
-fn names(profile: &Profile, facts: &Facts) -> Vec<&'static str> {
-    let mut names = Vec::new();
+/// Sorted: what an enabled area needs, and the others of the answer.
+fn names<'a>(profile: &'a Profile, facts: &Facts) -> Vec<&'a str> {
+    let mut names: Vec<&str> = profile.packages.extra.iter().map(String::as_str).collect();
     if profile.admin.enabled && profile.admin.sudo != Sudo::None {
         names.push("sudo");
     }
@@ -60,6 +60,7 @@ fn names(profile: &Profile, facts: &Facts) -> Vec<&'static str> {
         names.push("ufw");
     }
     names.sort_unstable();
+    names.dedup();
     names
 }
 

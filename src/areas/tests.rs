@@ -45,6 +45,7 @@ fn changes_come_in_the_order_of_their_phases_and_exposure_comes_last() {
             "file",
             "file",
             "file",
+            "file",
             "unit",
             "unit",
             "unit",

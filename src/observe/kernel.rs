@@ -28,6 +28,24 @@ impl Observer<'_> {
     }
 }
 
+/// What modprobe does with a module that is not to be loaded.
+const REFUSES: &str = "install /bin/false";
+const MODPROBE_PROGRAM: &str = "/usr/sbin/modprobe";
+
+impl Observer<'_> {
+    /// A dry run says what would be run, or inserted, a line for each name.
+    pub(super) fn modules_blocked(&mut self, names: &[String]) -> Result<Verdict> {
+        let mut arguments = vec!["--dry-run", "--verbose", "--all"];
+        arguments.extend(names.iter().map(String::as_str));
+        let output = self.output(MODPROBE_PROGRAM, &arguments)?;
+        let said = || output.stdout.lines().map(str::trim_end);
+        let other = said().find(|line| *line != REFUSES);
+        Ok(Verdict::of(other.is_none() && said().count() == names.len(), || {
+            ["modprobe does not refuse all of them: ", other.unwrap_or(output.stderr.trim())].concat()
+        }))
+    }
+}
+
 /// What the next boot sets instead; empty when it sets what is wanted. The last line about a setting counts; a pattern
 /// sets what no line names (sysctl.d(5)).
 fn at_boot(listing: &str, name: &str, wanted: &str) -> String {

@@ -12,8 +12,7 @@ use crate::workspace::{KeyPair, Workspace};
 /// The admin's password in every answer of the harness.
 pub const ADMIN_PASSWORD: &str = "not a secret";
 /// Its hash, as an operator would write it into an answer.
-pub const ADMIN_PASSWORD_HASH: &str =
-    "$6$vmtestsadmin$WGxy3ncEP0IVMsBaPqfPOkXZ7NY86YUxUEd8o9GlHghsd8l5NAHVefud75IMobal/QO.3JeLan6BuuX4HW/CI.";
+pub const ADMIN_PASSWORD_HASH: &str = "$y$j9T$firstlighttests0$.nZVLJ5vru7KrfpQ1yl5Pj1FTAqrGOXTnwWL0Di798C";
 /// The name of the admin's token in the answer with PVE's firewall.
 pub const TOKEN: &str = "ansible";
 /// The admin's name in the example.
@@ -55,7 +54,7 @@ impl Payload {
 }
 
 /// The example of this name with our key and our password.
-fn example(workspace: &Workspace, name: &str, key: &str) -> Result<String> {
+pub fn example(workspace: &Workspace, name: &str, key: &str) -> Result<String> {
     let example = workspace.root.join(format!("answer-files/{name}.toml"));
     personal(&fs::read_to_string(&example).with_context(|| format!("reading {}", example.display()))?, key)
 }

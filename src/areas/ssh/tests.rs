@@ -23,6 +23,8 @@ ClientAliveCountMax 2
 X11Forwarding no
 AllowTcpForwarding yes
 AllowStreamLocalForwarding yes
+AllowAgentForwarding no
+TCPKeepAlive no
 KexAlgorithms mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,curve25519-sha256,curve25519-sha256@libssh.org
 Ciphers chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes256-ctr,aes192-ctr,aes128-gcm@openssh.com,aes128-ctr
 MACs hmac-sha2-512-etm@openssh.com,hmac-sha2-256-etm@openssh.com,umac-128-etm@openssh.com

@@ -11,6 +11,8 @@ use crate::profile::Profile;
 const FAIL2BAN: &str = "/usr/bin/fail2ban-client -i";
 const APT_GET: &str = "/usr/bin/apt-get --no-release-info";
 const APT_CONFIG: &str = "/usr/bin/apt-config dump";
+const MODPROBE: &str = "/usr/sbin/modprobe --dry-run --verbose --all";
+const REFUSED: &str = "install /bin/false \n";
 const SYSCTL_FILES: &str = "/usr/bin/systemd-analyze cat-config";
 /// A line of the kernel's table of sockets that listens on every address; the port comes in the place of the star.
 const LISTENS: &str =
@@ -43,6 +45,12 @@ pub(super) fn furnish(node: &Scripted, profile: &Profile, facts: &Facts) {
                 targets += &format!("http://download.proxmox.com/debian/{name} deb {suite} {component}\n");
             }
             Check::AppArmorEnforces(name) => loaded += &format!("{name} (enforce)\n"),
+            Check::ModulesBlocked(names) => node.says(MODPROBE, &REFUSED.repeat(names.len())),
+            Check::File(file) => {
+                let path = file.path.to_str().unwrap();
+                node.files.put(path, file.content);
+                super::node::mode(node, path, file.mode);
+            }
             _ => {}
         }
     }
@@ -125,6 +133,23 @@ pub(super) const CASES: &[Case] = &[
             says_more(node, "/usr/bin/systemd-analyze", &["cat-config", "sysctl.d"], "fs.suid_dumpable=2\n")
         },
         &["kernel.fs.suid-dumpable"],
+    ),
+    (
+        "a file that comes first lets a module in",
+        |node| {
+            node.says(MODPROBE, &(REFUSED.to_owned() + "insmod /lib/modules/6.12/kernel/net/tipc/tipc.ko \n"))
+        },
+        &["kernel.modules"],
+    ),
+    (
+        "somebody has changed a file of the answer",
+        |node| node.files.put("/etc/issue.net", "Hello\n"),
+        &["file./etc/issue.net"],
+    ),
+    (
+        "a file of the answer can be written by others",
+        |node| super::node::mode(node, "/etc/issue.net", 0o666),
+        &["file./etc/issue.net"],
     ),
     (
         "a later file adds an origin",

@@ -285,6 +285,8 @@ fn kind(check: &Check) -> &'static str {
         Check::NoDenials => "denials",
         Check::MailOnLoopback => "mail",
         Check::Listeners(_) => "listeners",
+        Check::File(_) => "file",
+        Check::ModulesBlocked(_) => "modules",
     }
 }
 

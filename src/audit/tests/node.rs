@@ -6,7 +6,7 @@ use crate::control::Check;
 use crate::facts::{Facts, User};
 use crate::node::Node;
 use crate::node::scripted::Scripted;
-use crate::profile::{FirewallMode, Management, Ping, Profile};
+use crate::profile::{FirewallMode, Management, OwnFile, Ping, Profile};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -14,6 +14,11 @@ use std::path::Path;
 pub(super) fn profile() -> Profile {
     let mut profile = Profile::example();
     profile.firewall.management = Management::Networks(vec![network("10.0.20.0/24")]);
+    profile.files = vec![OwnFile {
+        path: "/etc/issue.net".to_owned(),
+        content: "Authorised access only.\n".to_owned(),
+        mode: 0o644,
+    }];
     profile
 }
 

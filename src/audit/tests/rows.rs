@@ -14,8 +14,7 @@ const ROWS: &str = "A1 A2 A3 A4 A5 A6 B1 B2 B3 B4 B5 B6 C1 C2 C3 C4 C5 C6 C7 C8 
 const NO_CONTROLS: &[(&str, &str)] = &[
     ("C2", "a QR code is on a screen for a moment, and leaves nothing on the node"),
     ("I3", "the audit's honesty is shown by tests that break a node"),
-    ("J1", "that a run came by itself says nothing about the node afterwards"),
-    ("J2", "that it was asked for says nothing either"),
+    ("J2", "that a run was asked for says nothing about the node afterwards"),
 ];
 
 fn rows(profile: &Profile) -> BTreeSet<String> {

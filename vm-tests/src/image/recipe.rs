@@ -6,8 +6,7 @@ use crate::network::Side;
 const VERSION: u32 = 3;
 
 /// Root's password in every guest: `not a secret`.
-const ROOT_PASSWORD_HASH: &str =
-    "$6$vmtests$aJfhDdB10oJGQS8OdLr/v1PyjOQNLQdx53niocFevwN7wq4K29/qdMueABqRB0LYahkaP6tJVsJw1qer4E6jT.";
+const ROOT_PASSWORD_HASH: &str = "$y$j9T$vmtestsvmtests00$L5gLHMwg857HSVLfL/yN3HWuVcXw3iQGlFBh2ofRtR7";
 
 /// Where the endpoint that answers on 8006 lies in the guest.
 pub const ENDPOINT_PATH: &str = "/usr/libexec/vm-tests/endpoint";
@@ -72,8 +71,8 @@ const MASKED: &[&str] = &[
     "systemd-pstore.service",
 ];
 
-/// The packages a run installs, and at the end those of the scenario about services: they lie, with all they need, in
-/// the repository inside the image.
+/// The packages a run installs, and at the end those of the scenario about services and of `answer-files/strict.toml`: they
+/// lie, with all they need, in the repository inside the image.
 pub const REPOSITORY: &[&str] = &[
     "sudo",
     "ufw",
@@ -83,6 +82,14 @@ pub const REPOSITORY: &[&str] = &[
     "rpcbind",
     "lxc",
     "busybox-static",
+    "acct",
+    "aide-common",
+    "auditd",
+    "debsums",
+    "libpam-passwdqc",
+    "libpam-tmpdir",
+    "needrestart",
+    "rsyslog",
 ];
 
 /// A Debian release a guest can be made of.

@@ -60,7 +60,7 @@ fn told(node: &mut Node) -> Result<()> {
     {
         ensure!(journal.contains(&wanted), "the report does not say `{wanted}`: {journal}");
     }
-    ensure!(!journal.contains("$6$"), "a password's hash stands in the journal: {journal}");
+    ensure!(!journal.contains("$y$"), "a password's hash stands in the journal: {journal}");
     Ok(())
 }
 

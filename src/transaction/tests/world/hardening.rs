@@ -6,6 +6,7 @@ use crate::node::{Invocation, Output};
 
 /// Sorted by their names, wherever they lie (sysctl.d(5)).
 const SYSCTL_DIRECTORIES: [&str; 2] = ["/etc/sysctl.d", "/usr/lib/sysctl.d"];
+const MODPROBE_DIRECTORY: &str = "/etc/modprobe.d";
 const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 const PROFILES: &str = "/etc/apparmor.d";
 const LXC_START: &str = "usr.bin.lxc-start";
@@ -13,6 +14,7 @@ const MAIN_CF: &str = "/etc/postfix/main.cf";
 
 pub fn furnish(shell: &mut Shell<'_>) {
     shell.directory(SYSCTL_DIRECTORIES[0]);
+    shell.directory(MODPROBE_DIRECTORY);
     shell.put("/usr/lib/sysctl.d/pve-firewall.conf", "net.ipv4.conf.all.rp_filter = 2\n");
     shell.put(
         &format!("{PROFILES}/{LXC_START}"),
@@ -34,6 +36,7 @@ pub fn boot(shell: &mut Shell<'_>) {
         ("fs.suid_dumpable", "0"),
         ("kernel.dmesg_restrict", "1"),
         ("kernel.kptr_restrict", "0"),
+        ("kernel.yama.ptrace_scope", "0"),
         ("net.ipv4.icmp_echo_ignore_broadcasts", "1"),
         ("net.ipv4.icmp_ignore_bogus_error_responses", "1"),
         ("net.ipv4.tcp_syncookies", "1"),
@@ -95,6 +98,21 @@ pub fn sysctl(shell: &mut Shell<'_>, words: &[&str]) -> Output {
         }
     }
     ok("")
+}
+
+/// A dry run for several names.
+pub fn modprobe(shell: &Shell<'_>, words: &[&str]) -> Output {
+    let mut files = shell.names(MODPROBE_DIRECTORY);
+    files.retain(|name| name.ends_with(".conf"));
+    files.sort();
+    let lines: String =
+        files.iter().map(|name| shell.text(&format!("{MODPROBE_DIRECTORY}/{name}"))).collect();
+    let mut said = String::new();
+    for name in words.iter().skip(1).filter(|word| !word.starts_with("--")) {
+        let first = lines.lines().find_map(|line| line.strip_prefix(&format!("install {name} ")));
+        said += &first.map_or(format!("insmod {name}.ko \n"), |command| format!("install {command} \n"));
+    }
+    ok(said)
 }
 
 pub fn cat_config(shell: &Shell<'_>, words: &[&str]) -> Output {
