@@ -3,7 +3,7 @@ _firstlight() {
     local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words='' files=''
     COMPREPLY=()
     case $COMP_CWORD:${COMP_WORDS[1]-} in
-        1:*) mapfile -t COMPREPLY < <(compgen -W 'check bake plan apply wizard audit status confirm rollback snapshots totp install uninstall recover help --help --version' -- "$current"); return ;;
+        1:*) mapfile -t COMPREPLY < <(compgen -W 'check bake plan apply wizard audit status confirm rollback snapshots totp bundle install uninstall recover help --help --version' -- "$current"); return ;;
         2:snapshots) mapfile -t COMPREPLY < <(compgen -W 'list show diff prune --help' -- "$current"); return ;;
         2:totp) mapfile -t COMPREPLY < <(compgen -W 'show verify reset --help' -- "$current"); return ;;
     esac
@@ -26,6 +26,7 @@ _firstlight() {
         "snapshots show") words='--help' ;;
         "snapshots diff") words='--json --help' ;;
         "snapshots prune") words='--keep --help' ;;
+        "bundle "*) words='--help' ;;
         "install "*) words='--help' ;;
         "uninstall "*) words='--help' ;;
         "recover "*) words='--early --help' ;;

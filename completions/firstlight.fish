@@ -11,6 +11,7 @@ complete -c firstlight -n __fish_use_subcommand -a confirm -d 'commit what waits
 complete -c firstlight -n __fish_use_subcommand -a rollback -d 'take a committed transaction back'
 complete -c firstlight -n __fish_use_subcommand -a snapshots -d 'list, show, compare and prune the snapshots'
 complete -c firstlight -n __fish_use_subcommand -a totp -d 'show, verify and reset a second factor of PVE'
+complete -c firstlight -n __fish_use_subcommand -a bundle -d 'what others need to help, without secrets'
 complete -c firstlight -n __fish_use_subcommand -a install -d 'the executable and its units'
 complete -c firstlight -n __fish_use_subcommand -a uninstall -d 'the executable and its units'
 complete -c firstlight -n __fish_use_subcommand -a recover -d 'deal with a run that was cut off'

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// What people and tools read; the units lie in a folder, and the package has them as they are there.
-const TEXTS: [&str; 5] = [
+const TEXTS: [&str; 7] = [
+    "src/areas/kernel/settings.txt",
     "src/areas/ssh/options.txt",
     "src/audit/cis.txt",
     "src/cli/help.txt",
+    "src/commands/bundle.sh",
     "src/report/break_glass.txt",
     "src/wizard/questions.txt",
 ];
@@ -32,7 +34,7 @@ fn main() -> io::Result<()> {
     for path in TEXTS {
         println!("cargo:rerun-if-changed={path}");
         names.push(path.into());
-        texts.push(ascii(path.as_ref(), fs::read_to_string(path)?)?);
+        texts.push(ascii(path.as_ref(), without_comments(&fs::read_to_string(path)?))?);
     }
     let mut units =
         fs::read_dir(UNITS)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;

@@ -85,6 +85,11 @@ pub enum Command {
     Snapshots(Snapshots),
     /// Look after the second factor of a user.
     Totp(Factor, String),
+    /// Write what others need to help.
+    Bundle {
+        /// Where to.
+        file: PathBuf,
+    },
     /// Put the executable and its units in place.
     Install,
     /// Take them away.
@@ -176,8 +181,6 @@ pub struct Usage(pub String);
 
 /// The hook's words: PVE's units give one of them as the only argument.
 const HOOK_WORDS: [&str; 3] = ["before-network", "network-online", "fully-up"];
-/// Commands of the design that this version does not have.
-const LATER: [&str; 1] = ["bundle"];
 /// Longest wait without a number: apt's own patience and the 10 minutes of a first boot fit.
 const WAIT_SECONDS: u64 = 1800;
 
@@ -210,9 +213,6 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, Usage> {
 
 /// `snapshots` and `totp` take a second word.
 fn full_name(first: String, arguments: &mut dyn Iterator<Item = OsString>) -> Result<String, Usage> {
-    if LATER.contains(&first.as_str()) {
-        return Err(Usage(format!("`{first}` is not in this version")));
-    }
     let seconds = match first.as_str() {
         "snapshots" => "list, show, diff, prune",
         "totp" => "show, verify, reset",
@@ -261,6 +261,7 @@ fn build(name: &str, mut words: Words) -> Result<Command, Usage> {
         "audit" => audit(words)?,
         "status" => Command::Status { wait: seconds(&mut words)?, json: words.flag("json") },
         "rollback" => Command::Rollback(rollback(&mut words)?),
+        "bundle" => Command::Bundle { file: words.required("FILE")?.into() },
         "install" => Command::Install,
         "uninstall" => Command::Uninstall,
         "confirm" => Command::Confirm,

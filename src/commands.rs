@@ -5,6 +5,7 @@
 mod apply;
 mod audit;
 mod bake;
+mod bundle;
 mod check;
 mod confirm;
 mod engine;
@@ -106,6 +107,7 @@ fn as_root(command: Command) -> Ended {
         Command::Rollback(what) => rollback::run(node, &what),
         Command::Snapshots(what) => snapshots::run(node, &what),
         Command::Totp(what, user) => totp::run(node, what, &user),
+        Command::Bundle { file } => bundle::run(node, &file),
         Command::Install => maintain::install(node),
         Command::Uninstall => maintain::uninstall(node),
         Command::Recover { early } => maintain::recover(node, early),

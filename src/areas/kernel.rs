@@ -5,6 +5,7 @@ use super::{Area, control, push, push_file};
 use crate::change::{Change, KernelChange, one_blank};
 use crate::control::{Check, Phase, Proposal};
 use crate::facts::Facts;
+use crate::packed::packed;
 use crate::profile::Profile;
 
 const PATH: &str = "/etc/sysctl.d/zz-firstlight.conf";
@@ -15,25 +16,6 @@ const OURS: &str = "# Written by firstlight; change the answer and run `firstlig
 const LAST: &str = "\
     # It sorts last on purpose: the last value of a setting wins (pve-firewall.conf has one, too).\n";
 const RP_FILTER: &str = "net.ipv4.conf.*.rp_filter";
-/// `*` stands for every interface: how the kernel joins their values with that of `all` differs from one to the next.
-const SETTINGS: &str = "dev.tty.ldisc_autoload 0\n\
-    fs.protected_fifos 2\n\
-    fs.protected_hardlinks 1\n\
-    fs.protected_regular 2\n\
-    fs.protected_symlinks 1\n\
-    fs.suid_dumpable 0\n\
-    kernel.dmesg_restrict 1\n\
-    kernel.kptr_restrict 2\n\
-    kernel.yama.ptrace_scope 1\n\
-    net.ipv4.conf.*.accept_redirects 0\n\
-    net.ipv4.conf.*.accept_source_route 0\n\
-    net.ipv4.conf.*.secure_redirects 0\n\
-    net.ipv4.conf.*.send_redirects 0\n\
-    net.ipv4.icmp_echo_ignore_broadcasts 1\n\
-    net.ipv4.icmp_ignore_bogus_error_responses 1\n\
-    net.ipv4.tcp_syncookies 1\n\
-    net.ipv6.conf.*.accept_redirects 0\n\
-    net.ipv6.conf.*.accept_source_route 0";
 /// What containers do not survive, or do not start with (anchors E.7, G14), and from which value on.
 const BREAKS_CONTAINERS: &str = "kernel.unprivileged_userns_clone=0 user.max_user_namespaces=0 \
     kernel.yama.ptrace_scope=3 kernel.modules_disabled=1";
@@ -73,7 +55,8 @@ impl Area for Kernel {
             chosen => chosen,
         };
         let extra = &profile.kernel.extra;
-        let ours = SETTINGS.lines().filter_map(|line| line.split_once(' '));
+        // `*` stands for every interface: how the kernel joins their values with that of `all` differs from one to the next.
+        let ours = packed!("settings.txt").lines().filter_map(|line| line.split_once(' '));
         for (name, value) in ours.chain([(RP_FILTER, rp_filter)]) {
             if !extra.iter().any(|(other, _)| is_about(name, other)) {
                 add(name, value);

@@ -19,6 +19,7 @@ snapshots list:0
 snapshots show:2
 snapshots diff:3 json
 snapshots prune:0 keep=
+bundle:1
 install:0
 uninstall:0
 recover:0 early deadline

@@ -3,6 +3,7 @@
 #[test]
 fn a_packed_text_is_the_file() {
     let files = [
+        (packed!("settings.txt"), include_str!("../areas/kernel/settings.txt")),
         (packed!("options.txt"), include_str!("../areas/ssh/options.txt")),
         (packed!("cis.txt"), include_str!("../audit/cis.txt")),
         (packed!("help.txt"), include_str!("../cli/help.txt")),

@@ -74,7 +74,7 @@ fn g1_the_file_of_a_silent_answer_sorts_after_that_of_pve() {
 fn g1_every_setting_of_the_file_is_set_now_and_is_a_control_of_both() {
     let proposal = propose(&Profile::example(), &Facts::example());
     let (Phase::Services, Change::Kernel(change)) = &proposal.changes[1] else { panic!("no second change") };
-    assert_eq!(change.settings.len(), SETTINGS.lines().count() + 1);
+    assert_eq!(change.settings.len(), packed!("settings.txt").lines().count() + 1);
     assert_eq!(proposal.controls.len(), change.settings.len() + 1, "and the modules");
     for (control, (name, value)) in proposal.controls.iter().zip(&change.settings) {
         let Check::Kernel { name: seen, value: wanted, boot: true } = &control.check else {

@@ -7,13 +7,8 @@ use crate::profile::Algorithms;
 
 /// Post-quantum first, curve25519 last: every client since 2014 has one of them. That curve is all that ssh-audit 3.9.0
 /// warns of in this set.
-const COMPATIBLE_KEX: &[&str] = &[
-    "mlkem768x25519-sha256",
-    "sntrup761x25519-sha512",
-    "sntrup761x25519-sha512@openssh.com",
-    "curve25519-sha256",
-    "curve25519-sha256@libssh.org",
-];
+const COMPATIBLE_KEX: &str = "mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,\
+    curve25519-sha256,curve25519-sha256@libssh.org";
 const COMPATIBLE_USER_KEYS: &str = "ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256-cert-v01@openssh.com,\
     ecdsa-sha2-nistp384-cert-v01@openssh.com,ecdsa-sha2-nistp521-cert-v01@openssh.com,\
     sk-ssh-ed25519-cert-v01@openssh.com,sk-ecdsa-sha2-nistp256-cert-v01@openssh.com,\
@@ -22,18 +17,11 @@ const COMPATIBLE_USER_KEYS: &str = "ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-
     rsa-sha2-512,rsa-sha2-256";
 
 /// ssh-audit 3.3's policy "Hardened Debian 13 (version 1)": nothing without a post-quantum part.
-const STRICT_KEX: &[&str] =
-    &["mlkem768x25519-sha256", "sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com"];
+const STRICT_KEX: &str = "mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com";
 /// Its policy "Hardened Debian 12": version 2, and version 3 where Debian has the second name of sntrup761.
-const STRICT_KEX_OLD: &[&str] = &[
-    "sntrup761x25519-sha512",
-    "sntrup761x25519-sha512@openssh.com",
-    "curve25519-sha256",
-    "curve25519-sha256@libssh.org",
-    "diffie-hellman-group16-sha512",
-    "diffie-hellman-group18-sha512",
-    "diffie-hellman-group-exchange-sha256",
-];
+const STRICT_KEX_OLD: &str = "sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,curve25519-sha256,\
+    curve25519-sha256@libssh.org,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,\
+    diffie-hellman-group-exchange-sha256";
 /// Encrypt-then-MAC alone: in OpenSSH since 6.2, and without a use where the cipher is an AEAD.
 const MACS: &str = "hmac-sha2-512-etm@openssh.com,hmac-sha2-256-etm@openssh.com,umac-128-etm@openssh.com";
 const STRICT_MACS_OLD: &str =
@@ -61,7 +49,7 @@ pub(super) fn wanted(set: Algorithms, facts: &Facts) -> Vec<SshOption> {
         (true, true) => (STRICT_KEX, MACS),
         (true, false) => (STRICT_KEX_OLD, STRICT_MACS_OLD),
     };
-    let kex: Vec<&str> = kex.iter().copied().filter(|name| knows(facts, name)).collect();
+    let kex: Vec<&str> = kex.split(',').filter(|name| knows(facts, name)).collect();
     vec![
         option("ssh.key-exchange", "KexAlgorithms", "kexalgorithms", &kex.join(",")),
         option("ssh.ciphers", "Ciphers", "ciphers", CIPHERS),
