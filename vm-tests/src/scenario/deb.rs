@@ -54,6 +54,7 @@ pub fn life(bench: &mut Bench) -> Result<()> {
             let node = Container::boot(&root)?;
             installed(&node)?;
             hardened(&node)?;
+            bundled(&node)?;
             drop(node);
             // As a power cut does: nothing was told to stop.
             let node = Container::boot(&root)?;
@@ -110,6 +111,44 @@ fn hardened(node: &Container) -> Result<()> {
     node.ok("printf '\\n[firstlight.updates]\\nproxmox = true\\n' >> /root/answer.toml")?;
     let waits = node.run(&format!("{APPLY} login"))?;
     ensure!(waits.status == 4, "apply ended with {}: {}", waits.status, waits.output);
+    Ok(())
+}
+
+/// Secrets of one unit of ours, as a defect would leave them in the journal.
+const PLANTED: [&str; 3] = [
+    "otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ",
+    "root@pam GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+    "value 0e1f2a3b-4c5d-6e7f-8a9b-0c1d2e3f4a5b",
+];
+/// Every hash of a password, and a line of every private key.
+const OF_THE_NODE: &str = "cut -d: -f2 /etc/shadow | grep -F '$'; for key in /etc/ssh/ssh_host_*_key; do sed -n 3p $key; done; \
+     sed -n 's/^password-hash = \"\\(.*\\)\"/\\1/p' /root/answer.toml";
+
+/// What leaves the node for somebody's help has what helps, and no secret.
+fn bundled(node: &Container) -> Result<()> {
+    for secret in PLANTED {
+        node.ok(&format!("systemd-run --quiet --wait --unit firstlight-planted echo '{secret}'"))?;
+    }
+    node.ok("journalctl --sync && journalctl -u firstlight-planted | grep -q 0e1f2a3b")?;
+    let bundle = node.ok("firstlight bundle /root/bundle.txt > /dev/null && cat /root/bundle.txt")?;
+    ensure!(node.ok("stat -c '%a %U' /root/bundle.txt")? == "600 root\n", "others can read the bundle");
+    for part in [
+        "===== /usr/sbin/firstlight audit",
+        "ssh.password-login.root",
+        "schema = 1",
+        "entry=/etc/ssh",
+        "passwordauthentication no",
+    ] {
+        ensure!(bundle.contains(part), "`{part}` is not in the bundle: {bundle}");
+    }
+    let of_the_node = node.ok(OF_THE_NODE)?;
+    ensure!(of_the_node.lines().count() >= 6, "too few secrets to look for: {of_the_node}");
+    let planted = PLANTED.iter().flat_map(|line| line.split(' '));
+    for secret in of_the_node.lines().chain(planted.filter(|word| word.len() > 20)) {
+        ensure!(!bundle.contains(secret), "`{secret}` is in the bundle");
+    }
+    let again = node.run("firstlight bundle /root/bundle.txt")?;
+    ensure!(again.status == 2, "a second bundle of that name ended with {}: {}", again.status, again.output);
     Ok(())
 }
 
