@@ -20,7 +20,7 @@ const PURGING: &str = "grep -qs ' remove apt-listchanges' /var/log/dpkg.log";
 /// What dpkg reads a package with stands still in the middle of ufw: a machine may be too fast for anybody to see it.
 const STOPS_HALFWAY: &str = r#"cp /usr/bin/dpkg-deb /run/dpkg-deb; cat > /run/halfway << 'END'
 #!/bin/sh
-case "$*" in *--fsys-tarfile*/ufw_*) ;; *) exec /run/dpkg-deb "$@" ;; esac
+case "$*" in *--fsys-tarfile*ufw_*) ;; *) exec /run/dpkg-deb "$@" ;; esac
 /run/dpkg-deb "$@" | head -c 150000
 while [ -d /proc/$PPID ]; do sleep 0.1; done
 END
