@@ -17,10 +17,10 @@ const REFUSE: &str = ": > /run/refuse-unattended-upgrades.service";
 /// dpkg is removing.
 const PURGING: &str = "grep -qs ' remove apt-listchanges' /var/log/dpkg.log";
 
-/// What dpkg reads a package with stands still in the middle of ufw: a machine may be too fast for anybody to see it.
+/// What dpkg reads a package with stands still in the middle of ufw, the first time: a machine may be too fast for anybody to see it.
 const STOPS_HALFWAY: &str = r#"cp /usr/bin/dpkg-deb /run/dpkg-deb; cat > /run/halfway << 'END'
 #!/bin/sh
-case "$*" in *--fsys-tarfile*ufw_*) ;; *) exec /run/dpkg-deb "$@" ;; esac
+case "$*" in *--fsys-tarfile*ufw_*) mkdir /run/once 2> /dev/null ;; *) false ;; esac || exec /run/dpkg-deb "$@"
 /run/dpkg-deb "$@" | head -c 150000
 while [ -d /proc/$PPID ]; do sleep 0.1; done
 END
