@@ -16,7 +16,7 @@ use crate::release;
 use crate::workspace::{TARGET, Workspace};
 
 /// The release binary must stay below this, so that the answer fits beside it (design 11).
-const SIZE_LIMIT: u64 = 983_040;
+pub const SIZE_LIMIT: u64 = 983_040;
 
 /// Tests that stop whole runs at every point.
 const EXPLORATION: &str = "tests::explore::";

@@ -1,4 +1,4 @@
-//! The command line: `build`, `image`, `demo`, `test`, `shell`, `release`, `scores`.
+//! The command line: `build`, `image`, `demo`, `test`, `shell`, `release`, `scores`, `budgets`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -37,6 +37,7 @@ usage: cargo vm build                        build the static binary as it is sh
        cargo vm shell [--hardened]           boot a node and log in as root
        cargo vm release [--target TARGET] [--out DIR]
                                              make tarball, Debian package, bill of materials and checksums
+       cargo vm budgets                      size, start, processor time and memory beside what they may be
        cargo vm scores                       what ssh-audit, lynis and our audit say of a node before and after
 ";
 
@@ -90,6 +91,7 @@ pub fn run() -> Result<ExitCode> {
             in_workspace(|workspace| image(workspace, release))
         }
         "demo" => with_bench(|bench| crate::demo::demo(bench, !has("no-wait"))),
+        "budgets" => with_bench(crate::budgets::print),
         "scores" => with_bench(crate::scores::print),
         "shell" => with_bench(|bench| crate::demo::shell(bench, has("hardened"))),
         other => bail!("there is no command `{other}`\n{}", USAGE.trim_end()),

@@ -5,6 +5,7 @@
 mod accelerator;
 mod agent;
 mod bench;
+mod budgets;
 mod check;
 mod cli;
 mod command;

@@ -82,6 +82,12 @@ const UFW: &[Mutation] = &[
         red: &["admin.account"],
     },
     Mutation {
+        what: "modprobe is told otherwise by a file that comes first",
+        done: "echo 'install tipc /usr/sbin/modprobe --ignore-install tipc' > /etc/modprobe.d/00-a.conf",
+        mended: "rm /etc/modprobe.d/00-a.conf",
+        red: &["kernel.modules"],
+    },
+    Mutation {
         what: "a unit is stopped",
         done: "systemctl stop unattended-upgrades.service",
         mended: "systemctl start unattended-upgrades.service",

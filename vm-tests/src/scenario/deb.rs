@@ -16,6 +16,9 @@ use crate::release::Release;
 use crate::workspace::TARGET;
 
 const APPLY: &str = "firstlight apply /root/answer.toml --confirm";
+/// A file of the operator's own.
+const OWN_FILE: &str =
+    "\n[[firstlight.file]]\npath = \"/etc/issue.net\"\ncontent = \"Authorised access only.\\n\"\n";
 /// Every name with ours in it, but for what lies in the user's own places.
 const OURS: &str = "find / -xdev \\( -path /proc -o -path /sys -o -path /root -o -path /tmp \\) -prune \
      -o -name '*firstlight*' -print | sort";
@@ -50,7 +53,7 @@ pub fn life(bench: &mut Bench) -> Result<()> {
             let home = root.join("root");
             fs::copy(&first, home.join("first.deb")).context("bringing the package")?;
             fs::copy(&second, home.join("second.deb")).context("bringing the package")?;
-            fs::write(home.join("answer.toml"), &answer).context("bringing the answer")?;
+            fs::write(home.join("answer.toml"), answer.clone() + OWN_FILE).context("bringing the answer")?;
             let node = Container::boot(&root)?;
             installed(&node)?;
             hardened(&node)?;
@@ -105,6 +108,15 @@ fn hardened(node: &Container) -> Result<()> {
     for (kept, seen) in kept.iter().zip(&seen) {
         ensure!(kept == seen, "the audit's unit sees {kept} where the command sees {seen}");
     }
+    node.ok("grep -qx 'Authorised access only.' /etc/issue.net && echo Hello > /etc/issue.net")?;
+    let changed = node.run("firstlight audit --json")?;
+    let changed = controls(&changed.output)?;
+    let red: Vec<_> = changed
+        .iter()
+        .filter(|control| control["state"] == "fails")
+        .map(|control| &control["control"])
+        .collect();
+    ensure!(red.contains(&&"file./etc/issue.net".into()), "a changed file of the answer is not red: {red:?}");
     ensure!(kept.len() == seen.len() && seen.len() > 30, "{} and {} controls", kept.len(), seen.len());
     ensure!(node.ok("systemctl is-active firstlight-audit.timer")? == "active\n", "the timer does not run");
     // The next one is cut off in the middle.
