@@ -8,6 +8,7 @@
 //! for others fails with "operation not permitted", and it has no links and no extended attributes.
 
 mod attributes;
+mod child;
 mod command;
 mod content;
 mod flags;
@@ -332,7 +333,7 @@ impl Node for Machine {
             let because = format!("no commands below {}", self.directory.display());
             return Err(Error::new(format!("running {}", invocation.line()), because));
         }
-        command::run(invocation, &self.signals)
+        command::run(invocation)
     }
 
     fn interrupted(&self) -> bool {

@@ -3,7 +3,7 @@
 //! What a child writes goes into files in memory, not into pipes: no thread reads along, and a daemon that a
 //! maintainer script has started and that keeps the child's output open cannot keep us waiting.
 
-use super::signals::Signals;
+use super::child::with_open_mask;
 use crate::error::{Error, Result};
 use crate::node::{Invocation, Output, RUN_VARIABLE};
 use nix::sys::signal::{Signal, killpg};
@@ -20,8 +20,8 @@ pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 const DYING: Duration = Duration::from_secs(5);
 
 /// Runs a command to its end, or to its limit.
-pub(super) fn run(invocation: &Invocation, signals: &Signals) -> Result<Output> {
-    match finish(invocation, signals) {
+pub(super) fn run(invocation: &Invocation) -> Result<Output> {
+    match finish(invocation) {
         Ok(Some(output)) => Ok(output),
         Ok(None) => {
             let because = format!("not done after {} ms, stopped", invocation.limit.as_millis());
@@ -32,12 +32,10 @@ pub(super) fn run(invocation: &Invocation, signals: &Signals) -> Result<Output> 
 }
 
 /// `None` when the time was up.
-fn finish(invocation: &Invocation, signals: &Signals) -> io::Result<Option<Output>> {
+fn finish(invocation: &Invocation) -> io::Result<Option<Output>> {
     let stdout = memory()?;
     let stderr = memory()?;
-    let open = signals.open();
     let handle = start(invocation, stdout.try_clone()?, stderr.try_clone()?)?;
-    drop(open);
     let ended = wait(&handle, invocation.limit)?;
     if ended.is_none() {
         for pid in handle.pids() {
@@ -85,6 +83,7 @@ fn start(invocation: &Invocation, stdout: OwnedFd, stderr: OwnedFd) -> io::Resul
         .before_spawn(|command| {
             // So that the limit reaches grandchildren, and Ctrl-C on the terminal reaches us alone.
             command.process_group(0);
+            with_open_mask(command);
             Ok(())
         });
     match &invocation.input {

@@ -2,8 +2,7 @@
 //! half done, while one that hears of it puts the node back.
 //!
 //! Ctrl-C, SIGTERM and a dropped line are blocked and read from a descriptor. A dropped line is no request: the run
-//! goes on without its reader. Children inherit the mask of the thread that starts them, so it is open for that
-//! moment.
+//! goes on without its reader.
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -26,14 +25,6 @@ impl Signals {
         }
     }
 
-    /// Lets a child start as if nothing were deferred.
-    pub fn open(&self) -> Option<Closing> {
-        // What is waiting is read first: it would be delivered the moment the mask opens.
-        self.asked();
-        let deferred = self.descriptor.borrow().is_some();
-        (deferred && mask().thread_unblock().is_ok()).then(|| Closing)
-    }
-
     /// Whether somebody asked to stop.
     pub fn asked(&self) -> bool {
         if let Some(descriptor) = self.descriptor.borrow().as_ref() {
@@ -43,16 +34,6 @@ impl Signals {
             }
         }
         self.asked.get()
-    }
-}
-
-/// Defers signals again when it goes.
-pub struct Closing;
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        // Blocking these signals was possible a moment ago; without it they only do what they always did.
-        let _ = mask().thread_block();
     }
 }
 

@@ -276,3 +276,55 @@ fn j3_the_deadline_counts_the_time_since_the_boot_suspended_or_not() {
     let seen: u64 = seen.unwrap_or_else(|| panic!("{said}{}", String::from_utf8_lossy(&child.stderr)));
     assert!((up + AHEAD..up + AHEAD + 600).contains(&seen), "{seen}, and here {up}");
 }
+
+/// Starts this test once more with the signals blocked in all of its threads, and asks it to stop as fast as it can be asked.
+#[test]
+fn j3_a_request_to_stop_at_the_start_of_a_child_kills_neither_us_nor_goes_past_the_child() {
+    const CHILD: &str = "FIRSTLIGHT_TEST_STORM";
+    const CHILDREN: usize = 150;
+    if std::env::var_os(CHILD).is_some() {
+        let machine = Machine::open(Path::new("/")).unwrap();
+        machine.signals.defer();
+        for _ in 0..CHILDREN {
+            assert_eq!(machine.run(&real("/bin/sh", &["-c", "kill $$; echo deaf"])).unwrap().status, 143);
+        }
+        println!("lived, asked: {}", machine.interrupted());
+        return;
+    }
+    let mut child = std::process::Command::new("env")
+        .arg("--block-signal=INT,TERM,HUP")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--nocapture", "j3_a_request_to_stop_at_the_start_of_a_child"])
+        .env(CHILD, "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    // Not before it is what `env` starts.
+    std::thread::sleep(Duration::from_millis(50));
+    while child.try_wait().unwrap().is_none() {
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("lived, asked: true"), "{}: {said}", output.status);
+}
+
+/// The lint says so of each line; this, that no second file allows itself one.
+#[test]
+fn one_module_alone_is_allowed_to_be_unsafe() {
+    let allowed = std::process::Command::new("grep")
+        .args([
+            "-rlE",
+            "^ *#.*allow.unsafe_code|^ *unsafe (fn|impl|\\{)",
+            "src",
+            "fuzz",
+            "vm-tests/src",
+            "vm-tests/stand-in/src",
+            "--include=*.rs",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&allowed.stdout), "src/node/machine/child.rs\n");
+}
