@@ -4,13 +4,15 @@ use super::*;
 use crate::node::scripted::Scripted;
 
 /// One of each kind that firstlight or PVE handles.
-const PLANTED: [&str; 7] = [
+const PLANTED: [&str; 9] = [
     "ops:$y$j9T$abcdefgh$0123456789:1::::::",
     "root:$6$salt$hash:1::::::",
     "password-hash = \"$5$salt$hash\"",
     "otpauth://totp/pve1:root@pam?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
     "root@pam: GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
     "value: 0e1f2a3b-4c5d-6e7f-8a9b-0c1d2e3f4a5b",
+    "webhook = \"https://hooks.example.com/T0/B0/token\"",
+    "content = \"user: password\\u000A\"",
     "-----BEGIN OPENSSH PRIVATE KEY-----",
 ];
 const KEPT: [&str; 4] = [
