@@ -11,7 +11,8 @@ const SHELL: &str = "/bin/sh";
 const SECONDS: u64 = 900;
 /// Of hashes of passwords (crypt(5)), TOTP entries, keys; and of what the profile of record has that may be one: the address
 /// of a webhook, the content of a file.
-const MARKS: [&str; 9] = ["$y$", "$gy$", "$6$", "$5$", "$2", "otpauth", "PRIVATE KEY", "webhook =", "content ="];
+const MARKS: [&str; 9] =
+    ["$y$", "$gy$", "$6$", "$5$", "$2", "otpauth", "PRIVATE KEY", "webhook =", "content ="];
 const LEFT_OUT: &str = "[a line that looks like a secret is left out]";
 /// Base32 of 16 bytes; a TOTP secret has 20.
 const LEAST_BASE32: usize = 26;

@@ -33,16 +33,16 @@ const REFUSES: &str = "install /bin/false";
 const MODPROBE_PROGRAM: &str = "/usr/sbin/modprobe";
 
 impl Observer<'_> {
-    /// A dry run says what would be run, or inserted, a line for each name.
+    /// A dry run says what would be inserted and run: first what the module needs, which harms nobody, then the module.
     pub(super) fn modules_blocked(&mut self, names: &[String]) -> Result<Verdict> {
-        let mut arguments = vec!["--dry-run", "--verbose", "--all"];
-        arguments.extend(names.iter().map(String::as_str));
-        let output = self.output(MODPROBE_PROGRAM, &arguments)?;
-        let said = || output.stdout.lines().map(str::trim_end);
-        let other = said().find(|line| *line != REFUSES);
-        Ok(Verdict::of(other.is_none() && said().count() == names.len(), || {
-            ["modprobe does not refuse all of them: ", other.unwrap_or(output.stderr.trim())].concat()
-        }))
+        for name in names {
+            let output = self.output(MODPROBE_PROGRAM, &["--dry-run", "--verbose", name])?;
+            let last = output.stdout.trim_end().lines().last().unwrap_or(output.stderr.trim()).trim_end();
+            if last != REFUSES {
+                return Ok(Verdict::Fails(["modprobe loads ", name, ": ", last].concat()));
+            }
+        }
+        Ok(Verdict::Holds)
     }
 }
 

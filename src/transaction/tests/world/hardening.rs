@@ -100,14 +100,14 @@ pub fn sysctl(shell: &mut Shell<'_>, words: &[&str]) -> Output {
     ok("")
 }
 
-/// A dry run for several names.
+/// A dry run: what the module needs comes first.
 pub fn modprobe(shell: &Shell<'_>, words: &[&str]) -> Output {
     let mut files = shell.names(MODPROBE_DIRECTORY);
     files.retain(|name| name.ends_with(".conf"));
     files.sort();
     let lines: String =
         files.iter().map(|name| shell.text(&format!("{MODPROBE_DIRECTORY}/{name}"))).collect();
-    let mut said = String::new();
+    let mut said = "insmod needed.ko \n".to_owned();
     for name in words.iter().skip(1).filter(|word| !word.starts_with("--")) {
         let first = lines.lines().find_map(|line| line.strip_prefix(&format!("install {name} ")));
         said += &first.map_or(format!("insmod {name}.ko \n"), |command| format!("install {command} \n"));
