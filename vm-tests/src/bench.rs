@@ -291,8 +291,10 @@ impl Bench {
         let step = Step::begin("the first boot of a fresh node");
         let node = self.boot(State::Committed.name(), Release::Trixie, seeds)?;
         let node = self.committed.insert(node);
-        hook::wait_for_end(node)?;
+        let end = hook::wait_for_end(node)?;
         node.wait_until_up()?;
+        // Whoever builds upon it would measure the old node otherwise.
+        hook::expect_committed(node, &end)?;
         step.done();
         node.snapshot(COMMITTED)
     }
