@@ -139,5 +139,10 @@ fn expect(node: &mut Node, name: &str) -> Result<()> {
 
 /// Nothing ever ran here.
 fn forget(node: &mut Node) -> Result<()> {
-    node.ok(&format!("{INSTALLED_PATH} uninstall; rm -rf /var/lib/firstlight /run/firstlight")).map(drop)
+    // PVE's unit remains active once it has succeeded.
+    let unit = hook::UNIT;
+    node.ok(&format!(
+        "{INSTALLED_PATH} uninstall; rm -rf /var/lib/firstlight /run/firstlight; systemctl stop {unit}"
+    ))
+    .map(drop)
 }
