@@ -92,16 +92,18 @@ fn at_a_url(node: &mut Node, key: &str) -> Result<()> {
     ))?;
     node.wait_for("it serves", 30, "curl -s -o /dev/null http://127.0.0.1:8600/")?;
     let mut digest = String::new();
-    for tool in ["curl", "wget"] {
+    for (tool, next) in
+        [("curl", "mv /usr/bin/curl /usr/bin/curl.away"), ("wget", "mv /usr/bin/curl.away /usr/bin/curl")]
+    {
         node.put(&format!("{SERVED}/answer.toml"), answer(tool, key).as_bytes(), 0o644)?;
         digest = node.ok(&format!("sha256sum < {SERVED}/answer.toml"))?;
         digest.truncate(64);
         booted_with(node, &format!("firstlight.answer={url} firstlight.answer-sha256={digest}"))?;
         expect(node, tool)?;
-        // The next one goes without curl.
-        node.ok("chmod 000 /usr/bin/curl; mv /usr/bin/curl /usr/bin/curl.away")?;
+        say(format_args!("  fetched by {tool}"));
+        // The second one goes without curl.
+        node.ok(next)?;
     }
-    node.ok("mv /usr/bin/curl.away /usr/bin/curl && chmod 755 /usr/bin/curl")?;
     let wrong = "0".repeat(64);
     for (words, told) in [
         (format!("firstlight.answer={url} firstlight.answer-sha256={wrong}"), "its SHA-256 is"),
