@@ -26,6 +26,7 @@ mod older;
 mod power;
 mod reach;
 mod repositories;
+mod result;
 mod rollback;
 mod second_factor;
 mod secrets;
@@ -277,6 +278,7 @@ pub const ALL: &[Scenario] = &[
         "natively: unattended-upgrades --dry-run installs Debian's security updates, Proxmox's on request, no others (H3)",
         updates::origins,
     ).own(),
+    short("result", "natively: a server and the node exporter are told, signed, again if need be, without a secret (J5)", result::told).own(),
     short("deb-package", "natively: the Debian package from installation to purge, and its units at work (I2 J3)", deb::life).own(),
     short(
         "reach",
