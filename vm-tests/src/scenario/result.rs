@@ -30,6 +30,8 @@ class Hook(http.server.BaseHTTPRequestHandler):
             f"{self.path}\n{self.headers['X-Firstlight-Signature']}\n".encode() + body)
         self.send_response(503 if number == 0 else 200)
         self.end_headers()
+    def log_message(self, *words):
+        pass
 http.server.HTTPServer(("127.0.0.1", 8700), Hook).serve_forever()
 "#;
 
