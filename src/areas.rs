@@ -27,6 +27,9 @@ pub use admin::{SUDO_GROUP, UIDS_OF_PEOPLE};
 pub use audit::TIMER as AUDIT_TIMER;
 pub use ssh::shut_out;
 
+/// The first line of a file of ours.
+const WRITTEN: &str = "# Written by firstlight; change the answer and run `firstlight apply`.\n";
+
 /// One subject of the hardening.
 pub trait Area {
     /// The name of its table in the answer: `ssh`.

@@ -135,17 +135,16 @@ fn rp_filter(table: &Table<'_>) -> String {
 }
 
 /// What no hypervisor needs and a user, a container or a plugged device can have loaded: file systems of the past, networks
-/// of ships and of the air, and FireWire, which reads all memory. PVE's kernel and Debian's kmod load them by themselves.
+/// of ships and of the air, and FireWire, which reads all memory.
 const BLOCKED_MODULES: &str =
     "appletalk atm ax25 cramfs dccp firewire-core freevxfs hfs hfsplus jffs2 netrom rds rose tipc x25";
 
 fn blocked_modules(table: &Table<'_>) -> Vec<String> {
-    if table.entries.contains_key("blocked-modules") {
-        return table.formed_texts("blocked-modules", MODULE);
+    let mut modules = table.formed_texts("blocked-modules", MODULE);
+    if !table.entries.contains_key("blocked-modules") {
+        modules.extend(BLOCKED_MODULES.split(' ').map(str::to_owned));
     }
-    // Asked for, so that it is a known key.
-    table.find("blocked-modules");
-    BLOCKED_MODULES.split(' ').map(str::to_owned).collect()
+    modules
 }
 
 fn kernel_settings(table: &Table<'_>) -> Vec<(String, String)> {

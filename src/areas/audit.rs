@@ -1,6 +1,6 @@
 //! The audit by itself (row I2), and what keeps a node able to put itself back (rows J3 and J5).
 
-use super::{Area, also, push, push_file, push_unit};
+use super::{Area, WRITTEN, also, push, push_file, push_unit};
 use crate::change::{Change, ReloadChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal};
 use crate::facts::Facts;
@@ -11,7 +11,7 @@ use crate::profile::Profile;
 pub const TIMER: &str = "firstlight-audit.timer";
 const TIMER_PATH: &str = "/etc/systemd/system/firstlight-audit.timer";
 const NEVER: &str = "never";
-const TIMER_HEAD: &str = "# Written by firstlight; change the answer and run `firstlight apply`.\n[Unit]\n\
+const TIMER_HEAD: &str = "[Unit]\n\
     Description=firstlight: audit\n\n[Timer]\nOnCalendar=";
 const TIMER_TAIL: &str = "\nPersistent=yes\nRandomizedDelaySec=1h\n\n[Install]\nWantedBy=timers.target\n";
 
@@ -63,7 +63,7 @@ impl Area for Audit {
 
 /// A node that was off when its time came makes up for it.
 fn timer(schedule: &str) -> String {
-    [TIMER_HEAD, schedule, TIMER_TAIL].concat()
+    [WRITTEN, TIMER_HEAD, schedule, TIMER_TAIL].concat()
 }
 
 #[cfg(test)]

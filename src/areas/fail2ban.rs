@@ -2,7 +2,7 @@
 //! Whatever filters beside it, iptables-legacy too, comes after that table.
 
 use super::firewall::tables::API_PORT;
-use super::{Area, control, push_file, push_unit, refusal};
+use super::{Area, WRITTEN, control, push_file, push_unit, refusal};
 use crate::change::{Change, ReloadChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::{Facts, networks};
@@ -14,7 +14,6 @@ pub(super) const UNIT: &str = "fail2ban.service";
 const JAIL_PATH: &str = "/etc/fail2ban/jail.d/firstlight.conf";
 /// A name of its own: fail2ban is about to bring a filter `proxmox`.
 const FILTER_PATH: &str = "/etc/fail2ban/filter.d/firstlight-pve.conf";
-const HEADER: &str = "# Written by firstlight; change the answer and run `firstlight apply`.\n";
 /// The text of pvedaemon (pve-contract 5.1). What the client says comes after its address, so that nothing before that
 /// address is the client's; fail2ban writes a line end inside of a message as two signs.
 const FILTER: &str = "[Definition]\n\
@@ -70,14 +69,14 @@ impl Area for Fail2ban {
 
     fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
         let (mut proposal, mut controls) = (Proposal::default(), Vec::new());
-        let mut text = HEADER.to_owned();
+        let mut text = WRITTEN.to_owned();
         let mut staged = Vec::new();
         for jail in JAILS.iter().take(1 + usize::from(facts.pve_version.is_some())) {
             text.push_str(&section(jail, profile, facts, &mut controls));
         }
         staged.push((JAIL_PATH, text));
         if facts.pve_version.is_some() {
-            staged.push((FILTER_PATH, [HEADER, FILTER].concat()));
+            staged.push((FILTER_PATH, [WRITTEN, FILTER].concat()));
         }
         let after = staged.iter().map(|(path, _)| path.into()).collect();
         let ask = GateAsk::Fail2ban {

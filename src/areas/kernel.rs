@@ -1,7 +1,7 @@
 //! Kernel settings (row G1): one file that sorts last, and the same values at run time. Nothing that a container needs
 //! is among them.
 
-use super::{Area, control, push, push_file};
+use super::{Area, WRITTEN, control, push, push_file};
 use crate::change::{Change, KernelChange, one_blank};
 use crate::control::{Check, Phase, Proposal};
 use crate::facts::Facts;
@@ -12,7 +12,6 @@ const PATH: &str = "/etc/sysctl.d/zz-firstlight.conf";
 /// It sorts first on purpose: the first line about a module counts (libkmod's configuration is a list).
 const MODULES_PATH: &str = "/etc/modprobe.d/00-firstlight.conf";
 const BLOCKED: &str = " /bin/false\n";
-const OURS: &str = "# Written by firstlight; change the answer and run `firstlight apply`.\n";
 const LAST: &str = "\
     # It sorts last on purpose: the last value of a setting wins (pve-firewall.conf has one, too).\n";
 const RP_FILTER: &str = "net.ipv4.conf.*.rp_filter";
@@ -33,7 +32,7 @@ impl Area for Kernel {
 
     fn described(&self, profile: &Profile, facts: &Facts) -> Proposal {
         let mut proposal = Proposal::default();
-        let (mut settings, mut controls, mut text) = (Vec::new(), Vec::new(), [OURS, LAST].concat());
+        let (mut settings, mut controls, mut text) = (Vec::new(), Vec::new(), [WRITTEN, LAST].concat());
         let mut add = |name: &str, value: &str| {
             // A pattern sets what no line names, so that `all` and `default`, which others name, have one (sysctl.d(5)).
             let lines: &[&str] = if name.contains('*') { &["all", "default", "*"] } else { &[""] };
@@ -79,7 +78,7 @@ impl Area for Kernel {
             push_file(
                 &mut proposal,
                 MODULES_PATH,
-                std::iter::once(OURS).chain(lines).collect(),
+                std::iter::once(WRITTEN).chain(lines).collect(),
                 vec![control],
             );
         }

@@ -4,7 +4,7 @@ mod algorithms;
 mod options;
 mod refused;
 
-use super::{Area, also, control, firewall, push_file};
+use super::{Area, WRITTEN, also, control, firewall, push_file};
 use crate::change::{Change, HostKeyChange, ReloadChange};
 use crate::control::{Check, Control, Gate, GateAsk, Phase, Proposal, Refusal};
 use crate::facts::{Facts, RSA_HOST_KEY_PATH};
@@ -23,7 +23,7 @@ const LEAST_RSA_BITS: u32 = 2048;
 /// OpenSSH's default, and the same without the second name that nobody uses any more.
 const KEYS_FILES: [&str; 2] = [".ssh/authorized_keys .ssh/authorized_keys2", ".ssh/authorized_keys"];
 const RSA_ID: &str = "ssh.rsa-host-key";
-const HEADER: &str = "# Written by firstlight; change the answer and run `firstlight apply`.\n\
+const HEADER: &str = "\
     # It sorts first on purpose: in sshd's configuration the first value wins.\n";
 
 pub use refused::shut_out;
@@ -135,7 +135,7 @@ fn own_address(facts: &Facts, remote: IpAddr) -> IpAddr {
 fn drop_in(options: &[SshOption]) -> String {
     let lines: Vec<String> =
         options.iter().map(|option| format!("{} {}\n", option.keyword, option.value)).collect();
-    format!("{HEADER}{}", lines.concat())
+    [WRITTEN, HEADER, &lines.concat()].concat()
 }
 
 fn expected(

@@ -1,18 +1,18 @@
 //! The drop-in for sudo, in the grammar of sudoers(5).
 
+use crate::areas::WRITTEN;
 use crate::profile::{Admin, Sudo};
 
 pub(super) const PATH: &str = "/etc/sudoers.d/firstlight";
 pub(super) const MODE: u32 = 0o440;
-const HEADER: &str = "# Written by firstlight; change the answer and run `firstlight apply`.\n";
 
 /// The whole file. It is written in every mode, so that a change of the answer also takes away.
 pub(super) fn drop_in(admin: &Admin) -> String {
     match specification(admin) {
         Some(specification) => {
-            format!("{HEADER}{} ALL=(ALL:ALL) {specification}\n", admin.name.as_str())
+            format!("{WRITTEN}{} ALL=(ALL:ALL) {specification}\n", admin.name.as_str())
         }
-        None => HEADER.to_owned(),
+        None => WRITTEN.to_owned(),
     }
 }
 

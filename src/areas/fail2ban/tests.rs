@@ -56,7 +56,7 @@ fn f1_f2_the_jails_of_a_silent_answer_sort_after_debians_and_have_names_of_their
     let proposal = propose(&Profile::example(), &Facts::example());
     assert_eq!(file(&proposal, JAIL_PATH).unwrap(), SILENT);
     assert!(JAIL_PATH > "/etc/fail2ban/jail.d/defaults-debian.conf");
-    assert_eq!(file(&proposal, FILTER_PATH).unwrap(), format!("{HEADER}{FILTER}"));
+    assert_eq!(file(&proposal, FILTER_PATH).unwrap(), format!("{WRITTEN}{FILTER}"));
     let kinds: Vec<&str> = proposal.changes.iter().map(|(_, change)| change.kind()).collect();
     assert_eq!(kinds, ["file", "file", "reload", "unit"], "read before it is started, not after");
     let GateAsk::Fail2ban { staged } = &proposal.gates[0].ask else { panic!("no gate") };
@@ -135,7 +135,7 @@ fn found(lines: &str, filter: &str) -> Vec<String> {
     let (log, own) = (directory.path().join("log"), directory.path().join("firstlight-pve.conf"));
     let dated: String = lines.lines().map(|line| format!("2026-11-30 06:00:00 pve1 {line}\n")).collect();
     std::fs::write(&log, dated).unwrap();
-    std::fs::write(&own, format!("{HEADER}{FILTER}")).unwrap();
+    std::fs::write(&own, format!("{WRITTEN}{FILTER}")).unwrap();
     let filter = if filter == "firstlight-pve" { own.to_str().unwrap() } else { filter };
     let output = Command::new("fail2ban-regex").args(["-o", "ip", log.to_str().unwrap(), filter]).output();
     let output = output.expect("this test needs fail2ban-regex: apt-get install fail2ban");
