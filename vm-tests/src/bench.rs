@@ -77,9 +77,14 @@ impl Bench {
         &self.kit.workspace
     }
 
-    /// The image of a release, and how its guests are started.
-    pub fn image(&self, release: Release) -> Result<(Image, Pace)> {
-        self.kit.image(release)
+    /// What the guests are made of.
+    pub fn release(&self) -> Release {
+        self.kit.release
+    }
+
+    /// The image of the guests, and how they are started.
+    pub fn image(&self) -> Result<(Image, Pace)> {
+        self.kit.image()
     }
 
     /// The product, built and baked on first use.
@@ -156,7 +161,7 @@ impl Bench {
         let stand_in = self.kit.stand_in()?;
         self.own = None;
         self.use_only(Current::Own)?;
-        let (image, pace) = self.kit.image(Release::Trixie)?;
+        let (image, pace) = self.kit.image()?;
         let step = Step::begin(format!("booting a guest with a {what}"));
         let node = Node::boot_made(&self.kit.workspace, &image, pace, &self.label(what), make)?;
         let node = self.own.insert(node);
@@ -194,7 +199,7 @@ impl Bench {
         let kept = self.prepare(State::Committed)?;
         self.own = None;
         self.use_only(Current::Own)?;
-        let (image, pace) = self.kit.image(Release::Trixie)?;
+        let (image, pace) = self.kit.image()?;
         // Twice as many guests as this worker is counted with.
         let pace = Pace { jobs: pace.jobs + 1, ..pace };
         let node = |name: &str| -> Result<Node> {
@@ -206,10 +211,10 @@ impl Bench {
     }
 
     /// A node of its own for one scenario.
-    pub fn own(&mut self, release: Release, seeds: &[Seed]) -> Result<&mut Node> {
+    pub fn own(&mut self, seeds: &[Seed]) -> Result<&mut Node> {
         self.own = None;
         self.use_only(Current::Own)?;
-        let node = self.boot("own", release, seeds)?;
+        let node = self.boot("own", seeds)?;
         Ok(self.own.insert(node))
     }
 
@@ -243,7 +248,7 @@ impl Bench {
         let kept = self.prepare(state)?;
         self.use_only(Current::Kept(state))?;
         if !self.node(state).as_ref().is_some_and(|node| node.has(name)) {
-            let (image, pace) = self.kit.image(Release::Trixie)?;
+            let (image, pace) = self.kit.image()?;
             let label = self.label(state.name());
             // The old one first: it has the names of the new one's wires.
             *self.node(state) = None;
@@ -272,7 +277,7 @@ impl Bench {
         let binary = fs::read(&payload.binary).context("reading the product")?;
         let first_boot = fs::read(&payload.first_boot).context("reading the baked executable")?;
         let answer = fs::read(&payload.answer).context("reading the answer")?;
-        let node = self.boot(State::Fresh.name(), Release::Trixie, &[])?;
+        let node = self.boot(State::Fresh.name(), &[])?;
         let node = self.fresh.insert(node);
         node.wait_until_up()?;
         node.snapshot(IDLE)?;
@@ -289,7 +294,7 @@ impl Bench {
     /// Boots a node with the hook waiting on its disk, and keeps its state when the hook has ended.
     fn make_committed(&mut self, seeds: &[Seed]) -> Result<()> {
         let step = Step::begin("the first boot of a fresh node");
-        let node = self.boot(State::Committed.name(), Release::Trixie, seeds)?;
+        let node = self.boot(State::Committed.name(), seeds)?;
         let node = self.committed.insert(node);
         let end = hook::wait_for_end(node)?;
         node.wait_until_up()?;
@@ -299,9 +304,9 @@ impl Bench {
         node.snapshot(COMMITTED)
     }
 
-    fn boot(&mut self, name: &str, release: Release, seeds: &[Seed]) -> Result<Node> {
-        let (image, pace) = self.kit.image(release)?;
-        let step = Step::begin(format!("booting a guest ({}, {name})", release.codename()));
+    fn boot(&mut self, name: &str, seeds: &[Seed]) -> Result<Node> {
+        let (image, pace) = self.kit.image()?;
+        let step = Step::begin(format!("booting a guest ({}, {name})", self.release().codename()));
         let node = Node::boot(&self.kit.workspace, &image, pace, &self.label(name), seeds)?;
         step.done();
         Ok(node)
@@ -337,7 +342,7 @@ impl Bench {
 
     /// Keeps what tells why a scenario failed and returns where.
     pub fn keep_evidence(&mut self, scenario: &str) -> Result<PathBuf> {
-        let directory = self.workspace().vm.join("failures").join(scenario);
+        let directory = self.workspace().vm.join("failures").join(self.release().codename()).join(scenario);
         if directory.exists() {
             fs::remove_dir_all(&directory).with_context(|| format!("removing {}", directory.display()))?;
         }

@@ -11,7 +11,6 @@ use crate::bench::Bench;
 use crate::check::SIZE_LIMIT;
 use crate::command::{command, output};
 use crate::host;
-use crate::image::Release;
 use crate::power::disk::Disk;
 use crate::power::fault::HOOK;
 use crate::power::lab::Lab;
@@ -105,7 +104,7 @@ fn start(binary: &Path) -> Result<f64> {
 
 /// Milliseconds that it says it took of the processor, and the kernel's high-water mark of its memory in MiB.
 fn first_boot(bench: &mut Bench) -> Result<(f64, f64)> {
-    let (image, _) = bench.image(Release::Trixie)?;
+    let (image, _) = bench.image()?;
     let seeds = bench.native_seeds()?;
     let answer = std::fs::read(&bench.payload()?.native.1).context("reading the answer")?;
     let directory = bench.workspace().run_directory().join("budgets");

@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::bench::Bench;
 use crate::command::show;
 use crate::host;
-use crate::image::Release;
 use crate::network::Side;
 use crate::node::Node;
 use crate::payload::{ADMIN, ADMIN_PASSWORD};
@@ -25,7 +24,7 @@ pub fn demo(bench: &mut Bench, wait: bool) -> Result<ExitCode> {
     let since = Instant::now();
     let seeds = bench.seeds()?;
     let key = bench.payload()?.admin_key.clone();
-    let node = bench.own(Release::Trixie, &seeds)?;
+    let node = bench.own(&seeds)?;
     say("\nthe node is up; its first-boot unit says:");
     let end = follow(node)?;
     if end.state != "active" {

@@ -31,6 +31,8 @@ pub struct Kit {
     pub workspace: Workspace,
     /// Workers, and so guests, side by side.
     pub jobs: usize,
+    /// What all guests are made of.
+    pub release: Release,
     making: Mutex<()>,
     payload: OnceLock<Payload>,
     accelerator: OnceLock<Accelerator>,
@@ -41,10 +43,11 @@ pub struct Kit {
 
 impl Kit {
     /// Nothing is made yet.
-    pub fn new(workspace: &Workspace, jobs: usize) -> Self {
+    pub fn new(workspace: &Workspace, jobs: usize, release: Release) -> Self {
         Self {
             workspace: workspace.clone(),
             jobs,
+            release,
             making: Mutex::new(()),
             payload: OnceLock::new(),
             accelerator: OnceLock::new(),
@@ -73,10 +76,10 @@ impl Kit {
         std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
     }
 
-    /// The image of a release and how its guests are started.
-    pub fn image(&self, release: Release) -> Result<(Image, Pace)> {
+    /// The image of the guests, and how they are started.
+    pub fn image(&self) -> Result<(Image, Pace)> {
         let _one = lock(&self.making);
-        let image = Image::obtain(&self.workspace, release)?;
+        let image = Image::obtain(&self.workspace, self.release)?;
         let accelerator = match self.accelerator.get() {
             Some(known) => *known,
             None => {
@@ -120,7 +123,7 @@ impl Kit {
 
     /// Where the disk of a kept state lies.
     pub fn overlay(&self, state: State) -> PathBuf {
-        self.workspace.run_directory().join(format!("{}.qcow2", state.name()))
+        self.workspace.run_directory().join(format!("{}-{}.qcow2", self.release.codename(), state.name()))
     }
 }
 

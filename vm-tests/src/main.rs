@@ -30,6 +30,7 @@ mod schedule;
 mod scores;
 mod search;
 mod seed;
+mod suite;
 mod unprivileged;
 mod workspace;
 

@@ -22,7 +22,6 @@ mod hardening;
 mod iso;
 mod kills;
 mod kind;
-mod older;
 mod power;
 mod reach;
 mod repositories;
@@ -234,13 +233,16 @@ pub const ALL: &[Scenario] = &[
         "iso",
         "part 6, without a machine: an ISO with PVE's layout is prepared with and without Proxmox's assistant, for network boot, for a web server",
         iso::prepared,
-    ).own(),
+    )
+    .own()
+    .once(),
     long(
         "iso-pve",
         "part 6: an operator's PVE ISO prepared, installed, hardened, restarted, taken back (A1 B1 D1 I1 J1 J3)",
         iso::real::whole_way,
     )
     .own()
+    .once()
     .needs(iso::real::VARIABLE),
     long(
         "ansible",
@@ -397,5 +399,4 @@ pub const ALL: &[Scenario] = &[
         crate::scores::promised,
     )
     .committed(),
-    long("debian-12", "1 on Debian 12 (A1 A3 B1-B5 E2-E4 H2 J1)", older::unattended).own(),
 ];

@@ -148,7 +148,7 @@ mod tests {
     static OWN: Scenario = scenario("own", None);
 
     const fn scenario(name: &'static str, state: Option<State>) -> Scenario {
-        Scenario { name, proves: "", long: false, needs: None, state, run: |_| Ok(()) }
+        Scenario { name, proves: "", long: false, needs: None, once: false, state, run: |_| Ok(()) }
     }
 
     fn taken(queue: &Queue) -> (&'static str, Option<State>) {

@@ -102,6 +102,17 @@ pub enum Release {
 }
 
 impl Release {
+    /// All of them, the newest first.
+    pub const ALL: [Self; 2] = [Self::Trixie, Self::Bookworm];
+
+    /// For a reader.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Trixie => "Debian 13",
+            Self::Bookworm => "Debian 12",
+        }
+    }
+
     /// Debian's name for it.
     pub fn codename(self) -> &'static str {
         match self {

@@ -9,7 +9,6 @@ use super::judge::State;
 use super::lab::Lab;
 use super::record::FileSystem;
 use crate::bench::Bench;
-use crate::image::Release;
 use crate::progress::{say, seconds};
 use crate::seed::seeded;
 
@@ -63,7 +62,7 @@ pub const PLAIN: Fault = Fault {
 /// Makes every fault happen to a node of its own, and says how each ended.
 pub fn all(bench: &mut Bench, name: &str, faults: &[Fault]) -> Result<()> {
     let workspace = bench.workspace().clone();
-    let (image, _) = bench.image(Release::Trixie)?;
+    let (image, _) = bench.image()?;
     let seeds = bench.native_seeds()?;
     let answer = std::fs::read(&bench.payload()?.native.1).context("reading the answer")?;
     let directory = workspace.run_directory().join(name);

@@ -14,7 +14,7 @@ use crate::accelerator::Pace;
 use crate::bench::Bench;
 use crate::command::{command, on_path, output};
 use crate::host;
-use crate::image::{Image, Release};
+use crate::image::Image;
 use crate::node::Node;
 use crate::progress::{Step, say};
 use crate::scenario::hook;
@@ -36,7 +36,7 @@ impl Recording {
         static MAKING: Mutex<()> = Mutex::new(());
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let workspace = bench.workspace().clone();
-        let (image, pace) = bench.image(Release::Trixie)?;
+        let (image, pace) = bench.image()?;
         let mut hasher = Sha256::new();
         let seeds = if kind == FileSystem::Ext4 { bench.seeds()? } else { bench.native_seeds()? };
         for seed in &seeds {

@@ -11,7 +11,6 @@ use anyhow::{Context, Result, ensure};
 use self::desk::{Desk, Host};
 use crate::bench::Bench;
 use crate::command::{command, output};
-use crate::image::Release;
 use crate::network::Side;
 use crate::payload::{ADMIN, ADMIN_PASSWORD, ADMIN_PASSWORD_HASH};
 use crate::power::disk::Disk;
@@ -78,7 +77,7 @@ pub fn guests(bench: &mut Bench) -> Result<()> {
 /// The same natively: the node's disk is mounted twice, and runs in namespaces without systemd or a real login.
 pub fn native(bench: &mut Bench) -> Result<()> {
     let workspace = bench.workspace().clone();
-    let (image, _) = bench.image(Release::Trixie)?;
+    let (image, _) = bench.image()?;
     let seeds = bench.native_seeds()?;
     let payload = bench.payload()?;
     let answer = fs::read_to_string(&payload.native.1).context("reading the answer")?;

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 
 use crate::bench::Bench;
 use crate::container::Container;
-use crate::image::Release as Debian;
 use crate::power::disk::Disk;
 use crate::power::lab::Lab;
 use crate::power::record::FileSystem;
@@ -38,7 +37,7 @@ const UNITS: [&str; 4] = [
 /// Installed, hardens, waits, is upgraded, removed, purged.
 pub fn life(bench: &mut Bench) -> Result<()> {
     let workspace = bench.workspace().clone();
-    let (image, _) = bench.image(Debian::Trixie)?;
+    let (image, _) = bench.image()?;
     let answer = fs::read_to_string(&bench.payload()?.native.1).context("reading the answer")?;
     let out = workspace.run_directory().join("deb");
     let mut release = Release::of(&workspace, TARGET)?;

@@ -15,6 +15,8 @@ pub struct Scenario {
     pub long: bool,
     /// A variable of the environment that names what only an operator has; without it the scenario cannot run.
     pub needs: Option<&'static str>,
+    /// Nothing of it depends on the guest.
+    pub once: bool,
     /// The kept state it begins with; whoever is the first to need one makes it. None for a node of its own.
     pub state: Option<State>,
     /// The test.
@@ -23,12 +25,12 @@ pub struct Scenario {
 
 /// A scenario of the ordinary test run.
 pub const fn short(name: &'static str, proves: &'static str, run: fn(&mut Bench) -> Result<()>) -> Scenario {
-    Scenario { name, proves, long: false, needs: None, state: Some(State::Fresh), run }
+    Scenario { name, proves, long: false, needs: None, once: false, state: Some(State::Fresh), run }
 }
 
 /// A scenario of `test --full`.
 pub const fn long(name: &'static str, proves: &'static str, run: fn(&mut Bench) -> Result<()>) -> Scenario {
-    Scenario { name, proves, long: true, needs: None, state: Some(State::Fresh), run }
+    Scenario { name, proves, long: true, needs: None, once: false, state: Some(State::Fresh), run }
 }
 
 impl Scenario {
@@ -41,6 +43,12 @@ impl Scenario {
     /// It needs what this variable names.
     pub const fn needs(mut self, variable: &'static str) -> Self {
         self.needs = Some(variable);
+        self
+    }
+
+    /// No guest makes a difference to it.
+    pub const fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use super::hook::INSTALLED_PATH;
 use super::totp_faults;
 use crate::bench::{BINARY_PATH, Bench};
+use crate::image::Release;
 use crate::network::Side;
 use crate::node::Node;
 use crate::payload::{ADMIN, without};
@@ -18,15 +19,18 @@ const NEEDLE: &str = "/var/tmp/needle";
 /// Sources of packages that apt would read.
 const READ: &str = "apt-get --no-release-info --format '$(REPO_URI) $(COMPONENT)' indextargets 'Created-By: Packages' \
     | grep proxmox.com | sort -u";
-const FREE: &str = "http://download.proxmox.com/debian/ceph-squid/ no-subscription\n\
-    http://download.proxmox.com/debian/pve/ pve-no-subscription\n";
-/// What PVE's installer leaves, and an old line beside it.
-const BEFORE: &str = "d=/etc/apt/sources.list.d; for r in pve:pve-enterprise ceph-squid:enterprise; do \
-    printf 'Types: deb\\nURIs: https://enterprise.proxmox.com/debian/%s\\nSuites: trixie\\nComponents: %s\\nSigned-By: \
+/// What PVE's installer leaves (pve-contract 6.4), and an old line beside it; `@` is Debian's name of the release.
+const BEFORE_9: &str = "d=/etc/apt/sources.list.d; for r in pve:pve-enterprise ceph-squid:enterprise; do \
+    printf 'Types: deb\\nURIs: https://enterprise.proxmox.com/debian/%s\\nSuites: @\\nComponents: %s\\nSigned-By: \
     /usr/share/keyrings/proxmox-archive-keyring.gpg\\n' ${r%:*} ${r#*:} > $d/${r%%[-:]*}.sources; done; \
     mv $d/pve.sources $d/pve-enterprise.sources; \
-    printf '# by hand\\ndeb https://enterprise.proxmox.com/debian/pve trixie pve-enterprise' > $d/old.list; \
+    printf '# by hand\\ndeb https://enterprise.proxmox.com/debian/pve @ pve-enterprise' > $d/old.list; \
     cp /usr/share/keyrings/vm-tests.gpg /usr/share/keyrings/proxmox-archive-keyring.gpg";
+const BEFORE_8: &str = "d=/etc/apt/sources.list.d; u=https://enterprise.proxmox.com/debian; \
+    echo \"deb $u/pve @ pve-enterprise\" > $d/pve-enterprise.list; \
+    echo \"deb $u/ceph-quincy @ enterprise\" > $d/ceph.list; \
+    printf '# by hand\\ndeb https://enterprise.proxmox.com/debian/pve @ pve-enterprise' > $d/old.list; \
+    cp /usr/share/keyrings/vm-tests.gpg /etc/apt/trusted.gpg.d/proxmox-release-@.gpg";
 const FILES: &str = "cd /etc/apt && sha256sum sources.list.d/* && stat -c '%n %a %u %Y' sources.list.d/*";
 
 /// A server of the guest's own that wants a login for everything, under the name of the one for subscribers; and a source that
@@ -35,8 +39,8 @@ const REFUSING: &str = "systemd-run --quiet --expand-environment=no --unit=vm-40
     \"127.0.0.1\", LocalPort => 80, Listen => 9) or die; while ($c = $s->accept) { while (<$c>) { last if /^\\r?$/ } \
     print $c \"HTTP/1.1 401 Unauthorized\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n\"; close $c }'; \
     echo 127.0.0.1 enterprise.proxmox.com >> /etc/hosts; cp -a /etc/apt/sources.list.d /root/vm-tests/kept; \
-    cd /etc/apt/sources.list.d && rm -f old.list ceph.sources pve-enterprise.sources && \
-    echo deb http://enterprise.proxmox.com/debian/pve trixie pve-enterprise > pve-enterprise.list";
+    cd /etc/apt/sources.list.d && rm -f old.list ceph.* pve-enterprise.* && \
+    echo deb http://enterprise.proxmox.com/debian/pve @ pve-enterprise > pve-enterprise.list";
 const NO_MORE: &str = "systemctl stop vm-401.service; sed -i /enterprise.proxmox.com/d /etc/hosts; \
     rm -rf /etc/apt/sources.list.d && mv /root/vm-tests/kept /etc/apt/sources.list.d";
 
@@ -47,19 +51,26 @@ pub fn sources(bench: &mut Bench) -> Result<()> {
     let answer = totp_faults::answer(bench.payload()?, "file")
         .replace("[firstlight.repositories]\nenabled = false\n", "");
     let answer = answer.replace("sudo = \"none\"", "sudo = \"password\"") + &without(&["totp"]);
+    let codename = bench.release().codename();
+    let (as_installed, ceph) = match bench.release() {
+        Release::Trixie => (BEFORE_9, "squid"),
+        Release::Bookworm => (BEFORE_8, "quincy"),
+    };
+    let free = format!(
+        "http://download.proxmox.com/debian/ceph-{ceph}/ no-subscription\n\
+         http://download.proxmox.com/debian/pve/ pve-no-subscription\n"
+    );
     let node = bench.pve()?;
     node.put(ANSWER_PATH, answer.as_bytes(), 0o600)?;
     let enterprise = format!("{answer}\n[firstlight.repositories]\npve = \"enterprise\"\nceph = \"keep\"\n");
     node.put(ENTERPRISE_PATH, enterprise.as_bytes(), 0o600)?;
-    node.ok(BEFORE)?;
+    node.ok(&as_installed.replace('@', codename))?;
     let before = node.ok(FILES)?;
     apply(node, ANSWER_PATH)?;
-    ensure!(node.ok(READ)? == FREE, "apt reads {}", node.ok(READ)?);
+    ensure!(node.ok(READ)? == free, "apt reads {}", node.ok(READ)?);
     let old = node.ok("cat /etc/apt/sources.list.d/old.list")?;
-    ensure!(
-        old == "# by hand\n# deb https://enterprise.proxmox.com/debian/pve trixie pve-enterprise",
-        "{old}"
-    );
+    let off = format!("# by hand\n# deb https://enterprise.proxmox.com/debian/pve {codename} pve-enterprise");
+    ensure!(old == off, "{old}");
     let status = node.run(&format!("{INSTALLED_PATH} status"))?.stdout;
     ensure!(
         status.contains("download.proxmox.com"),
@@ -69,7 +80,7 @@ pub fn sources(bench: &mut Bench) -> Result<()> {
     ensure!(again.stdout.contains("othing to do"), "a second run: {}{}", again.stdout, again.stderr);
     rollback(node)?;
     ensure!(node.ok(FILES)? == before, "the sources are not as before: {}", node.ok(FILES)?);
-    node.ok(REFUSING)?;
+    node.ok(&REFUSING.replace('@', codename))?;
     ensure!(node.run("dpkg -s sudo")?.status != 0, "sudo is there already: nothing would be fetched");
     apply(node, ENTERPRISE_PATH)?;
     node.ok("dpkg -s sudo")?;

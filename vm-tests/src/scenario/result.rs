@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::bench::Bench;
 use crate::container::Container;
-use crate::image::Release;
 use crate::power::disk::Disk;
 use crate::power::lab::Lab;
 use crate::power::record::FileSystem;
@@ -38,7 +37,7 @@ http.server.HTTPServer(("127.0.0.1", 8700), Hook).serve_forever()
 /// A run, the same again, and one that takes it back.
 pub fn told(bench: &mut Bench) -> Result<()> {
     let workspace = bench.workspace().clone();
-    let (image, _) = bench.image(Release::Trixie)?;
+    let (image, _) = bench.image()?;
     let payload = bench.payload()?;
     let binary = payload.binary.clone();
     let answer = fs::read_to_string(&payload.native.1).context("reading the answer")?;

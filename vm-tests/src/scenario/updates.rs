@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::bench::Bench;
 use crate::command::{command, output};
-use crate::image::{Release, publish};
+use crate::image::publish;
 use crate::power::disk::Disk;
 use crate::power::fault::HOOK;
 use crate::power::lab::{Lab, Ran};
@@ -18,27 +18,28 @@ use crate::seed::seeded;
 /// An archive with one package `vm-NAME`, and what its Release file says.
 struct Archive {
     name: &'static str,
+    /// With `@` for Debian's name of the release.
     release: &'static str,
 }
 
 const ARCHIVES: &[Archive] = &[
     Archive {
         name: "security",
-        release: "Origin: Debian\nLabel: Debian-Security\nSuite: stable-security\nCodename: trixie-security\n",
+        release: "Origin: Debian\nLabel: Debian-Security\nSuite: stable-security\nCodename: @-security\n",
     },
     // pve-contract 6.5.
     Archive {
         name: "proxmox",
-        release: "Origin: Proxmox\nLabel: Proxmox Debian Repository\nSuite: stable\nCodename: trixie\n",
+        release: "Origin: Proxmox\nLabel: Proxmox Debian Repository\nSuite: stable\nCodename: @\n",
     },
-    Archive { name: "debian", release: "Origin: Debian\nLabel: Debian\nSuite: stable\nCodename: trixie\n" },
+    Archive { name: "debian", release: "Origin: Debian\nLabel: Debian\nSuite: stable\nCodename: @\n" },
     Archive {
         name: "next",
         release: "Origin: Debian\nLabel: Debian-Security\nSuite: testing-security\nCodename: forky-security\n",
     },
     Archive {
         name: "vendor",
-        release: "Origin: Vendor\nLabel: Debian-Security\nSuite: stable-security\nCodename: trixie-security\n",
+        release: "Origin: Vendor\nLabel: Debian-Security\nSuite: stable-security\nCodename: @-security\n",
     },
 ];
 
@@ -52,7 +53,8 @@ const OTHER: &str =
 /// run red.
 pub fn origins(bench: &mut Bench) -> Result<()> {
     let workspace = bench.workspace().clone();
-    let (image, _) = bench.image(Release::Trixie)?;
+    let (image, _) = bench.image()?;
+    let codename = bench.release().codename();
     let seeds = bench.native_seeds()?;
     let answer = fs::read_to_string(&bench.payload()?.native.1).context("reading the answer")?;
     let directory = workspace.run_directory().join("updates");
@@ -65,7 +67,7 @@ pub fn origins(bench: &mut Bench) -> Result<()> {
             let answer = format!("{answer}\n[firstlight.updates]\nproxmox = true\n");
             fs::write(lab.root().join("root/proxmox.toml"), answer).context("writing an answer")?;
             for archive in ARCHIVES {
-                archive.put(&lab.root(), &directory)?;
+                archive.put(&lab.root(), &directory, codename)?;
             }
             let lines = [
                 HOOK,
@@ -113,7 +115,7 @@ fn judge(ran: &[Ran]) -> Result<()> {
 
 impl Archive {
     /// Puts the archive into the node: version 1 of its package to be installed, version 2 to be found.
-    fn put(&self, root: &Path, work: &Path) -> Result<()> {
+    fn put(&self, root: &Path, work: &Path, codename: &str) -> Result<()> {
         let directory = root.join("srv").join(self.name);
         let package = format!("vm-{}", self.name);
         fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
@@ -131,7 +133,12 @@ impl Archive {
         }
         let keyring = format!("/usr/share/keyrings/vm-{}.gpg", self.name);
         let newest = format!("{package}_2.deb");
-        publish(&directory, &[&newest], self.release, &root.join(keyring.trim_start_matches('/')))?;
+        publish(
+            &directory,
+            &[&newest],
+            &self.release.replace('@', codename),
+            &root.join(keyring.trim_start_matches('/')),
+        )?;
         let source = format!("Types: deb\nURIs: file:/srv/{}\nSuites: ./\nSigned-By: {keyring}\n", self.name);
         fs::write(root.join(format!("etc/apt/sources.list.d/{package}.sources")), source)
             .context("writing a source")

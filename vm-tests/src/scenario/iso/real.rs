@@ -13,7 +13,6 @@ use crate::accelerator::Pace;
 use crate::agent::Output;
 use crate::bench::Bench;
 use crate::command::{command, output};
-use crate::image::Release;
 use crate::network::{Network, Reach, Side};
 use crate::node::SSH_OPTIONS;
 use crate::payload::{ADMIN, ADMIN_PASSWORD_HASH};
@@ -77,7 +76,7 @@ pub fn whole_way(bench: &mut Bench) -> Result<()> {
         std::env::var_os(VARIABLE).map(PathBuf::from).with_context(|| format!("{VARIABLE} is not set"))?;
     let desk = Desk::set(bench)?;
     let workspace = bench.workspace().clone();
-    let (_, pace) = bench.image(Release::Trixie)?;
+    let (_, pace) = bench.image()?;
     let (root, admin) = (workspace.key("root")?, bench.payload()?.admin_key.clone());
     let file = desk.at("pve1.toml");
     fs::write(&file, answer(&root.public, &admin.public)).context("writing the answer")?;
