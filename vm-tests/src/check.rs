@@ -1,5 +1,6 @@
 //! The checks that need no virtual machine: format, lints, unit tests, size.
 
+mod coverage;
 mod manual;
 mod supply;
 mod units;
@@ -122,6 +123,27 @@ pub const ALL: &[Check] = &[
         title: "RustSec's advisories about all crates",
         when: When::Asked,
         run: supply::advisories,
+    },
+    Check {
+        name: "crates",
+        title: "what each crate costs in the binary",
+        when: When::Full,
+        run: supply::crates,
+    },
+    Check {
+        name: "coverage",
+        title: "the lines that the unit tests go through",
+        when: When::Full,
+        run: coverage::run,
+    },
+    Check {
+        name: "benchmark",
+        title: "snapshots beside cp, tar, rsync and git",
+        when: When::Full,
+        run: |workspace, _| {
+            host::install_for_tests(&["cp", "tar", "rsync", "git"])?;
+            cargo(workspace, &["run", "--quiet", "--release", "--locked", "--example", "snapshot_bench"])
+        },
     },
     Check {
         name: "aarch64",

@@ -58,6 +58,11 @@ pub fn demo(bench: &mut Bench, wait: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The same without anybody at a terminal.
+pub fn unattended(bench: &mut Bench) -> Result<()> {
+    demo(bench, false).map(drop)
+}
+
 /// Boots a node and hands a root shell to the terminal.
 pub fn shell(bench: &mut Bench, hardened: bool) -> Result<ExitCode> {
     host::prepare()?;

@@ -11,6 +11,7 @@ mod cut;
 mod deadline;
 mod deb;
 mod device;
+mod docs;
 mod fault;
 mod firewall;
 mod first;
@@ -399,4 +400,7 @@ pub const ALL: &[Scenario] = &[
         crate::scores::promised,
     )
     .committed(),
+    long("docs", "every command of the docs for a node, as a reader types it (I2 J3)", docs::on_a_node).committed(),
+    long("docs-pve", "and those for a node of PVE (C8 D1 J3)", docs::on_pve),
+    long("demo", "the README's first command, to its end (A3 B1 J1)", crate::demo::unattended).own(),
 ];

@@ -10,31 +10,34 @@ use crate::progress::{Step, say};
 use crate::release::Release;
 use crate::workspace::{TARGET, Workspace};
 
+/// Of the version that deny.toml is written for.
 const DENY: &str = "0.20.2";
+const BLOAT: &str = "0.12.1";
 const AARCH64: &str = "aarch64-unknown-linux-musl";
 
-/// cargo-deny of the version that deny.toml is written for: the one that is installed, or one made here, in a minute.
-fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
+/// A subcommand of cargo in this version: the one that is installed, or one made here, in a minute.
+fn tool(workspace: &Workspace, name: &str, version: &str) -> Result<PathBuf> {
     let tools = workspace.vm.join("cache/tools");
-    for program in [PathBuf::from("cargo-deny"), tools.join("bin/cargo-deny")] {
-        let said = output(&mut command(&program.to_string_lossy(), ["--version"])).unwrap_or_default();
-        if said.trim() == format!("cargo-deny {DENY}") {
+    for program in [PathBuf::from(name), tools.join("bin").join(name)] {
+        let mut ask = command(&program.to_string_lossy(), [name.trim_start_matches("cargo-"), "--version"]);
+        let said = output(&mut ask).unwrap_or_default();
+        if said.split_whitespace().next_back() == Some(version) {
             return Ok(program);
         }
     }
-    let step = Step::begin(format!("cargo install cargo-deny {DENY}"));
+    let step = Step::begin(format!("cargo install {name} {version}"));
     // Without the optimizer: it runs for a second.
     let mut install = workspace.cargo();
-    install.args(["install", "cargo-deny", "--quiet", "--locked", "--debug", "--no-default-features"]);
-    install.args(["--version", &format!("={DENY}"), "--root"]).arg(&tools);
+    install.args(["install", name, "--quiet", "--locked", "--debug", "--no-default-features"]);
+    install.args(["--version", &format!("={version}"), "--root"]).arg(&tools);
     output(install.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_TARGET_DIR", tools.join("target")))?;
     step.done();
-    Ok(tools.join("bin/cargo-deny"))
+    Ok(tools.join("bin").join(name))
 }
 
 fn ask(workspace: &Workspace, which: &[&str]) -> Result<()> {
-    let program = cargo_deny(workspace)?;
-    let words = ["--locked", "check", "--hide-inclusion-graph"];
+    let program = tool(workspace, "cargo-deny", DENY)?;
+    let words = ["deny", "--locked", "check", "--hide-inclusion-graph"];
     let mut ask = command(&program.to_string_lossy(), words);
     show(ask.args(which).current_dir(&workspace.root))
 }
@@ -72,5 +75,23 @@ pub fn lintian(workspace: &Workspace, _full: bool) -> Result<()> {
     let mut lintian = command("lintian", ["--fail-on", "error,warning,info", "--info", "--allow-root"]);
     show(lintian.arg(&made.package))?;
     say(format_args!("lintian has nothing to say of {}", made.package.display()));
+    Ok(())
+}
+
+/// What each crate costs in the binary, by the code that is left of it.
+pub fn crates(workspace: &Workspace, _full: bool) -> Result<()> {
+    host::prepare_target(&workspace.root, TARGET)?;
+    let program = tool(workspace, "cargo-bloat", BLOAT)?;
+    let mut bloat =
+        command(&program.to_string_lossy(), ["bloat", "--release", "--crates", "--target", TARGET]);
+    bloat.args(["--config", ".cargo/release.toml", "--config", "profile.release.strip=false"]);
+    // Elsewhere: the binary with its symbols is not the one that is shipped.
+    bloat.env("CARGO_TARGET_DIR", workspace.target_directory().join("bloat"));
+    let said = output(bloat.env("RUSTC_BOOTSTRAP", "1").current_dir(&workspace.root))?;
+    say(said.trim_end());
+    ensure!(
+        said.lines().any(|line| line.trim_end().ends_with(" firstlight")),
+        "cargo-bloat names no crate of ours"
+    );
     Ok(())
 }

@@ -140,6 +140,7 @@ fn from_iso(desk: &Desk) -> Result<()> {
         let said = run(&mut script)?;
         ensure!(said.status == 0, "{out}: {}", said.text);
         let baked = desk.at("baked");
+        output(Command::new(&desk.firstlight).arg("check").arg(fleet.canonicalize()?).args(words))?;
         let mut bake = Command::new(&desk.firstlight);
         output(bake.arg("bake").arg(fleet.canonicalize()?).args(words).arg("--out").arg(&baked))?;
         let iso = desk.at(out).join("proxmox-ve_9.0-1-auto-from-iso.iso");

@@ -19,6 +19,8 @@ use crate::progress::say;
 use crate::workspace::KeyPair;
 use terminal::{Keyboard, Line, Remote, Terminal};
 
+/// Where it saves the answer.
+const SAVED_PATH: &str = "/root/answer.toml";
 const ISSUE_PATH: &str = "/etc/issue.d/firstlight.issue";
 const ROOT_KEYS_PATH: &str = "/root/.ssh/authorized_keys";
 
@@ -96,7 +98,7 @@ pub fn on_a_line(bench: &mut Bench) -> Result<()> {
         }
         line.until(node, RUN.get(questions).map_or(LAST, |(prompt, _)| prompt))?;
         line.keys("\x03")?;
-        node.wait_for("it has ended", 20, "! pgrep -f 'firstlight wizard$'")?;
+        node.wait_for("it has ended", 20, "! pgrep -f '[f]irstlight wizard'")?;
         let modes = node.ok("stty -F /dev/ttyS0 -a")?;
         ensure!(modes.contains(" echo ") && modes.contains(" icanon"), "the terminal is left as {modes}");
     }
@@ -130,7 +132,7 @@ pub fn dropped(bench: &mut Bench) -> Result<()> {
     let mut remote = Remote::open(node, &root)?;
     remote.until(node, RUN[0].0)?;
     drop(remote);
-    node.wait_for("it has ended", 30, "! pgrep -f 'firstlight wizard$'")?;
+    node.wait_for("it has ended", 30, "! pgrep -f '[f]irstlight wizard'")?;
     ensure!(before == node.manifest()?, "a line that was dropped at a question has changed something");
     // In the middle of the run: it goes on without its reader, and waits for a login that does not come yet.
     let mut remote = Remote::open(node, &root)?;
@@ -143,7 +145,7 @@ pub fn dropped(bench: &mut Bench) -> Result<()> {
     let mut remote = Remote::open(node, &root)?;
     remote.until(node, "Type confirm to keep everything without a login")?;
     drop(remote);
-    node.wait_for("it has ended", 30, "! pgrep -f 'firstlight wizard$'")?;
+    node.wait_for("it has ended", 30, "! pgrep -f '[f]irstlight wizard'")?;
     let status = node.run(&format!("{BINARY_PATH} status"))?;
     ensure!(status.status == 4, "status answers {}: {}", status.status, status.stdout);
     let mut remote = Remote::open(node, &root)?;
@@ -169,8 +171,8 @@ fn key_of(line: &str) -> String {
 /// Starts it on a terminal of the node, as a shell that somebody has logged in to would.
 fn begin(node: &mut Node, terminal: &str, term: &str) -> Result<()> {
     node.ok(&format!(
-        "stty -F /dev/{terminal} sane; TERM={term} setsid --ctty --fork {BINARY_PATH} wizard < /dev/{terminal} > \
-         /dev/{terminal} 2>&1"
+        "rm -f {SAVED_PATH}; stty -F /dev/{terminal} sane; TERM={term} setsid --ctty --fork {BINARY_PATH} \
+         wizard --save {SAVED_PATH} < /dev/{terminal} > /dev/{terminal} 2>&1"
     ))
     .map(drop)
 }
@@ -225,9 +227,10 @@ fn enrol(node: &mut Node, terminal: &mut dyn Terminal, uri: &str, user: &str) ->
 }
 
 fn ended(node: &mut Node, since: Instant, terminal: &str) -> Result<()> {
-    node.wait_for("it has ended", 60, "! pgrep -f 'firstlight wizard$'")?;
+    node.wait_for("it has ended", 60, "! pgrep -f '[f]irstlight wizard'")?;
     say(format_args!("  {} s from the first question to the last code", since.elapsed().as_secs()));
     ensure!(!node.holds(&format!("test -e {ISSUE_PATH}"))?, "the line on the login screen is still there");
+    node.ok(&format!("[ $(stat -c %a {SAVED_PATH}) = 600 ] && {BINARY_PATH} check {SAVED_PATH}"))?;
     for user in ["root@pam", "ops@pam"] {
         ensure!(node.ok("cat /etc/pve/priv/tfa.cfg")?.contains(user), "{user} has no second factor");
     }

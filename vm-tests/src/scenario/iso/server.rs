@@ -28,7 +28,7 @@ pub fn certificate(directory: &Path) -> Result<(PathBuf, PathBuf)> {
 pub fn fetched(hooks: &Path, directory: &Path, baked: &Path, fingerprint: &str) -> Result<()> {
     let node = directory.join("www/pve1");
     let files = ["answer.toml", "first-boot"].map(|name| baked.join(name));
-    output(command("install", ["-D", "-m", "0400", "-t"]).arg(&node).args(files))?;
+    output(command("install", ["-D", "-o", "www-data", "-m", "0400", "-t"]).arg(&node).args(files))?;
     let server = Server::start(hooks, directory)?;
     let fetch = |fingerprint: &str, method: &str, name: &str| {
         let target = directory.join("fetched");

@@ -1,0 +1,343 @@
+//! The commands that are typed on a node, in the order in which a reader meets them.
+
+/// Where a session is typed; each begins with a node that no other one has touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing of firstlight has run; its files lie in `/root/vm-tests`.
+    Fresh,
+    /// A node with UFW after its first boot.
+    Committed,
+    /// A node of PVE after its first boot.
+    Pve,
+}
+
+/// Commands that belong together.
+pub struct Session {
+    pub place: Place,
+    /// Where they stand, relative to the project.
+    pub file: &'static str,
+    /// As they stand there, without comments.
+    pub lines: &'static [&'static str],
+    /// What the reader puts in the place of which words.
+    pub words: &'static [(&'static str, &'static str)],
+    /// What has happened before; it must succeed.
+    pub before: &'static str,
+    /// What must be true afterwards.
+    pub after: &'static str,
+}
+
+const HASH: (&str, &str) = (
+    "HASH",
+    "$(firstlight plan answer.toml --json | sed -n 's/.*\"plan\": *\"\\([0-9a-f]*\\)\".*/\\1/p' | head -n 1)",
+);
+const OBJECT: (&str, &str) = (
+    "2cf24dba…",
+    "$(awk '$7 == \"/etc/ssh/sshd_config\" { print $9 }' /var/lib/firstlight/tx/0001/snapshot)",
+);
+/// Nobody has changed SSH's algorithms to `strict`, or somebody has.
+const STRICT: &str = "sshd -T | grep -q '^kexalgorithms mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com$\\|^kexalgorithms .*diffie-hellman-group16-sha512'";
+const NOT_STRICT: &str = "! sshd -T | grep -q '^kexalgorithms mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com$\\|^kexalgorithms .*diffie-hellman-group16-sha512'";
+const APPLIED: &str = "firstlight apply answer.toml --confirm none || [ $? = 3 ]";
+const WAITING: &str = "firstlight apply answer.toml --confirm login; [ $? = 4 ]";
+/// What the first boot did to the node, and whether it is gone.
+const HARDENED: &str = "test -e /etc/sudoers.d/firstlight && ufw status | grep -q '^Status: active'";
+const OLD: &str = "test ! -e /etc/sudoers.d/firstlight && test ! -e /usr/sbin/ufw && ! getent passwd ops";
+
+/// On a node with UFW.
+pub const SESSIONS: &[Session] = &[
+    Session {
+        place: Place::Committed,
+        file: "README.md",
+        lines: &[
+            "firstlight check answer.toml",
+            "firstlight plan answer.toml",
+            "firstlight apply answer.toml --plan HASH",
+        ],
+        words: &[HASH],
+        before: NOT_STRICT,
+        after: STRICT,
+    },
+    Session {
+        place: Place::Committed,
+        file: "README.md",
+        lines: &[
+            "firstlight rollback",
+            "firstlight rollback --dry-run",
+            "firstlight snapshots list",
+            "firstlight snapshots diff 0001",
+        ],
+        words: &[],
+        before: HARDENED,
+        after: OLD,
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/operations.md",
+        lines: &["firstlight status", "firstlight audit", "systemctl list-timers firstlight-audit.timer"],
+        words: &[],
+        before: HARDENED,
+        after: "systemctl list-timers firstlight-audit.timer | grep -q '^1 timers listed'",
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/operations.md",
+        lines: &["firstlight plan answer.toml", "firstlight apply answer.toml --plan HASH"],
+        words: &[HASH],
+        before: NOT_STRICT,
+        after: STRICT,
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/operations.md",
+        lines: &["firstlight confirm"],
+        words: &[],
+        before: WAITING,
+        after: "firstlight status --json | grep -q '\"outcome\": *\"committed\"'",
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/operations.md",
+        lines: &["firstlight rollback"],
+        words: &[],
+        before: WAITING,
+        after: NOT_STRICT,
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/operations.md",
+        lines: &["firstlight snapshots list", "firstlight rollback --dry-run", "firstlight rollback"],
+        words: &[],
+        before: HARDENED,
+        after: OLD,
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/operations.md",
+        lines: &["firstlight rollback --to 0003"],
+        words: &[("0003", "0001")],
+        before: APPLIED,
+        after: NOT_STRICT,
+    },
+    Session {
+        place: Place::Fresh,
+        file: "docs/operations.md",
+        lines: &["./firstlight install"],
+        words: &[("./", "cd /root/vm-tests && ./")],
+        before: "test ! -e /usr/local/sbin/firstlight",
+        after: "firstlight --version && systemctl is-enabled firstlight-recover-early.service",
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/operations.md",
+        lines: &["firstlight bundle help.txt"],
+        words: &[],
+        before: HARDENED,
+        after: "grep -q sshd help.txt && ! grep -q '\\$y\\$' help.txt",
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/operations.md",
+        lines: &["firstlight uninstall"],
+        words: &[],
+        before: HARDENED,
+        after: "test ! -e /usr/local/sbin/firstlight && test ! -e /etc/systemd/system/firstlight-recover.service && \
+                test -e /etc/sudoers.d/firstlight",
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/audit.md",
+        lines: &["firstlight audit [ANSWER] [--json | --junit | --record]"],
+        words: &[(
+            "firstlight audit [ANSWER] [--json | --junit | --record]",
+            "firstlight audit && firstlight audit answer.toml --json > json; [ $? = 3 ] && \
+             firstlight audit --junit > junit && firstlight audit --record > record",
+        )],
+        before: HARDENED,
+        after: "grep -q '\"score\"' json && grep -q '<testsuite' junit && test -s /var/lib/firstlight/audit.json",
+    },
+    Session {
+        place: Place::Fresh,
+        file: "docs/packages.md",
+        lines: &[
+            "apt-get install --download-only --no-install-recommends -o Dir::Cache::archives=/srv/debs sudo ufw …",
+        ],
+        words: &[("…", "fail2ban --yes")],
+        before: "apt-get update && mkdir -p /srv/debs/partial",
+        after: "ls /srv/debs/sudo_*.deb /srv/debs/ufw_*.deb /srv/debs/fail2ban_*.deb",
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/undo.md",
+        lines: &["firstlight rollback 0003"],
+        words: &[("0003", "0001")],
+        before: APPLIED,
+        after: OLD,
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/undo.md",
+        lines: &["firstlight rollback --to 0003"],
+        words: &[("0003", "0001")],
+        before: APPLIED,
+        after: HARDENED,
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/recovery.md",
+        lines: &["firstlight status", "firstlight recover"],
+        words: &[],
+        before: HARDENED,
+        after: HARDENED,
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/recovery.md",
+        lines: &["firstlight rollback --dry-run", "firstlight rollback"],
+        words: &[],
+        before: HARDENED,
+        after: OLD,
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/recovery.md",
+        lines: &[
+            "ufw disable",
+            "mv /etc/ssh/sshd_config.d/00-firstlight.conf /root/",
+            "sshd -t && systemctl restart ssh",
+            "mv /etc/sudoers.d/firstlight /root/ && visudo -c",
+            "dpkg --configure -a && apt-get -f install",
+            "ip -4 rule flush table 26220; ip link delete firstlight0",
+            "ip netns delete firstlight",
+        ],
+        words: &[],
+        before: "ip -4 rule add from 192.0.2.1 table 26220 && ip netns add firstlight && \
+                 ip link add firstlight0 type veth peer name firstlight1",
+        after: "ufw status | grep -q inactive && ! ip -4 rule | grep -q 26220 && sshd -T | grep -q '^x11forwarding yes'",
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/recovery.md",
+        lines: &[
+            "firstlight snapshots list",
+            "firstlight snapshots diff 0001",
+            "firstlight snapshots show 0001 /etc/ssh/sshd_config > /etc/ssh/sshd_config",
+        ],
+        words: &[],
+        before: "cp /etc/ssh/sshd_config kept && echo '# spoilt' >> /etc/ssh/sshd_config",
+        after: "cmp kept /etc/ssh/sshd_config",
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/recovery.md",
+        lines: &[
+            "cd /var/lib/firstlight",
+            "grep ' /etc/ssh/sshd_config ' tx/0001/snapshot",
+            "sha256sum objects/2cf24dba…",
+            "install -o 0 -g 0 -m 644 objects/2cf24dba… /etc/ssh/sshd_config",
+        ],
+        words: &[OBJECT],
+        before: "cp /etc/ssh/sshd_config kept && echo '# spoilt' >> /etc/ssh/sshd_config",
+        after: "cmp /root/kept /etc/ssh/sshd_config",
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/recovery.md",
+        lines: &[
+            "cd /var/lib/firstlight",
+            "while read -r type mode owner group _ _ path _ content _; do\n  \
+               [ \"$type\" = f ] || continue\n  \
+               case $path in *%* | /etc/pve/*) echo \"by hand: $path\"; continue ;; esac\n  \
+               cmp -s \"objects/$content\" \"$path\" && continue\n  \
+               install -D -o \"$owner\" -g \"$group\" -m \"$mode\" \"objects/$content\" \"$path\"\n\
+             done < tx/0001/snapshot",
+            "awk '$1 != \"a\" { print $7 }' tx/0001/snapshot | sort > /tmp/before",
+            "find /etc -path /etc/pve -prune -o -print | sort | comm -13 /tmp/before -",
+        ],
+        words: &[("comm -13 /tmp/before -", "comm -13 /tmp/before - > /root/new")],
+        before: "echo '# spoilt' >> /etc/hosts && rm /etc/motd",
+        after: "! grep -q spoilt /etc/hosts && test -e /etc/motd && ! grep -q ops /etc/passwd && \
+                grep -q '^/etc/sudoers.d/firstlight$' /root/new && ! grep -q '^/etc/hosts$' /root/new",
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/recovery.md",
+        lines: &[
+            "tail -n 20 /var/lib/firstlight/tx/0001/journal",
+            "journalctl -u proxmox-first-boot-multi-user -u firstlight-recover-early -u firstlight-recover -u firstlight-deadline",
+        ],
+        words: &[],
+        before: HARDENED,
+        after: "tail -n 20 /var/lib/firstlight/tx/0001/journal | grep -q ' committed' && \
+                journalctl -u proxmox-first-boot-multi-user | grep -q firstlight",
+    },
+    Session {
+        place: Place::Fresh,
+        file: "docs/recovery.md",
+        lines: &[
+            "rm /var/lib/proxmox-first-boot/pending-first-boot-setup",
+            "systemctl stop firstlight-deadline.timer firstlight-deadline.service",
+            "systemctl disable firstlight-recover-early firstlight-recover",
+        ],
+        words: &[],
+        before: "touch /var/lib/proxmox-first-boot/pending-first-boot-setup && vm-tests/firstlight install",
+        after: "! systemctl is-enabled firstlight-recover.service && ! systemctl is-active firstlight-deadline.timer",
+    },
+    Session {
+        place: Place::Committed,
+        file: "docs/recovery.md",
+        lines: &[
+            "sed -n 'LINEp' /var/lib/firstlight/tx/0001/journal | cat -v",
+            "mv /var/lib/firstlight/tx/0001/journal /var/lib/firstlight/tx/0001/journal.damaged",
+        ],
+        words: &[("LINE", "3")],
+        before: "sed -i '3s/./~/' /var/lib/firstlight/tx/0001/journal && firstlight status | grep -q 'line 3'; \
+                 firstlight plan; [ $? != 0 ]",
+        after: "firstlight plan; [ $? = 0 ]",
+    },
+];
+
+/// On a node of PVE.
+pub const PVE: &[Session] = &[
+    Session {
+        place: Place::Pve,
+        file: "docs/operations.md",
+        lines: &["firstlight totp reset root@pam"],
+        words: &[(
+            "firstlight totp reset root@pam",
+            "script -q -e -c 'firstlight totp reset root@pam' /dev/null",
+        )],
+        before: "sha256sum /etc/pve/priv/tfa.cfg > tfa",
+        after: "! sha256sum --status -c tfa",
+    },
+    Session {
+        place: Place::Pve,
+        file: "docs/totp.md",
+        lines: &["sudo firstlight totp show root@pam", "sudo firstlight totp reset root@pam"],
+        words: &[
+            (
+                "sudo firstlight totp show root@pam",
+                "script -q -e -c 'sudo firstlight totp show root@pam' /dev/null",
+            ),
+            (
+                "sudo firstlight totp reset root@pam",
+                "script -q -e -c 'sudo firstlight totp reset root@pam' /dev/null",
+            ),
+        ],
+        before: "sha256sum /etc/pve/priv/tfa.cfg > tfa",
+        after: "! sha256sum --status -c tfa",
+    },
+    Session {
+        place: Place::Pve,
+        file: "docs/recovery.md",
+        lines: &[
+            "pve-firewall stop",
+            "pveum user tfa unlock root@pam",
+            "pveum realm modify pam --delete tfa",
+            "pveum user tfa delete root@pam",
+        ],
+        words: &[],
+        before: "pve-firewall status | grep -q running && iptables-save | grep -q PVEFW-INPUT && \
+                 grep -q root@pam /etc/pve/priv/tfa.cfg",
+        after: "! iptables-save | grep -q PVEFW-INPUT && ! grep -q root@pam /etc/pve/priv/tfa.cfg",
+    },
+];
