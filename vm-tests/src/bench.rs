@@ -98,10 +98,10 @@ impl Bench {
         let made = self.fresh.as_ref().is_some_and(|node| node.has(PVE));
         self.at(State::Fresh, if made { PVE } else { ARMED })?;
         if !made {
-            let stand_in = self.kit.stand_in()?;
+            let (stand_in, release) = (self.kit.stand_in()?, self.release());
             let node = self.fresh.as_mut().context("no fresh node")?;
             let step = Step::begin("making a node of PVE");
-            node.pve().enable(&stand_in)?;
+            node.pve().enable(&stand_in, release)?;
             node.pve().synchronise_clock()?;
             node.snapshot(PVE)?;
             step.done();
@@ -158,7 +158,7 @@ impl Bench {
 
     fn pve_of_its_own(&mut self, what: &str, make: &dyn Fn(&mut Hardware)) -> Result<&mut Node> {
         let binary = fs::read(&self.payload()?.binary).context("reading the product")?;
-        let stand_in = self.kit.stand_in()?;
+        let (stand_in, release) = (self.kit.stand_in()?, self.release());
         self.own = None;
         self.use_only(Current::Own)?;
         let (image, pace) = self.kit.image()?;
@@ -169,7 +169,7 @@ impl Bench {
         step.done();
         node.ok("mkdir -p /root/vm-tests")?;
         node.put(BINARY_PATH, &binary, 0o755)?;
-        node.pve().enable(&stand_in)?;
+        node.pve().enable(&stand_in, release)?;
         node.pve().synchronise_clock()?;
         Ok(node)
     }

@@ -5,6 +5,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::Node;
+use crate::image::Release;
 
 /// Where the stand-in lies in a guest that has it; PVE's tools are links to it.
 pub const PATH: &str = "/usr/libexec/vm-tests/stand-in";
@@ -68,12 +69,15 @@ impl Node {
 }
 
 impl Pve<'_> {
-    /// Brings the stand-in onto the node and starts all of it: pve-cluster, pvedaemon, pveproxy, pve-firewall.
+    /// Brings the stand-in onto the node, as the PVE that its Debian is below, and starts all of it: pve-cluster, pvedaemon, pveproxy, pve-firewall.
     ///
     /// What lay in the plain `/etc/pve` is in the cluster file system afterwards.
-    pub fn enable(&mut self, stand_in: &[u8]) -> Result<()> {
+    pub fn enable(&mut self, stand_in: &[u8], release: Release) -> Result<()> {
         self.node.put(PATH, stand_in, 0o755)?;
         self.node.ok(&format!("mkdir -p {SWITCHES}"))?;
+        if release == Release::Bookworm {
+            self.node.ok(&format!("touch {SWITCHES}/pve-8"))?;
+        }
         let done = self.node.run_within(&format!("{PATH} setup"), 240)?;
         ensure!(done.status == 0, "setting up the stand-in: {}{}", done.stdout, done.stderr);
         self.wait_until_up()

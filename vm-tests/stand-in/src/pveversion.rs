@@ -2,16 +2,7 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::version::{REPOSITORY_ID, VERSION};
-
-/// Versions of the packages that were recorded (pve-observed, head).
-const PACKAGES: &[(&str, &str)] = &[
-    ("libpve-access-control", "9.1.1"),
-    ("libpve-cluster-api-perl", "9.1.6"),
-    ("libpve-cluster-perl", "9.1.6"),
-    ("pve-cluster", "9.1.6"),
-    ("pve-firewall", "6.0.4"),
-];
+use crate::version::Versions;
 
 /// `pveversion [--verbose]`
 pub fn run(context: &Context, arguments: &[String]) -> Result<(), Failure> {
@@ -28,15 +19,16 @@ pub fn run(context: &Context, arguments: &[String]) -> Result<(), Failure> {
     let kernel = nix::sys::utsname::uname()
         .map(|names| names.release().to_string_lossy().into_owned())
         .unwrap_or_default();
-    let manager = format!("{VERSION}/{REPOSITORY_ID}");
+    let versions = Versions::of(context);
+    let manager = format!("{}/{}", versions.manager, versions.repository_id);
     if !verbose {
         context.print(&format!("pve-manager/{manager} (running kernel: {kernel})\n"));
         return Ok(());
     }
     // In PVE's order: the two that matter most, then the others by name.
     context.print(&format!("proxmox-ve: not correctly installed (running kernel: {kernel})\n"));
-    context.print(&format!("pve-manager: {VERSION} (running version: {manager})\n"));
-    for (name, version) in PACKAGES {
+    context.print(&format!("pve-manager: {} (running version: {manager})\n", versions.manager));
+    for (name, version) in versions.packages {
         context.print(&format!("{name}: {version}\n"));
     }
     Ok(())

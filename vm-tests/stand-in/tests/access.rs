@@ -332,3 +332,21 @@ fn a_call_takes_about_a_second_where_that_is_asked_for() {
     assert!(status.expect("its end").success());
     assert!(begun.elapsed().as_millis() >= 900);
 }
+
+/// The release before the recorded one, where its source differs (pve-contract 0 and 2.4).
+#[test]
+fn on_pve_8_pveum_leaves_the_mark_of_a_factor_and_the_versions_are_those_of_8() {
+    for (eight, version, marked) in [(false, "9.2.11", false), (true, "8.4.21", true)] {
+        let node = Node::new();
+        if eight {
+            fs::create_dir_all(node.root.path().join("etc/pve-stand-in")).expect("a directory");
+            fs::write(node.root.path().join("etc/pve-stand-in/pve-8"), "").expect("a switch");
+        }
+        assert!(node.done(&["pveversion"]).starts_with(&format!("pve-manager/{version}/")));
+        assert!(node.done(&["pvesh", "get", "/version", "--output-format", "json"]).contains(version));
+        node.enrol();
+        node.done(&["pveum", "user", "tfa", "delete", "ops@pve"]);
+        assert!(!node.file("etc/pve/priv/tfa.cfg").contains("totp\":[{"), "the factor is gone");
+        assert_eq!(node.file("etc/pve/user.cfg").contains(":x:"), marked);
+    }
+}

@@ -120,3 +120,29 @@ fn a_command_goes_on_where_it_is_indented_further_or_ends_its_loop() {
     let lines: Vec<String> = lines_of("f", text).into_iter().map(|line| line.text).collect();
     assert_eq!(lines, ["one two", "three four", "while x; do\n  y\ndone < z"]);
 }
+
+#[test]
+fn every_test_that_the_docs_name_exists() {
+    let root = Workspace::find().unwrap().root;
+    let names: Vec<&str> =
+        ALL.iter().map(|scenario| scenario.name).chain(check::ALL.iter().map(|check| check.name)).collect();
+    let mut named = 0;
+    for (file, text) in texts(&root) {
+        for span in text.split('`').skip(1).step_by(2) {
+            let Some(words) = span.strip_prefix("cargo vm test ") else { continue };
+            let mut words = words.split_whitespace();
+            while let Some(word) = words.next() {
+                if matches!(word, "--guest" | "--jobs") {
+                    words.next();
+                } else if !word.starts_with("--") && word != "FILTER" {
+                    assert!(
+                        names.iter().any(|name| name.contains(word)),
+                        "{file}: there is no test `{word}`"
+                    );
+                    named += 1;
+                }
+            }
+        }
+    }
+    assert!(named > 15, "only {named} tests are named");
+}

@@ -12,6 +12,7 @@ use crate::api::{Method, Returns, Verb};
 use crate::command_line::parameter::{Parameter, Parameters};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::version::is_8;
 
 const ID: Parameter = Parameter::text("id");
 const DESCRIPTION: Parameter = Parameter::text("description").max_length(255).optional();
@@ -281,7 +282,7 @@ fn entries_text(rows: &[Value], indent: &str) -> String {
     entries.join("\n")
 }
 
-/// Without an id every factor goes, and `keys` with it; nobody asks whether the user exists.
+/// Without an id every factor goes, and `keys` with it, but on PVE 8 (pve-contract 2.4); nobody asks whether the user exists.
 fn command_delete(context: &Context, parameters: &Parameters) -> Result<Value, Failure> {
     let user = parameters.text("userid");
     TfaConfig::locked(context, || {
@@ -293,7 +294,7 @@ fn command_delete(context: &Context, parameters: &Parameters) -> Result<Value, F
                 false
             }
         };
-        if !left {
+        if !left && !is_8(context) {
             UserConfig::change(context, "", |users| {
                 if let Some(user) = users.users.get_mut(user) {
                     user.keys = None;

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::process::Command;
 
 use crate::context::Context;
-use crate::version::VERSION;
+use crate::version::Versions;
 
 const STATUS: &str = "/var/lib/dpkg/status";
 const NAME: &str = "pve-manager";
@@ -41,8 +41,9 @@ pub fn register(context: &Context) -> io::Result<()> {
     }
     let record = format!(
         "Package: {NAME}\nStatus: install ok installed\nPriority: optional\nSection: admin\n\
-         Maintainer: Tests <tests@example.invalid>\nArchitecture: all\nVersion: {VERSION}\n\
-         Description: stand-in for the package of that name\n\n"
+         Maintainer: Tests <tests@example.invalid>\nArchitecture: all\nVersion: {}\n\
+         Description: stand-in for the package of that name\n\n",
+        Versions::of(context).manager
     );
     let information = context.path("/var/lib/dpkg/info");
     fs::write(information.join(format!("{NAME}.list")), "/.\n")?;
