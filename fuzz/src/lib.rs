@@ -44,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     own("payload", payload::payload),
     foreign("answer", answer::answer),
     foreign("facts", foreign::facts),
+    foreign("plan", foreign::plan),
     foreign("observe", foreign::observe),
 ];
 

@@ -123,7 +123,11 @@ pub fn seeds() -> Result<Vec<Seed>> {
     let mut elf = b"\x7fELF\x02\x01".to_vec();
     elf.resize(64, 0);
     seeds.push(("payload", "raw".to_owned(), [vec![0], payload::seal(&elf, b"x")].concat()));
-    for (target, sources) in [("facts", foreign::Sources::Facts), ("observe", foreign::Sources::Observed)] {
+    for (target, sources) in [
+        ("facts", foreign::Sources::Facts),
+        ("plan", foreign::Sources::Facts),
+        ("observe", foreign::Sources::Observed),
+    ] {
         for (place, seed) in foreign::seeds(sources).into_iter().enumerate() {
             seeds.push((target, format!("source-{place:02}"), seed));
         }

@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 /// Seconds for each fuzzer, unless everything is wanted.
 const SECONDS: u32 = 14;
 /// Inputs for each fuzzer, if everything is wanted: ten million of what we read from our own disk, in sum, most of them
-/// where an input costs least (20 µs to 800 µs); and two million of what others wrote.
+/// where an input costs least (20 µs to 800 µs); ten million for each reader of what others wrote; and the plan made of that.
 const INPUTS: &[(&str, u32)] = &[
     ("manifest", 3_000_000),
     ("journal", 2_500_000),
@@ -26,9 +26,10 @@ const INPUTS: &[(&str, u32)] = &[
     ("records", 300_000),
     ("status", 150_000),
     ("recovery", 100_000),
-    ("answer", 1_000_000),
-    ("facts", 500_000),
-    ("observe", 500_000),
+    ("answer", 10_000_000),
+    ("facts", 10_000_000),
+    ("observe", 10_000_000),
+    ("plan", 500_000),
 ];
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
