@@ -1,5 +1,6 @@
 //! Files of the node and outputs of its tools, which others write: facts, the plan made of them, what is observed.
 
+use crate::changes::SAID;
 use crate::memory::Memory;
 use firstlight::answer::{self, Answer};
 use firstlight::control::Check;
@@ -16,7 +17,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// A file, or with a blank in it the beginning of a command's line, and what is usually in it.
-type Source = (&'static str, &'static str);
+pub type Source = (&'static str, &'static str);
 
 const FACTS: &[Source] = &[
     (
@@ -183,11 +184,17 @@ const OBSERVED: &[Source] = &[
         "{\"nftables\":[{\"chain\":{\"family\":\"inet\",\"table\":\"f\",\"hook\":\"input\",\"type\":\"filter\"}}]}",
     ),
     ("/usr/sbin/pve-firewall status", "Status: enabled/running\n"),
+    ("/usr/sbin/modprobe --dry-run", "install /bin/false \n"),
+    ("/usr/bin/ssh-keygen -l", "3072 SHA256:abc root@pve1 (RSA)\n"),
+    (
+        "/etc/pve/user.cfg",
+        "user:ops@pam:1:0:::o@example.org::x:\ntoken:ops@pam!t1:0:1::\nrole:Own:VM.Audit:\nacl:1:/:ops@pam:Own:\n",
+    ),
 ];
 
 /// A node whose sources say what `data` has: the first byte names one that the rest is for, or says that the rest is
 /// for all of them, with a byte 0xff between two.
-fn node(data: &[u8], sources: &[Source]) -> Memory {
+pub fn node(data: &[u8], sources: &[Source]) -> Memory {
     let node = Memory::default();
     let (which, rest) = data.split_first().map_or((0, data), |(first, rest)| (usize::from(*first), rest));
     let mut parts = rest.split(|byte| *byte == 0xff);
@@ -228,6 +235,8 @@ pub enum Sources {
     Facts,
     /// Of [`observe`].
     Observed,
+    /// Of [`changes`](crate::changes::changes).
+    Said,
 }
 
 impl Sources {
@@ -235,6 +244,7 @@ impl Sources {
         match self {
             Self::Facts => FACTS,
             Self::Observed => OBSERVED,
+            Self::Said => SAID,
         }
     }
 }
@@ -298,6 +308,8 @@ pub fn plan(data: &[u8]) {
 /// Every kind of check.
 pub fn observe(data: &[u8]) {
     let node = node(data, OBSERVED);
+    node.put("/etc/ssh/ssh_host_rsa_key", b"");
+    node.put("/etc/ssh/ssh_host_rsa_key.pub", b"");
     let mut observer = Observer::new(&node);
     for check in checks() {
         if let Ok(Verdict::Fails(instead)) = observer.evaluate(&check) {
@@ -355,6 +367,8 @@ fn checks() -> Vec<Check> {
         Check::NoDenials,
         Check::MailOnLoopback,
         Check::Listeners("tcp/22,5900:5999 udp/68".into()),
+        Check::ModulesBlocked(words("dccp cramfs")),
+        Check::HostKeyBits { path: "/etc/ssh/ssh_host_rsa_key".into(), bits: 3072 },
         Check::AptConfig { names: "Unattended-Upgrade::Origins-Pattern", values: "origin=Proxmox".into() },
     ]
 }

@@ -4,10 +4,12 @@
 //! such bytes, guided by coverage; `cargo test` replays the corpora and every input that ever failed.
 
 pub mod answer;
+pub mod changes;
 pub mod events;
 pub mod foreign;
 pub mod input;
 pub mod journal;
+pub mod json;
 pub mod manifest;
 pub mod memory;
 pub mod payload;
@@ -45,6 +47,8 @@ pub const TARGETS: &[Target] = &[
     foreign("answer", answer::answer),
     foreign("facts", foreign::facts),
     foreign("plan", foreign::plan),
+    foreign("changes", changes::changes),
+    foreign("json", json::json),
     foreign("observe", foreign::observe),
 ];
 

@@ -127,13 +127,25 @@ pub fn seeds() -> Result<Vec<Seed>> {
         ("facts", foreign::Sources::Facts),
         ("plan", foreign::Sources::Facts),
         ("observe", foreign::Sources::Observed),
+        ("changes", foreign::Sources::Said),
     ] {
         for (place, seed) in foreign::seeds(sources).into_iter().enumerate() {
             seeds.push((target, format!("source-{place:02}"), seed));
         }
     }
+    for (place, text) in JSON.iter().enumerate() {
+        seeds.push(("json", format!("text-{place}"), text.as_bytes().to_vec()));
+    }
     Ok(seeds)
 }
+
+/// One of each kind, and what tools write.
+const JSON: &[&str] = &[
+    "null",
+    "[true,false,-1.5e3,0,18446744073709551615,\"a\\u00e9\\ud83d\\ude00\\n\"]",
+    "{\"a\":{\"b\":[]},\"a\":{}}",
+    "[{\"ifname\":\"vmbr0\",\"addr_info\":[{\"family\":\"inet\",\"local\":\"10.0.20.5\",\"prefixlen\":24}]}]",
+];
 
 /// Bytes without a pattern, the same at every call.
 fn noise(seed: u8, length: usize) -> Vec<u8> {

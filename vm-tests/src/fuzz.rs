@@ -29,6 +29,8 @@ const INPUTS: &[(&str, u32)] = &[
     ("answer", 10_000_000),
     ("facts", 10_000_000),
     ("observe", 10_000_000),
+    ("changes", 10_000_000),
+    ("json", 10_000_000),
     ("plan", 500_000),
 ];
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
