@@ -42,7 +42,7 @@ fn play_all(bench: &mut Bench, sessions: &[Session]) -> Result<()> {
             Place::Pve => bench.pve_committed()?,
         };
         node.put(ANSWER, answer.as_bytes(), 0o600)?;
-        let name = format!("{}: {}", session.file, session.lines.first().unwrap_or(&""));
+        let name = format!("{}: {}", session.files.join(", "), session.lines.first().unwrap_or(&""));
         match play(node, session) {
             Ok(()) => say(format_args!("  {name}: {} commands", session.lines.len())),
             Err(error) => {

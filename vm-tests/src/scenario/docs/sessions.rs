@@ -15,7 +15,7 @@ pub enum Place {
 pub struct Session {
     pub place: Place,
     /// Where they stand, relative to the project.
-    pub file: &'static str,
+    pub files: &'static [&'static str],
     /// As they stand there, without comments.
     pub lines: &'static [&'static str],
     /// What the reader puts in the place of which words.
@@ -46,41 +46,16 @@ const OLD: &str = "test ! -e /etc/sudoers.d/firstlight && test ! -e /usr/sbin/uf
 /// On a node with UFW.
 pub const SESSIONS: &[Session] = &[
     Session {
-        place: Place::Committed,
-        file: "README.md",
-        lines: &[
-            "firstlight check answer.toml",
-            "firstlight plan answer.toml",
-            "firstlight apply answer.toml --plan HASH",
-        ],
-        words: &[HASH],
-        before: NOT_STRICT,
-        after: STRICT,
+        place: Place::Fresh,
+        files: &["README.md"],
+        lines: &["firstlight check answer.toml"],
+        words: &[("firstlight", "vm-tests/firstlight")],
+        before: "true",
+        after: "test ! -e /var/lib/firstlight",
     },
     Session {
         place: Place::Committed,
-        file: "README.md",
-        lines: &[
-            "firstlight rollback",
-            "firstlight rollback --dry-run",
-            "firstlight snapshots list",
-            "firstlight snapshots diff 0001",
-        ],
-        words: &[],
-        before: HARDENED,
-        after: OLD,
-    },
-    Session {
-        place: Place::Committed,
-        file: "docs/operations.md",
-        lines: &["firstlight status", "firstlight audit", "systemctl list-timers firstlight-audit.timer"],
-        words: &[],
-        before: HARDENED,
-        after: "systemctl list-timers firstlight-audit.timer | grep -q '^1 timers listed'",
-    },
-    Session {
-        place: Place::Committed,
-        file: "docs/operations.md",
+        files: &["README.md", "docs/operations.md"],
         lines: &["firstlight plan answer.toml", "firstlight apply answer.toml --plan HASH"],
         words: &[HASH],
         before: NOT_STRICT,
@@ -88,7 +63,28 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/operations.md",
+        files: &["README.md"],
+        lines: &[
+            "firstlight snapshots list",
+            "firstlight snapshots diff 0001",
+            "firstlight rollback --dry-run",
+            "firstlight rollback",
+        ],
+        words: &[],
+        before: HARDENED,
+        after: OLD,
+    },
+    Session {
+        place: Place::Committed,
+        files: &["docs/operations.md"],
+        lines: &["firstlight status", "firstlight audit", "systemctl list-timers firstlight-audit.timer"],
+        words: &[],
+        before: HARDENED,
+        after: "systemctl list-timers firstlight-audit.timer | grep -q '^1 timers listed'",
+    },
+    Session {
+        place: Place::Committed,
+        files: &["docs/operations.md"],
         lines: &["firstlight confirm"],
         words: &[],
         before: WAITING,
@@ -96,7 +92,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/operations.md",
+        files: &["docs/operations.md"],
         lines: &["firstlight rollback"],
         words: &[],
         before: WAITING,
@@ -104,7 +100,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/operations.md",
+        files: &["docs/operations.md"],
         lines: &["firstlight snapshots list", "firstlight rollback --dry-run", "firstlight rollback"],
         words: &[],
         before: HARDENED,
@@ -112,7 +108,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/operations.md",
+        files: &["docs/operations.md"],
         lines: &["firstlight rollback --to 0003"],
         words: &[("0003", "0001")],
         before: APPLIED,
@@ -120,7 +116,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Fresh,
-        file: "docs/operations.md",
+        files: &["docs/operations.md"],
         lines: &["./firstlight install"],
         words: &[("./", "cd /root/vm-tests && ./")],
         before: "test ! -e /usr/local/sbin/firstlight",
@@ -128,7 +124,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/operations.md",
+        files: &["docs/operations.md"],
         lines: &["firstlight bundle help.txt"],
         words: &[],
         before: HARDENED,
@@ -136,7 +132,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/operations.md",
+        files: &["docs/operations.md"],
         lines: &["firstlight uninstall"],
         words: &[],
         before: HARDENED,
@@ -145,7 +141,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/audit.md",
+        files: &["docs/audit.md"],
         lines: &["firstlight audit [ANSWER] [--json | --junit | --record]"],
         words: &[(
             "firstlight audit [ANSWER] [--json | --junit | --record]",
@@ -157,7 +153,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Fresh,
-        file: "docs/packages.md",
+        files: &["docs/packages.md"],
         lines: &[
             "apt-get install --download-only --no-install-recommends -o Dir::Cache::archives=/srv/debs sudo ufw …",
         ],
@@ -167,7 +163,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/undo.md",
+        files: &["docs/undo.md"],
         lines: &["firstlight rollback 0003"],
         words: &[("0003", "0001")],
         before: APPLIED,
@@ -175,7 +171,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/undo.md",
+        files: &["docs/undo.md"],
         lines: &["firstlight rollback --to 0003"],
         words: &[("0003", "0001")],
         before: APPLIED,
@@ -183,7 +179,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/recovery.md",
+        files: &["docs/recovery.md"],
         lines: &["firstlight status", "firstlight recover"],
         words: &[],
         before: HARDENED,
@@ -191,7 +187,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/recovery.md",
+        files: &["docs/recovery.md"],
         lines: &["firstlight rollback --dry-run", "firstlight rollback"],
         words: &[],
         before: HARDENED,
@@ -199,7 +195,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/recovery.md",
+        files: &["docs/recovery.md"],
         lines: &[
             "ufw disable",
             "mv /etc/ssh/sshd_config.d/00-firstlight.conf /root/",
@@ -216,7 +212,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/recovery.md",
+        files: &["docs/recovery.md"],
         lines: &[
             "firstlight snapshots list",
             "firstlight snapshots diff 0001",
@@ -228,7 +224,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/recovery.md",
+        files: &["docs/recovery.md"],
         lines: &[
             "cd /var/lib/firstlight",
             "grep ' /etc/ssh/sshd_config ' tx/0001/snapshot",
@@ -241,7 +237,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/recovery.md",
+        files: &["docs/recovery.md"],
         lines: &[
             "cd /var/lib/firstlight",
             "while read -r type mode owner group _ _ path _ content _; do\n  \
@@ -260,7 +256,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/recovery.md",
+        files: &["docs/recovery.md"],
         lines: &[
             "tail -n 20 /var/lib/firstlight/tx/0001/journal",
             "journalctl -u proxmox-first-boot-multi-user -u firstlight-recover-early -u firstlight-recover -u firstlight-deadline",
@@ -272,7 +268,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Fresh,
-        file: "docs/recovery.md",
+        files: &["docs/recovery.md"],
         lines: &[
             "rm /var/lib/proxmox-first-boot/pending-first-boot-setup",
             "systemctl stop firstlight-deadline.timer firstlight-deadline.service",
@@ -284,7 +280,7 @@ pub const SESSIONS: &[Session] = &[
     },
     Session {
         place: Place::Committed,
-        file: "docs/recovery.md",
+        files: &["docs/recovery.md"],
         lines: &[
             "sed -n 'LINEp' /var/lib/firstlight/tx/0001/journal | cat -v",
             "mv /var/lib/firstlight/tx/0001/journal /var/lib/firstlight/tx/0001/journal.damaged",
@@ -300,7 +296,7 @@ pub const SESSIONS: &[Session] = &[
 pub const PVE: &[Session] = &[
     Session {
         place: Place::Pve,
-        file: "docs/operations.md",
+        files: &["docs/operations.md"],
         lines: &["firstlight totp reset root@pam"],
         words: &[(
             "firstlight totp reset root@pam",
@@ -311,7 +307,7 @@ pub const PVE: &[Session] = &[
     },
     Session {
         place: Place::Pve,
-        file: "docs/totp.md",
+        files: &["docs/totp.md"],
         lines: &["sudo firstlight totp show root@pam", "sudo firstlight totp reset root@pam"],
         words: &[
             (
@@ -328,7 +324,7 @@ pub const PVE: &[Session] = &[
     },
     Session {
         place: Place::Pve,
-        file: "docs/recovery.md",
+        files: &["docs/recovery.md"],
         lines: &[
             "pve-firewall stop",
             "pveum user tfa unlock root@pam",

@@ -167,7 +167,7 @@ pub const TEXT: &[(&str, &[&str])] = &[
 
 /// Whether somebody runs it, or nobody needs to.
 pub fn is_known(file: &str, text: &str) -> bool {
-    let typed = SESSIONS.iter().chain(PVE).filter(|session| session.file == file);
+    let typed = SESSIONS.iter().chain(PVE).filter(|session| session.files.contains(&file));
     typed.into_iter().any(|session| session.lines.contains(&text))
         || BY_TEST.iter().any(|by| by.file == file && text.starts_with(by.command))
         || TEXT.iter().any(|(of, lines)| *of == file && lines.iter().any(|line| text.starts_with(line)))
