@@ -158,7 +158,8 @@ pub const SESSIONS: &[Session] = &[
             "apt-get install --download-only --no-install-recommends -o Dir::Cache::archives=/srv/debs sudo ufw …",
         ],
         words: &[("…", "fail2ban --yes")],
-        before: "apt-get update && mkdir -p /srv/debs/partial",
+        // Of a source in the file system apt keeps no copies.
+        before: "sed -i s=file:/srv=copy:/srv= /etc/apt/sources.list.d/debian.sources && apt-get update",
         after: "ls /srv/debs/sudo_*.deb /srv/debs/ufw_*.deb /srv/debs/fail2ban_*.deb",
     },
     Session {
@@ -263,7 +264,7 @@ pub const SESSIONS: &[Session] = &[
         ],
         words: &[],
         before: HARDENED,
-        after: "tail -n 20 /var/lib/firstlight/tx/0001/journal | grep -q ' committed' && \
+        after: "tail -n 20 /var/lib/firstlight/tx/0001/journal | grep -q ' commit' && \
                 journalctl -u proxmox-first-boot-multi-user | grep -q firstlight",
     },
     Session {
@@ -286,9 +287,9 @@ pub const SESSIONS: &[Session] = &[
             "mv /var/lib/firstlight/tx/0001/journal /var/lib/firstlight/tx/0001/journal.damaged",
         ],
         words: &[("LINE", "3")],
-        before: "sed -i '3s/./~/' /var/lib/firstlight/tx/0001/journal && firstlight status | grep -q 'line 3'; \
-                 firstlight plan; [ $? != 0 ]",
-        after: "firstlight plan; [ $? = 0 ]",
+        before: "sed -i '3s/./~/' /var/lib/firstlight/tx/0001/journal && firstlight status | grep 'line 3' && \
+                 { firstlight recover; [ $? = 5 ]; }",
+        after: "firstlight recover && firstlight apply answer.toml --confirm none || [ $? = 3 ]",
     },
 ];
 
