@@ -177,8 +177,8 @@ fn not_counted(node: &mut Node, admin: &KeyPair) -> Result<()> {
     let other = node.ssh(Side::Management, "root", &root, "true")?;
     ensure!(other.status == 0, "root does not log in: {}", other.stderr);
     node.ok(&format!(
-        "line=$(journalctl --no-pager --output=cat _COMM=sshd-session | grep 'Accepted publickey for {ADMIN}' | tail -n 1 \
-         | sed 's/from [^ ]*/from 10.0.20.5/'); test -n \"$line\" && logger -t sshd-session -p auth.info \"$line\""
+        "line=$(journalctl --no-pager --output=cat _COMM=sshd _COMM=sshd-session | grep 'Accepted publickey for {ADMIN}' | tail -n 1 \
+         | sed 's/from [^ ]*/from 10.0.20.5/'); test -n \"$line\" && for name in sshd sshd-session; do logger -t $name -p auth.info \"$line\"; done"
     ))?;
     std::thread::sleep(Duration::from_secs(15));
     expect_waiting(node)
