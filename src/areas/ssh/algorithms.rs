@@ -36,6 +36,13 @@ const STRICT_USER_KEYS: &str = "ssh-ed25519-cert-v01@openssh.com,sk-ssh-ed25519-
 const CIPHERS: &str = "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes256-ctr,aes192-ctr,\
     aes128-gcm@openssh.com,aes128-ctr";
 
+/// Both of its policies for Debian 12 want the keys offered in this order, which is that of these lines (sshd's
+/// `list_hostkey_types`), whatever `HostKeyAlgorithms` says. The one for Debian 13 takes any.
+const HOST_KEYS_OLD: &str = "/etc/ssh/ssh_host_ed25519_key /etc/ssh/ssh_host_rsa_key";
+/// What OpenSSH has without such a line. Somebody's own lines would stand behind ours.
+const HOST_KEYS_USUAL: &str =
+    "/etc/ssh/ssh_host_rsa_key /etc/ssh/ssh_host_ecdsa_key /etc/ssh/ssh_host_ed25519_key";
+
 /// The first OpenSSH with mlkem768x25519-sha256 (its release notes), which the newer policy asks for.
 const MLKEM_SINCE: (u32, u32) = (9, 9);
 const SNTRUP: &str = "sntrup761x25519-sha512";
@@ -50,7 +57,7 @@ pub(super) fn wanted(set: Algorithms, facts: &Facts) -> Vec<SshOption> {
         (true, false) => (STRICT_KEX_OLD, STRICT_MACS_OLD),
     };
     let kex: Vec<&str> = kex.split(',').filter(|name| knows(facts, name)).collect();
-    vec![
+    let mut options = vec![
         option("ssh.key-exchange", "KexAlgorithms", "kexalgorithms", &kex.join(",")),
         option("ssh.ciphers", "Ciphers", "ciphers", CIPHERS),
         option("ssh.macs", "MACs", "macs", macs),
@@ -64,7 +71,15 @@ pub(super) fn wanted(set: Algorithms, facts: &Facts) -> Vec<SshOption> {
                 user_keys(set),
             )
         },
-    ]
+    ];
+    let usual =
+        || [HOST_KEYS_OLD, HOST_KEYS_USUAL].contains(&facts.sshd_values("hostkey").join(" ").as_str());
+    if strict && !new && usual() {
+        let mut keys = option("ssh.host-keys", "HostKey", "hostkey", HOST_KEYS_OLD);
+        keys.value = HOST_KEYS_OLD.replace(' ', "\nHostKey ");
+        options.push(keys);
+    }
+    options
 }
 
 fn option(id: &'static str, keyword: &'static str, name: &'static str, value: &str) -> SshOption {

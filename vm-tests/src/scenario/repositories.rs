@@ -35,12 +35,14 @@ const FILES: &str = "cd /etc/apt && sha256sum sources.list.d/* && stat -c '%n %a
 
 /// A server of the guest's own that wants a login for everything, under the name of the one for subscribers; and a source that
 /// is read there, in the place of the others.
-const REFUSING: &str = "systemd-run --quiet --expand-environment=no --unit=vm-401 perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalAddr => \
-    \"127.0.0.1\", LocalPort => 80, Listen => 9) or die; while ($c = $s->accept) { while (<$c>) { last if /^\\r?$/ } \
-    print $c \"HTTP/1.1 401 Unauthorized\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n\"; close $c }'; \
+const REFUSING: &str = "systemd-run --quiet --unit=vm-401 perl /root/vm-tests/401.pl && \
     echo 127.0.0.1 enterprise.proxmox.com >> /etc/hosts; cp -a /etc/apt/sources.list.d /root/vm-tests/kept; \
     cd /etc/apt/sources.list.d && rm -f old.list ceph.* pve-enterprise.* && \
     echo deb http://enterprise.proxmox.com/debian/pve @ pve-enterprise > pve-enterprise.list";
+const SERVER: &str = "use IO::Socket::INET; \
+    my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 80, Listen => 9) or die; \
+    while (my $c = $s->accept) { while (<$c>) { last if /^\\r?$/ } \
+    print $c \"HTTP/1.1 401 Unauthorized\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n\"; close $c }";
 const NO_MORE: &str = "systemctl stop vm-401.service; sed -i /enterprise.proxmox.com/d /etc/hosts; \
     rm -rf /etc/apt/sources.list.d && mv /root/vm-tests/kept /etc/apt/sources.list.d";
 
@@ -80,6 +82,7 @@ pub fn sources(bench: &mut Bench) -> Result<()> {
     ensure!(again.stdout.contains("othing to do"), "a second run: {}{}", again.stdout, again.stderr);
     rollback(node)?;
     ensure!(node.ok(FILES)? == before, "the sources are not as before: {}", node.ok(FILES)?);
+    node.put("/root/vm-tests/401.pl", SERVER.as_bytes(), 0o600)?;
     node.ok(&REFUSING.replace('@', codename))?;
     ensure!(node.run("dpkg -s sudo")?.status != 0, "sudo is there already: nothing would be fetched");
     apply(node, ENTERPRISE_PATH)?;
