@@ -155,6 +155,7 @@ pub const SESSIONS: &[Session] = &[
         place: Place::Fresh,
         files: &["docs/packages.md"],
         lines: &[
+            "mkdir -p /srv/debs/partial",
             "apt-get install --download-only --no-install-recommends -o Dir::Cache::archives=/srv/debs sudo ufw …",
         ],
         words: &[("…", "fail2ban --yes")],
@@ -264,7 +265,7 @@ pub const SESSIONS: &[Session] = &[
         ],
         words: &[],
         before: HARDENED,
-        after: "tail -n 20 /var/lib/firstlight/tx/0001/journal | grep -q ' commit' && \
+        after: "grep -q commit /var/lib/firstlight/tx/0001/journal && \
                 journalctl -u proxmox-first-boot-multi-user | grep -q firstlight",
     },
     Session {
