@@ -14,7 +14,7 @@ use crate::progress::say;
 use crate::workspace::Workspace;
 
 /// Seconds for each fuzzer, unless everything is wanted.
-const SECONDS: u32 = 14;
+const SECONDS: u32 = 11;
 /// Inputs for each fuzzer, if everything is wanted: ten million of what we read from our own disk, in sum, most of them
 /// where an input costs least (20 µs to 800 µs); ten million for each reader of what others wrote; and the plan made of that.
 const INPUTS: &[(&str, u32)] = &[
