@@ -27,7 +27,7 @@ usage: cargo vm build                        build the static binary as it is sh
        cargo vm image                        make the guest image, and say where it is; root is not needed
        cargo vm demo [--no-wait]             show the first boot of a throw-away node
        cargo vm test [--full] [--guest RELEASE] [--jobs N] [FILTER…]
-                                             run every test, or those whose names hold a filter,
+                                             run every test, that of a name, or those whose names hold it,
                                              N scenarios at a time (two, or one on a single core)
        cargo vm test --list                  name them
        cargo vm shell [--hardened]           boot a node and log in as root

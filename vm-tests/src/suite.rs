@@ -27,7 +27,7 @@ pub struct Wanted<'a> {
     pub guest: Option<Release>,
     /// Scenarios at a time.
     pub jobs: Option<usize>,
-    /// Parts of names; all when there is none.
+    /// Names, or parts of names; all when there is none.
     pub filters: &'a [String],
 }
 
@@ -41,8 +41,11 @@ impl Wanted<'_> {
         }
     }
 
+    /// A filter that is a test's whole name means that one alone.
     fn names(&self, name: &str) -> bool {
-        self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()))
+        let holds =
+            |filter: &String| if is_test(filter) { filter == name } else { name.contains(filter.as_str()) };
+        self.filters.is_empty() || self.filters.iter().any(holds)
     }
 
     /// A filter is its whole name.
@@ -62,6 +65,11 @@ impl Wanted<'_> {
     fn scenario(&self, scenario: &Scenario) -> bool {
         self.names(scenario.name) && (!scenario.long || self.full || !self.filters.is_empty())
     }
+}
+
+fn is_test(name: &str) -> bool {
+    check::ALL.iter().any(|check| check.name == name)
+        || scenario::ALL.iter().any(|scenario| scenario.name == name)
 }
 
 /// Names every check and scenario.
@@ -167,6 +175,16 @@ fn run_scenarios(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_is_a_part_of_names_or_the_name_of_one_test() {
+        let chosen = |filter: &str| {
+            let filters = [filter.to_owned()];
+            let wanted = Wanted { full: false, guest: None, jobs: None, filters: &filters };
+            scenario::ALL.iter().filter(|scenario| wanted.scenario(scenario)).count()
+        };
+        assert_eq!((chosen("confirm"), chosen("confirm-"), chosen("onfirm")), (1, 2, 3));
+    }
 
     #[test]
     fn everything_is_run_on_both_releases_of_debian_and_the_usual_run_on_the_newer() {
