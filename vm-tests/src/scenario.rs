@@ -400,7 +400,7 @@ pub const ALL: &[Scenario] = &[
         crate::scores::promised,
     )
     .committed(),
-    long("docs-node", "natively: every command of the docs for a node, as a reader types it (I2 J3)", docs::on_a_node).own(),
+    short("docs-node", "natively: every command of the docs for a node, as a reader types it (I2 J3)", docs::on_a_node).own(),
     long("docs-pve", "and those for a node of PVE (C8 D1 J3)", docs::on_pve),
     long("demo", "the README's first command, to its end (A3 B1 J1)", crate::demo::unattended).own(),
 ];
