@@ -72,6 +72,8 @@ pub struct Facts {
     pub openssh: String,
     /// Whether the drop-in directory of sshd is included by the main file.
     pub sshd_includes_drop_ins: bool,
+    /// Whether it names host keys itself: such lines add up.
+    pub sshd_names_host_keys: bool,
     /// What `sshd -T` says now: lower-case key and value, in its order.
     pub sshd: Vec<(String, String)>,
     /// Key exchanges the installed OpenSSH knows (`ssh -Q kex`); empty when unknown.

@@ -141,7 +141,7 @@ pub const ALL: &[Check] = &[
         title: "snapshots beside cp, tar, rsync and git",
         when: When::Full,
         run: |workspace, _| {
-            host::install_for_tests(&["cp", "tar", "rsync", "git"])?;
+            host::install_for_tests(&["rsync", "git"])?;
             cargo(workspace, &["run", "--quiet", "--release", "--locked", "--example", "snapshot_bench"])
         },
     },

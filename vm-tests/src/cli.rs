@@ -37,7 +37,7 @@ usage: cargo vm build                        build the static binary as it is sh
        cargo vm scores                       what ssh-audit, lynis and our audit say of a node before and after
 
 --guest RELEASE makes guests of trixie (Debian 13, below PVE 9) or of bookworm (Debian 12, below PVE 8). Without it they
-are of trixie, and `test --full` runs all scenarios on both.
+are of trixie, and `test --full` runs on both whatever has a guest.
 ";
 
 const MOST_JOBS: usize = 16;

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -29,7 +30,10 @@ pub struct Container {
 impl Container {
     /// Boots the tree at `root`, which is mounted, and waits until nothing more is to be started.
     pub fn boot(root: &Path) -> Result<Self> {
-        let cgroup = hierarchy()?.join(format!("vm-tests-{}", std::process::id()));
+        // Scenarios side by side have one each.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let cgroup = hierarchy()?.join(format!("vm-tests-{}-{number}", std::process::id()));
         fs::create_dir_all(&cgroup).context("making a control group")?;
         let mut shell = command("sh", ["-ec", "echo $$ > \"$0/cgroup.procs\"; exec \"$@\""]);
         shell.arg(&cgroup).args(["setpriv", "--pdeathsig", "KILL", "unshare", "--kill-child", "--fork"]);

@@ -149,7 +149,7 @@ fn package_of(program: &str) -> Result<String> {
         "qemu-aarch64" => "qemu-user",
         "pip3" => "python3-pip",
         "curl" | "oathtool" | "strace" | "perl" | "ipset" | "python3" | "xorriso" | "zstd" | "openssl"
-        | "shellcheck" | "lintian" | "mandoc" | "zsh" | "fish" => program,
+        | "shellcheck" | "lintian" | "rsync" | "git" | "mandoc" | "zsh" | "fish" => program,
         other => bail!("no package is known for {other}"),
     }
     .to_owned())

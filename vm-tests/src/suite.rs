@@ -112,6 +112,11 @@ pub fn run(workspace: &Workspace, wanted: &Wanted) -> ExitCode {
     );
     let (mut passed, mut failed) = (0, 0);
     for (number, guest) in wanted.guests().iter().enumerate() {
+        if number > 0 {
+            // The guests before have left files of the same names.
+            let _ = std::fs::remove_dir_all(workspace.run_directory());
+            let _ = std::fs::create_dir_all(workspace.run_directory());
+        }
         let here: Vec<&'static Scenario> =
             scenarios.iter().copied().filter(|scenario| number == 0 || !scenario.once).collect();
         let results = run_scenarios(workspace, wanted, *guest, &here).unwrap_or_else(|error| {

@@ -39,9 +39,6 @@ const CIPHERS: &str = "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes2
 /// Both of its policies for Debian 12 want the keys offered in this order, which is that of these lines (sshd's
 /// `list_hostkey_types`), whatever `HostKeyAlgorithms` says. The one for Debian 13 takes any.
 const HOST_KEYS_OLD: &str = "/etc/ssh/ssh_host_ed25519_key /etc/ssh/ssh_host_rsa_key";
-/// What OpenSSH has without such a line. Somebody's own lines would stand behind ours.
-const HOST_KEYS_USUAL: &str =
-    "/etc/ssh/ssh_host_rsa_key /etc/ssh/ssh_host_ecdsa_key /etc/ssh/ssh_host_ed25519_key";
 
 /// The first OpenSSH with mlkem768x25519-sha256 (its release notes), which the newer policy asks for.
 const MLKEM_SINCE: (u32, u32) = (9, 9);
@@ -72,9 +69,7 @@ pub(super) fn wanted(set: Algorithms, facts: &Facts) -> Vec<SshOption> {
             )
         },
     ];
-    let usual =
-        || [HOST_KEYS_OLD, HOST_KEYS_USUAL].contains(&facts.sshd_values("hostkey").join(" ").as_str());
-    if strict && !new && usual() {
+    if strict && !new && !facts.sshd_names_host_keys {
         let mut keys = option("ssh.host-keys", "HostKey", "hostkey", HOST_KEYS_OLD);
         keys.value = HOST_KEYS_OLD.replace(' ', "\nHostKey ");
         options.push(keys);

@@ -20,7 +20,9 @@ pub(super) fn gather(node: &dyn Node, facts: &mut Facts) {
     facts.sshd = options(&output(node, SSHD_PROGRAM, &["-T", "-C", gate::SSHD_NO_CONNECTION]));
     facts.ssh_key_exchanges = output(node, SSH_PROGRAM, &["-Q", "kex"]).lines().map(str::to_owned).collect();
     facts.ssh_socket = output(node, SYSTEMCTL_PROGRAM, &["is-active", "ssh.socket"]).trim() == "active";
-    facts.sshd_includes_drop_ins = includes_drop_ins(&text(node, SSHD_CONFIG_PATH));
+    let config = text(node, SSHD_CONFIG_PATH);
+    facts.sshd_includes_drop_ins = includes_drop_ins(&config);
+    facts.sshd_names_host_keys = names_host_keys(&config);
     facts.host_keys = host_keys(node);
     facts.rsa_host_key_bits = change::host_key_bits(node, Path::new(RSA_HOST_KEY_PATH)).ok().flatten();
 }
@@ -64,9 +66,19 @@ fn includes_drop_ins(config: &str) -> bool {
     false
 }
 
+fn names_host_keys(config: &str) -> bool {
+    config.lines().any(|line| gate::keyword(line).0.eq_ignore_ascii_case("hostkey"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn b4_a_line_for_a_host_key_is_seen_and_one_for_algorithms_is_none() {
+        assert!(names_host_keys("Port 22\n hostkey /etc/ssh/ssh_host_rsa_key\n"));
+        assert!(!names_host_keys("#HostKey /etc/ssh/ssh_host_rsa_key\nHostKeyAlgorithms ssh-ed25519\n"));
+    }
 
     #[test]
     fn b2_an_include_counts_in_every_spelling_but_not_below_match() {

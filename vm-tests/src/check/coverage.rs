@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::EXPLORATION;
-use crate::command::{command, output};
+use crate::command::{command, on_path, output};
 use crate::progress::say;
 use crate::workspace::Workspace;
 
@@ -19,8 +19,10 @@ const LONG: &str = "faults::j3_every";
 
 /// Runs the tests of a build that counts, and tells the lines that were reached.
 pub fn run(workspace: &Workspace, _full: bool) -> Result<()> {
-    let mut rustup = command("rustup", ["component", "add", "llvm-tools"]);
-    output(rustup.current_dir(&workspace.root))?;
+    // Without rustup the toolchain may have them.
+    if on_path("rustup") {
+        output(command("rustup", ["component", "add", "llvm-tools"]).current_dir(&workspace.root))?;
+    }
     let tools = llvm(workspace)?;
     let place = workspace.run_directory().join("coverage");
     let mut test = workspace.cargo();

@@ -55,7 +55,7 @@ pub fn advisories(workspace: &Workspace, _full: bool) -> Result<()> {
         .context("without RustSec's database nobody knows; docs/release.md says how to use a copy of it")
 }
 
-/// The binary for aarch64 builds and starts.
+/// The binary for aarch64 builds and starts, and its release is made.
 pub fn aarch64(workspace: &Workspace, _full: bool) -> Result<()> {
     host::prepare_target(&workspace.root, AARCH64)?;
     host::install_for_tests(&["qemu-aarch64"])?;
@@ -64,6 +64,9 @@ pub fn aarch64(workspace: &Workspace, _full: bool) -> Result<()> {
     let bytes = std::fs::metadata(&binary).context("measuring the binary")?.len();
     say(format_args!("{}: {bytes} bytes, says {}", binary.display(), said.trim()));
     ensure!(said.starts_with("firstlight "), "the binary for aarch64 says {said:?}");
+    let made = Release::of(workspace, AARCH64)?.make(&workspace.run_directory().join("aarch64"))?;
+    let about = output(command("dpkg-deb", ["--field"]).arg(&made.package).arg("Architecture"))?;
+    ensure!(about.trim() == "arm64", "the package is for {about}");
     Ok(())
 }
 
@@ -80,7 +83,6 @@ pub fn lintian(workspace: &Workspace, _full: bool) -> Result<()> {
 
 /// What each crate costs in the binary, by the code that is left of it.
 pub fn crates(workspace: &Workspace, _full: bool) -> Result<()> {
-    host::prepare_target(&workspace.root, TARGET)?;
     let program = tool(workspace, "cargo-bloat", BLOAT)?;
     let mut bloat =
         command(&program.to_string_lossy(), ["bloat", "--release", "--crates", "--target", TARGET]);

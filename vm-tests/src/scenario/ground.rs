@@ -11,7 +11,11 @@ use crate::network::{Reach, Side};
 
 /// The guest is a fresh PVE node: open, without our packages, with PVE's contract waiting.
 pub fn open(bench: &mut Bench) -> Result<()> {
+    let release = bench.release();
     let node = bench.idle()?;
+    let name = format!("VERSION_CODENAME={}", release.codename());
+    node.ok(&format!("grep -qx {name} /etc/os-release"))
+        .with_context(|| format!("not {}", release.title()))?;
     for side in [Side::Management, Side::Outsider] {
         for port in [22, 8006] {
             let reach = node.probe(side, port)?;

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::bench::Bench;
+use crate::image::Release;
 use crate::network::{Reach, Side};
 use crate::node::Node;
 
@@ -11,8 +12,9 @@ const ROOT_PASSWORD: &str = "not a secret";
 
 /// Mounted, logged in to, without quorum, down, late, killed, and after a power cut.
 pub fn stands_in(bench: &mut Bench) -> Result<()> {
+    let release = bench.release();
     let node = bench.pve()?;
-    mounted(node)?;
+    mounted(node, release)?;
     alternatives(node)?;
     logins(node)?;
     quorum(node)?;
@@ -21,14 +23,18 @@ pub fn stands_in(bench: &mut Bench) -> Result<()> {
     late(node)
 }
 
-fn mounted(node: &mut Node) -> Result<()> {
+fn mounted(node: &mut Node, release: Release) -> Result<()> {
     let mount = node.ok("grep ' /etc/pve ' /proc/mounts")?;
     let wanted = "/dev/fuse /etc/pve fuse rw,nosuid,nodev,relatime,user_id=0,group_id=0,default_permissions,allow_other 0 0\n";
     ensure!(mount == wanted, "/etc/pve is mounted otherwise: {mount}");
     let failed = node.ok("systemctl list-units --failed --no-legend --plain 'pve*'")?;
     ensure!(failed.is_empty(), "units failed: {failed}");
     let version = node.ok("pveversion; pvesh get /version --output-format json; pve-firewall status")?;
-    ensure!(version.contains("pve-manager/9.2.11") && version.contains("\"release\":\"9.2\""), "{version}");
+    let (manager, name) = match release {
+        Release::Trixie => ("pve-manager/9.2.11", "\"release\":\"9.2\""),
+        Release::Bookworm => ("pve-manager/8.4.21", "\"release\":\"8.4\""),
+    };
+    ensure!(version.contains(manager) && version.contains(name), "{version}");
     node.pve().slow(true)?;
     let begun = std::time::Instant::now();
     node.ok("pvesh get /version")?;

@@ -6,7 +6,7 @@ use super::sessions::{PVE, SESSIONS};
 /// A command that another test runs.
 pub struct ByTest {
     pub file: &'static str,
-    /// How the command begins.
+    /// As it stands there, without a comment.
     pub command: &'static str,
     /// A scenario, or a check.
     pub test: &'static str,
@@ -34,7 +34,7 @@ pub const BY_TEST: &[ByTest] = &[
     by("README.md", "cargo vm test", "unit", ".ci/run", "cargo vm test"),
     by(
         "README.md",
-        "RUSTC_BOOTSTRAP=1 cargo build --release",
+        "RUSTC_BOOTSTRAP=1 cargo build --release --locked --target x86_64-unknown-linux-musl --config .cargo/release.toml",
         "size",
         "vm-tests/src/check.rs",
         "RUSTC_BOOTSTRAP=1 cargo build --release",
@@ -70,17 +70,23 @@ pub const BY_TEST: &[ByTest] = &[
     ),
     by("docs/fleets.md", "firstlight check fleet.toml --for pve2.example.com", "iso", ISO, ".arg(\"check\")"),
     by("docs/fleets.md", "iso-hooks/prepare-iso proxmox-ve.iso fleet.toml --out out/", "iso", ISO, "--out"),
-    by("docs/fleets.md", "iso-hooks/prepare-iso proxmox-ve.iso --answer-url dhcp", "iso", ISO, "\"dhcp\""),
     by(
         "docs/fleets.md",
-        "iso-hooks/prepare-iso proxmox-ve.iso fleet.toml --out out/ --certificate",
+        "iso-hooks/prepare-iso proxmox-ve.iso --answer-url dhcp --certificate certificate.pem --pxe --out pxe/",
+        "iso",
+        ISO,
+        "\"dhcp\"",
+    ),
+    by(
+        "docs/fleets.md",
+        "iso-hooks/prepare-iso proxmox-ve.iso fleet.toml --out out/ --certificate certificate.pem --from-url https://deploy.example.com/rack/first-boot",
         "iso",
         ISO,
         "--from-url",
     ),
     by(
         "docs/fleets.md",
-        "install -D -o www-data -m 0400 -t /srv/firstlight-deploy/rack",
+        "install -D -o www-data -m 0400 -t /srv/firstlight-deploy/rack out/first-boot",
         "iso",
         "vm-tests/src/scenario/iso/server.rs",
         "www-data",
@@ -88,15 +94,21 @@ pub const BY_TEST: &[ByTest] = &[
     by("docs/fleets.md", "firstlight bake pve1.toml --out baked/pve1", "iso", ISO, "bake"),
     by(
         "docs/fleets.md",
-        "install -D -o www-data -m 0400 -t /srv/firstlight-deploy/pve1",
+        "install -D -o www-data -m 0400 -t /srv/firstlight-deploy/pve1 baked/pve1/answer.toml baked/pve1/first-boot",
         "iso",
         "vm-tests/src/scenario/iso/server.rs",
         "www-data",
     ),
-    by("docs/fleets.md", "prepare-iso proxmox-ve.iso --answer-url https://PDM", "iso", ISO, "--token-file"),
     by(
         "docs/fleets.md",
-        "ansible-playbook -i inventory.ini site.yml -e ansible_user=root",
+        "prepare-iso proxmox-ve.iso --answer-url https://PDM/api2/json/auto-install/answer --certificate FILE --token-file FILE --out out/",
+        "iso",
+        ISO,
+        "--token-file",
+    ),
+    by(
+        "docs/fleets.md",
+        "ansible-playbook -i inventory.ini site.yml -e ansible_user=root -e firstlight_binary=firstlight",
         "ansible-native",
         SITE,
         "firstlight_binary",
@@ -110,7 +122,7 @@ pub const BY_TEST: &[ByTest] = &[
     ),
     by(
         "docs/fleets.md",
-        "ansible-playbook -i inventory.ini site.yml --check --diff",
+        "ansible-playbook -i inventory.ini site.yml --check --diff --ask-become-pass",
         "ansible-native",
         SITE,
         "--check",
@@ -136,16 +148,29 @@ pub const BY_TEST: &[ByTest] = &[
         "vm-tests/src/check/supply.rs",
         "aarch64",
     ),
-    by("docs/release.md", "cargo vm release", "reproducible", "vm-tests/src/release.rs", "make("),
+    by(
+        "docs/release.md",
+        "cargo vm release --out DIR",
+        "reproducible",
+        "vm-tests/src/release.rs",
+        ".make(&place",
+    ),
+    by("docs/release.md", "cargo vm release", "reproducible", "vm-tests/src/release.rs", "TARGET)?.make("),
     by(
         "docs/speed.md",
-        "cargo run --release --example snapshot_bench",
+        "cargo run --release --example snapshot_bench -- --write DIRECTORY …",
         "benchmark",
         "vm-tests/src/check.rs",
         "snapshot_bench",
     ),
     by("docs/size.md", "cargo vm test crates", "crates", "vm-tests/src/check/supply.rs", "cargo-bloat"),
-    by("docs/release.md", "GIT_CONFIG_COUNT=1", "advisories", "vm-tests/src/check/supply.rs", "advisories"),
+    by(
+        "docs/release.md",
+        "GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=url.PATH_OF_THE_COPY.insteadOf GIT_CONFIG_VALUE_0=https://github.com/RustSec/advisory-db cargo vm test advisories",
+        "advisories",
+        "vm-tests/src/check/supply.rs",
+        "advisories",
+    ),
     by("CONTRIBUTING.md", "cargo vm test coverage", "coverage", "vm-tests/src/check/coverage.rs", "llvm-cov"),
 ];
 
@@ -169,6 +194,6 @@ pub const TEXT: &[(&str, &[&str])] = &[
 pub fn is_known(file: &str, text: &str) -> bool {
     let typed = SESSIONS.iter().chain(PVE).filter(|session| session.files.contains(&file));
     typed.into_iter().any(|session| session.lines.contains(&text))
-        || BY_TEST.iter().any(|by| by.file == file && text.starts_with(by.command))
+        || BY_TEST.iter().any(|by| by.file == file && by.command == text)
         || TEXT.iter().any(|(of, lines)| *of == file && lines.iter().any(|line| text.starts_with(line)))
 }

@@ -93,7 +93,7 @@ fn nothing_is_run_for_the_docs_that_does_not_stand_there() {
         }
     }
     for by in BY_TEST {
-        assert!(stands(by.file, &|text| text.starts_with(by.command)), "{}: {}", by.file, by.command);
+        assert!(stands(by.file, &|text| text == by.command), "{}: {}", by.file, by.command);
     }
     for (file, texts) in TEXT {
         for begins in *texts {
