@@ -111,7 +111,7 @@ fn j3_every_look_begins_where_the_last_one_ended_and_one_that_fails_is_repeated(
     let node = Scripted::new();
     let look = |cursor: &str| {
         format!(
-            "/usr/bin/journalctl --quiet --no-pager --output=json --after-cursor={cursor} _UID=0 _COMM=sshd \
+            "/usr/bin/journalctl --quiet --no-pager --output=json --cursor={cursor} _UID=0 _COMM=sshd \
              _COMM=sshd-session"
         )
     };
@@ -121,8 +121,15 @@ fn j3_every_look_begins_where_the_last_one_ended_and_one_that_fails_is_repeated(
     node.says(&look("s=end"), &format!("{}\nno json\n", entry("Server listening on 0.0.0.0 port 22.")));
     assert_eq!(seen(&node, &waiting(), &mut cursor), None);
     assert_eq!(cursor.as_deref(), Some("s=next"));
-    let line = entry(&message("ops", "10.0.20.5", KEY)).to_string();
-    node.on(&look("s=next"), move |_, _| Output { status: 0, stdout: line.clone(), stderr: String::new() });
+    // The place itself is shown, too: a login that was the last thing before this run is old.
+    let at = |cursor: &str| {
+        let mut entry = entry(&message("ops", "10.0.20.5", KEY));
+        entry["__CURSOR"] = json!(cursor);
+        entry.to_string() + "\n"
+    };
+    node.says(&look("s=next"), &at("s=next"));
+    assert_eq!(seen(&node, &waiting(), &mut cursor), None);
+    node.says(&look("s=next"), &(at("s=next") + &at("s=new")));
     assert!(seen(&node, &waiting(), &mut cursor).is_some());
     let blind = Waiting { cursor: String::new(), ..waiting() };
     let ran = node.ran().len();
