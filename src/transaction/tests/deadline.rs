@@ -58,7 +58,7 @@ fn accepted(address: &str) -> String {
     let message = format!("Accepted publickey for ops from {address} port 1 ssh2: ED25519 {KEY}");
     format!(
         "{{\"MESSAGE\":\"{message}\",\"_UID\":\"0\",\"_COMM\":\"sshd-session\",\
-         \"_EXE\":\"/usr/lib/openssh/sshd-session\",\"__CURSOR\":\"s=next\"}}\n"
+         \"_EXE\":\"/usr/lib/openssh/sshd-session\",\"__CURSOR\":\"s={address}\"}}\n"
     )
 }
 

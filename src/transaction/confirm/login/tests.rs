@@ -1,7 +1,6 @@
 //! Only a new login of the admin, with one of their keys, from another machine, as sshd tells it.
 
 use super::*;
-use crate::node::Output;
 use crate::node::scripted::Scripted;
 use serde_json::{Value, json};
 
