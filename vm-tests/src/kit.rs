@@ -123,7 +123,7 @@ impl Kit {
 
     /// Where the disk of a kept state lies.
     pub fn overlay(&self, state: State) -> PathBuf {
-        self.workspace.run_directory().join(format!("{}-{}.qcow2", self.release.codename(), state.name()))
+        self.workspace.run_directory().join(format!("{}.qcow2", state.name()))
     }
 }
 

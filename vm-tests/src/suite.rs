@@ -112,11 +112,6 @@ pub fn run(workspace: &Workspace, wanted: &Wanted) -> ExitCode {
     );
     let (mut passed, mut failed) = (0, 0);
     for (number, guest) in wanted.guests().iter().enumerate() {
-        if number > 0 {
-            // The guests before have left files of the same names.
-            let _ = std::fs::remove_dir_all(workspace.run_directory());
-            let _ = std::fs::create_dir_all(workspace.run_directory());
-        }
         let here: Vec<&'static Scenario> =
             scenarios.iter().copied().filter(|scenario| number == 0 || !scenario.once).collect();
         let results = run_scenarios(workspace, wanted, *guest, &here).unwrap_or_else(|error| {
@@ -154,6 +149,8 @@ fn run_scenarios(
     if scenarios.is_empty() {
         return Ok(Vec::new());
     }
+    // Whatever ran before has left files of the same names.
+    workspace.empty_run_directory()?;
     host::prepare()?;
     let jobs = wanted.jobs.unwrap_or_else(|| cores().min(USUAL_JOBS)).min(scenarios.len());
     let kit = Arc::new(Kit::new(workspace, jobs, guest));

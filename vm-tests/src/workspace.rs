@@ -42,6 +42,15 @@ impl Workspace {
         self.vm.join("run").join(std::process::id().to_string())
     }
 
+    /// Removes what this process has kept there.
+    pub fn empty_run_directory(&self) -> Result<()> {
+        let own = self.run_directory();
+        if own.exists() {
+            fs::remove_dir_all(&own).with_context(|| format!("removing {}", own.display()))?;
+        }
+        fs::create_dir_all(&own).with_context(|| format!("creating {}", own.display()))
+    }
+
     /// Where pictures of what a terminal showed are kept, for people to look at.
     pub fn picture(&self, name: &str) -> PathBuf {
         self.vm.join("pictures").join(name)

@@ -27,7 +27,7 @@ pub fn run(workspace: &Workspace, _full: bool) -> Result<()> {
     let place = workspace.run_directory().join("coverage");
     let mut test = workspace.cargo();
     test.args(["test", "--lib", "--locked", "--package", "firstlight", "--message-format", "json"]);
-    test.args(["--", "--skip", EXPLORATION, "--skip", "explore", "--skip", LONG]);
+    test.args(["--", "--skip", EXPLORATION, "--skip", LONG]);
     test.env("RUSTFLAGS", "-Cinstrument-coverage").env("LLVM_PROFILE_FILE", place.join("%p-%4m.profraw"));
     // A build of its own: the other tests are not built anew afterwards.
     test.env("CARGO_TARGET_DIR", workspace.target_directory().join("coverage"));

@@ -10,7 +10,7 @@ use crate::progress::{Step, say};
 use crate::release::Release;
 use crate::workspace::{TARGET, Workspace};
 
-/// Of the version that deny.toml is written for.
+/// The version that deny.toml is written for.
 const DENY: &str = "0.20.2";
 const BLOAT: &str = "0.12.1";
 const AARCH64: &str = "aarch64-unknown-linux-musl";

@@ -28,6 +28,8 @@ const ANSWER: &str = "root/answer.toml";
 /// The program, where nothing of it has run.
 const BINARY: &str = "root/vm-tests/firstlight";
 const SCRIPT: &str = "root/session";
+/// What stands in front of each.
+const WORDS: &str = include_str!("docs/words.sh");
 
 /// What an admin types on a node with UFW: without a virtual machine, each session on a disk and a boot of its own.
 pub fn on_a_node(bench: &mut Bench) -> Result<()> {
@@ -52,7 +54,7 @@ pub fn on_a_node(bench: &mut Bench) -> Result<()> {
                 fs::copy(&binary, root.join(BINARY)).context("bringing the program")?;
                 fs::write(root.join(ANSWER), &answer).context("bringing the answer")?;
                 fs::write(root.join(SCRIPT), script(session)).context("bringing the session")?;
-                let ran = Container::boot(&root)?.run("sh /root/session < /dev/null")?;
+                let ran = Container::boot(&root)?.run(&format!("sh /{SCRIPT} < /dev/null"))?;
                 judge(session, ran.status == 0, &ran.output)
             });
             wrong.extend(outcome.err().map(|error| format!("{error:#}")));
@@ -99,7 +101,7 @@ fn another(answer: &Path) -> Result<String> {
 
 /// What root types: every command must end well, and what it is for must be true afterwards.
 fn script(session: &Session) -> String {
-    let mut script = String::from("export PATH=/usr/local/sbin:$PATH LC_ALL=C.UTF-8; cd /root\n");
+    let mut script = WORDS.to_owned();
     script.push_str(&format!(
         "( {} ) || {{ echo 'it does not begin as it should'; exit 1; }}\n",
         session.before

@@ -192,8 +192,8 @@ pub const TEXT: &[(&str, &[&str])] = &[
 
 /// Whether somebody runs it, or nobody needs to.
 pub fn is_known(file: &str, text: &str) -> bool {
-    let typed = SESSIONS.iter().chain(PVE).filter(|session| session.files.contains(&file));
-    typed.into_iter().any(|session| session.lines.contains(&text))
+    let mut typed = SESSIONS.iter().chain(PVE).filter(|session| session.files.contains(&file));
+    typed.any(|session| session.lines.contains(&text))
         || BY_TEST.iter().any(|by| by.file == file && by.command == text)
         || TEXT.iter().any(|(of, lines)| *of == file && lines.iter().any(|line| text.starts_with(line)))
 }

@@ -56,11 +56,11 @@ fn texts(root: &Path) -> Vec<(String, String)> {
         }
     }
     files.sort();
-    files
-        .into_iter()
-        .map(|file| (fs::read_to_string(root.join(&file)).unwrap(), file))
-        .map(|(a, b)| (b, a))
-        .collect()
+    let read = |file: String| {
+        let text = fs::read_to_string(root.join(&file)).unwrap();
+        (file, text)
+    };
+    files.into_iter().map(read).collect()
 }
 
 fn all() -> Vec<Line> {
