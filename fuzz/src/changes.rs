@@ -52,7 +52,7 @@ pub const SAID: &[foreign::Source] = &[
 
 /// What each change misses, and the way back, from whatever the tools say.
 pub fn changes(data: &[u8]) {
-    let node = foreign::node(data, SAID);
+    let node = foreign::node(data, foreign::Sources::Said);
     for change in all() {
         look(&node, &change);
     }

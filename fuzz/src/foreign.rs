@@ -119,6 +119,9 @@ const FACTS: &[Source] = &[
     ),
 ];
 
+/// As in `tfa.cfg` above.
+const USUAL_SECRET: &str = "GEZDGNBVGY3TQOJQ";
+
 const IPTABLES: &str = "*filter\n:INPUT DROP [0:0]\n-A INPUT -j ufw-before-input\n-A ufw-before-input -j ufw-user-input\n-A ufw-user-input -s 10.0.20.0/24 -p tcp -m multiport --dports 22,8006 -j ACCEPT\n-A ufw-user-input -p udp -m udp --dport 5405:5412 -j ACCEPT\n-A ufw-user-input -p tcp -m tcp --dport 23 -j REJECT --reject-with tcp-reset\nCOMMIT\n";
 
 const OBSERVED: &[Source] = &[
@@ -194,21 +197,33 @@ const OBSERVED: &[Source] = &[
 
 /// A node whose sources say what `data` has: the first byte names one that the rest is for, or says that the rest is
 /// for all of them, with a byte 0xff between two.
-pub fn node(data: &[u8], sources: &[Source]) -> Memory {
-    let node = Memory::default();
+pub fn node(data: &[u8], sources: Sources) -> Memory {
+    let node = USUAL.with(|usual| usual[sources as usize].clone());
+    let sources = sources.list();
     let (which, rest) = data.split_first().map_or((0, data), |(first, rest)| (usize::from(*first), rest));
+    if let Some(source) = sources.get(which) {
+        say(&node, source, rest);
+        return node;
+    }
     let mut parts = rest.split(|byte| *byte == 0xff);
-    for (place, (name, usual)) in sources.iter().enumerate() {
-        let content = match which.checked_sub(sources.len()) {
-            Some(_) => parts.next().unwrap_or_default(),
-            None if which == place => rest,
-            None => usual.as_bytes(),
-        };
-        if name.contains(' ') {
-            node.says(name.trim_end(), 0, content);
-        } else {
-            node.put(name, content);
-        }
+    for source in sources {
+        say(&node, source, parts.next().unwrap_or_default());
+    }
+    node
+}
+
+fn say(node: &Memory, (name, _): &Source, content: &[u8]) {
+    if name.contains(' ') {
+        node.says(name.trim_end(), 0, content);
+    } else {
+        node.put(name, content);
+    }
+}
+
+fn usual(sources: Sources) -> Memory {
+    let node = Memory::default();
+    for source in sources.list() {
+        say(&node, source, source.1.as_bytes());
     }
     let key = ["/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_rsa_key.pub"];
     for there in ["/usr/sbin/sshd", "/usr/sbin/ufw", "/usr/bin/sudo"].into_iter().chain(key) {
@@ -251,6 +266,9 @@ impl Sources {
 }
 
 thread_local! {
+    /// The nodes where every source says what it usually does, in the order of [`Sources`]: made once, since that is
+    /// more work than reading them.
+    static USUAL: [Memory; 3] = [Sources::Facts, Sources::Observed, Sources::Said].map(usual);
     static ANSWERS: Vec<Answer> = [
         include_bytes!("../../answer-files/complete.toml").as_slice(),
         include_bytes!("../../answer-files/minimal.toml"),
@@ -264,12 +282,14 @@ thread_local! {
 
 /// The facts of the node.
 pub fn facts(data: &[u8]) {
-    let node = node(data, FACTS);
+    let node = node(data, Sources::Facts);
     let Ok(found) = facts::gather(&node) else { return };
     let networks = found.addresses.iter().all(|(address, network)| network.contains(*address));
     assert!(networks, "an address outside of its network");
     for factor in &found.access.factors {
-        let Some(secret) = totp::secret(&factor.uri) else { continue };
+        // The usual one is in nearly every input, and to draw its code a third of the work.
+        let secret = totp::secret(&factor.uri).filter(|secret| *secret != USUAL_SECRET);
+        let Some(secret) = secret else { continue };
         let uri = totp::uri(&found.host_name, &factor.user, secret);
         assert!(secret.len() > 32 || qr::Code::of(uri.as_bytes()).is_some(), "no code for {uri}");
         if let Some(key) = totp::from_base32(secret) {
@@ -286,7 +306,7 @@ pub fn facts(data: &[u8]) {
 
 /// The plan that is made of them: twenty times as much work as reading them.
 pub fn plan(data: &[u8]) {
-    let node = node(data, FACTS);
+    let node = node(data, Sources::Facts);
     let number = data.get(1).map_or(0, |byte| usize::from(*byte));
     ANSWERS.with(|answers| {
         let Some(answer) = answers.get(number % answers.len().max(1)) else { return };
@@ -308,7 +328,7 @@ pub fn plan(data: &[u8]) {
 
 /// Every kind of check.
 pub fn observe(data: &[u8]) {
-    let node = node(data, OBSERVED);
+    let node = node(data, Sources::Observed);
     let mut observer = Observer::new(&node);
     for check in checks() {
         if let Ok(Verdict::Fails(instead)) = observer.evaluate(&check) {

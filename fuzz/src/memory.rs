@@ -58,11 +58,12 @@ impl Memory {
     /// A directory and those above it.
     pub fn directory(&self, path: impl AsRef<Path>) {
         for level in path.as_ref().ancestors() {
-            let there = self.items.borrow().contains_key(level);
-            if !there {
-                let item = self.item(Kind::Directory, b"", 0o755);
-                self.items.borrow_mut().insert(level.to_owned(), item);
+            if self.items.borrow().contains_key(level) {
+                // And with it those above.
+                break;
             }
+            let item = self.item(Kind::Directory, b"", 0o755);
+            self.items.borrow_mut().insert(level.to_owned(), item);
         }
     }
 
