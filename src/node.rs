@@ -269,6 +269,11 @@ pub trait Node {
     fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>>;
 }
 
+/// Whether one of its components is `..`, which a node does not take.
+pub fn goes_upwards(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().split(|byte| *byte == b'/').any(|part| part == b"..")
+}
+
 /// Shorthand used everywhere: does anything stand at `path`?
 pub fn exists(node: &dyn Node, path: &Path) -> Result<bool> {
     Ok(node.lookup(path)?.is_some())

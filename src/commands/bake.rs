@@ -92,15 +92,11 @@ fn directory(node: &dyn Node, out: &Path) -> std::result::Result<PathBuf, Stop> 
         return Ok(resolved);
     }
     let (Some(parent), Some(name)) = (out.parent(), out.file_name()) else { return Ok(out) };
-    let made = resolve(parent)?.join(name);
+    let made = engine::resolve(parent)?.join(name);
     if !exists(node, &made)? {
         node.make_directory(&made, 0o700)?;
     }
     Ok(made)
-}
-
-fn resolve(path: &Path) -> Result<PathBuf> {
-    path.canonicalize().map_err(|error| Error::new(format!("finding {}", path.display()), error))
 }
 
 fn visible_lines(text: &str) -> String {

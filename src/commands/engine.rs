@@ -11,7 +11,7 @@ use crate::facts::{self, Facts};
 use crate::hook::{self, End};
 use crate::install;
 use crate::manifest::{self, Manifest, Scope};
-use crate::node::{Machine, Node, exists};
+use crate::node::{Machine, Node, exists, goes_upwards};
 use crate::objects::{ObjectId, Objects};
 use crate::plan::Plan;
 use crate::profile::{Confirm, Profile};
@@ -104,9 +104,22 @@ pub fn mail(node: &dyn Node, audit: &Audit) -> Result<()> {
     audit::mail(node, audit)
 }
 
-/// A path of the operator's as the node knows it.
+/// A path of the operator's as the node knows it, which itself goes no way upwards.
 pub fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(|error| Error::new(format!("finding {}", path.display()), error))
+    let whole = std::path::absolute(path).map_err(|error| finding(path, error))?;
+    match (whole.parent(), whole.file_name()) {
+        (Some(parent), Some(name)) if goes_upwards(parent) => Ok(resolve(parent)?.join(name)),
+        _ => Ok(whole),
+    }
+}
+
+/// A directory with all links resolved.
+pub fn resolve(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(|error| finding(path, error))
+}
+
+fn finding(path: &Path, error: std::io::Error) -> Error {
+    Error::new(format!("finding {}", path.display()), error)
 }
 
 /// The installer's answer and the first-boot executable.

@@ -374,3 +374,13 @@ fn j3_confirming_holds_the_lock_from_the_look_to_the_end() {
     let locked = node.trace().iter().filter(|step| step.starts_with("lock ")).count();
     assert_eq!(locked, 1, "whoever takes it in between decides, and is not told");
 }
+
+/// `check ../answer.toml`: the node takes no way upwards, an operator's path may be one.
+#[test]
+fn a1_the_path_of_an_answer_may_lead_upwards() {
+    let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+    assert_eq!(engine::absolute(Path::new("src/../Cargo.toml")).unwrap(), here.join("Cargo.toml"));
+    assert_eq!(engine::absolute(Path::new("no-such/Cargo.toml")).unwrap(), here.join("no-such/Cargo.toml"));
+    let error = engine::absolute(Path::new("no-such/../Cargo.toml")).unwrap_err().to_string();
+    assert!(error.contains("no-such/..") && error.contains("No such file"), "{error}");
+}

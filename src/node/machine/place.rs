@@ -2,7 +2,7 @@
 
 use super::Machine;
 use crate::error::{Error, Result};
-use crate::node::{Kind, Node};
+use crate::node::{Kind, Node, goes_upwards};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString, OsStr};
@@ -183,8 +183,7 @@ fn resolve_from(
 
 /// Parent and last component of an absolute path without `..`; the root is `.` in itself.
 fn split<'a>(path: &'a Path, verb: &str) -> Result<(&'a Path, &'a OsStr)> {
-    let upwards = |part: &[u8]| part == b"..";
-    if !path.has_root() || path.as_os_str().as_bytes().split(|byte| *byte == b'/').any(upwards) {
+    if !path.has_root() || goes_upwards(path) {
         let because = "not an absolute path without \"..\"";
         return Err(Error::new(format!("{verb} {}", path.display()), because));
     }
