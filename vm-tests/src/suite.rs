@@ -93,10 +93,15 @@ pub fn list() {
 pub fn run(workspace: &Workspace, wanted: &Wanted) -> ExitCode {
     let since = Instant::now();
     let mut failures: Vec<String> = Vec::new();
+    let (mut passed, mut failed) = (0, 0);
     for check in check::ALL.iter().filter(|check| wanted.check(check)) {
-        if let Err(error) = check::run(check, workspace, wanted.full) {
-            say(format_args!("FAILED: {error:#}"));
-            failures.push(check.name.to_owned());
+        match check::run(check, workspace, wanted.full) {
+            Ok(()) => passed += 1,
+            Err(error) => {
+                say(format_args!("FAILED: {error:#}"));
+                failures.push(check.name.to_owned());
+                failed += 1;
+            }
         }
     }
     let (scenarios, impossible): (Vec<&'static Scenario>, Vec<_>) = scenario::ALL
@@ -110,7 +115,6 @@ pub fn run(workspace: &Workspace, wanted: &Wanted) -> ExitCode {
             .filter(|scenario| wanted.asks_for(scenario.name))
             .map(|scenario| scenario.name.to_owned()),
     );
-    let (mut passed, mut failed) = (0, 0);
     for (number, guest) in wanted.guests().iter().enumerate() {
         let here: Vec<&'static Scenario> =
             scenarios.iter().copied().filter(|scenario| number == 0 || !scenario.once).collect();

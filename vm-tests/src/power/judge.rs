@@ -238,8 +238,9 @@ fn closed(root: &Path, new: bool) -> Result<Option<String>> {
     })
 }
 
-/// What the two units do at a boot, with a look at what the first has done; a third call has nothing left to do.
-const STAGES: [(&str, &str); 4] = [
+/// What the two units do at a boot, with a look at what the first has done, and what the kernel is told between them; a
+/// third call has nothing left to do.
+const STAGES: [(&str, &str); 5] = [
     ("the early recovery", "/usr/local/sbin/firstlight recover --early"),
     (
         "looking at it",
@@ -247,6 +248,7 @@ const STAGES: [(&str, &str); 4] = [
          /etc/passwd /etc/shadow /etc/group /etc/gshadow /home/ops; do \
          [ ! -e $path ] || echo $path $(sha256sum < $path 2> /dev/null); done",
     ),
+    ("setting the kernel", include_str!("sysctl.sh")),
     ("the late recovery", "/usr/local/sbin/firstlight recover"),
     ("the repeated recovery", "/usr/local/sbin/firstlight recover"),
 ];
