@@ -150,10 +150,19 @@ pub struct Booted {
 impl Booted {
     /// What runs a shell line in it, as words of a command line.
     pub fn enter(&self) -> Vec<String> {
+        self.words("")
+    }
+
+    /// The same as one of its users.
+    pub fn enter_as(&self, name: &str) -> Vec<String> {
+        self.words(&format!("setpriv --reuid={name} --regid={name} --init-groups --reset-env"))
+    }
+
+    fn words(&self, before: &str) -> Vec<String> {
         let root = self.root.display();
         let line = format!(
             "nsenter --target {} --mount --pid --net --uts --ipc env -i PATH={PATH} HOME=/root LC_ALL=C.UTF-8 \
-             chroot {root} /bin/sh -c",
+             chroot {root} {before} /bin/sh -c",
             self.inner
         );
         line.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()

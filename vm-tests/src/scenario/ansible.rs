@@ -101,18 +101,25 @@ pub fn native(bench: &mut Bench) -> Result<()> {
 fn in_labs(workspace: &Workspace, labs: [&Lab; 2], binary: &Path, answer: &str) -> Result<()> {
     let booted = [labs[0].booted()?, labs[1].booted()?];
     let place = tempfile::tempdir().context("making a directory")?;
-    let mut hosts = Vec::new();
-    for (name, node) in NAMES.into_iter().zip(&booted) {
-        // In the place of ssh: the last word is what it would run on the node.
-        let ssh = place.path().join(name);
-        wrapper(&ssh, &format!("for last; do :; done\nexec {} \"$last\"", node.enter().join(" ")))?;
+    // In the place of ssh: the last word is what it would run on the node.
+    let host = |name: &'static str, user: &str, enter: &[String]| -> Result<Host> {
+        let ssh = place.path().join(format!("{user}-{name}"));
+        wrapper(&ssh, &format!("for last; do :; done\nexec {} \"$last\"", enter.join(" ")))?;
         let variables = vec![
-            "ansible_user=root".to_owned(),
+            format!("ansible_user={user}"),
             "ansible_ssh_args=''".to_owned(),
             "ansible_ssh_transfer_method=piped".to_owned(),
             format!("ansible_ssh_executable={}", ssh.display()),
         ];
-        hosts.push(Host { name, variables });
+        Ok(Host { name, variables })
+    };
+    let (mut hosts, mut of_the_admin) = (Vec::new(), Vec::new());
+    for (name, node) in NAMES.into_iter().zip(&booted) {
+        hosts.push(host(name, "root", &node.enter())?);
+        let mut admin = host(name, ADMIN, &node.enter_as(ADMIN))?;
+        admin.variables.push("ansible_become=true".to_owned());
+        admin.variables.push(format!("ansible_become_password='{ADMIN_PASSWORD}'"));
+        of_the_admin.push(admin);
     }
     let desk = Desk::set(workspace, &hosts)?;
     let mut look = |node: usize, line: &str| {
@@ -124,7 +131,20 @@ fn in_labs(workspace: &Workspace, labs: [&Lab; 2], binary: &Path, answer: &str) 
         // What systemd starts at a boot.
         look(node, "/usr/local/sbin/firstlight apply --confirm none")?;
     }
-    acts(&desk, binary, answer, &mut look)
+    acts(&desk, binary, answer, &mut look)?;
+    seen_as_admin(&Desk::set(workspace, &of_the_admin)?, answer)
+}
+
+/// Whose login is to confirm is the one who logs in, whatever he becomes afterwards.
+fn seen_as_admin(desk: &Desk, answer: &str) -> Result<()> {
+    for name in NAMES {
+        desk.write(&format!("answers/{name}.toml"), answer, 0o600)?;
+    }
+    let seen = desk.play(&["--check", "-v"])?;
+    let names = seen.text.matches(&format!("\"stdout\": \"{ADMIN}\"")).count();
+    ensure!(seen.status == 0 && names == NAMES.len(), "{names} of 2 see the admin log in: {}", seen.text);
+    say("  an admin who becomes root by the inventory is seen as the one who confirms");
+    Ok(())
 }
 
 fn wrapper(path: &Path, line: &str) -> Result<()> {
