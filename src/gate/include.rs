@@ -73,21 +73,37 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     matches_bytes(pattern.as_bytes(), name.as_bytes())
 }
 
-fn matches_bytes(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern, name) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => {
-            (0..=name.len()).any(|skip| matches_bytes(rest, name.get(skip..).unwrap_or_default()))
+fn matches_bytes<'a>(mut pattern: &'a [u8], mut name: &'a [u8]) -> bool {
+    // What is behind the last `*`, and what that has not taken yet. An earlier one never has to take more, so that a
+    // pattern of many costs no more than one.
+    let mut star = None::<(&[u8], &[u8])>;
+    loop {
+        if let [b'*', rest @ ..] = pattern {
+            star = Some((rest, name));
+            pattern = rest;
+        } else if let Some(behind) = matches_letter(pattern, name) {
+            (pattern, name) = behind;
+        } else if pattern.is_empty() && name.is_empty() {
+            return true;
+        } else if let Some((rest, [_, others @ ..])) = star {
+            star = Some((rest, others));
+            (pattern, name) = (rest, others);
+        } else {
+            return false;
         }
-        ([b'?', rest @ ..], [_, others @ ..]) => matches_bytes(rest, others),
-        ([b'[', rest @ ..], [letter, others @ ..]) => match set(rest, *letter) {
-            Some((hit, after)) => hit && matches_bytes(after, others),
-            None => *letter == b'[' && matches_bytes(rest, others),
-        },
-        ([b'\\', plain, rest @ ..], [letter, others @ ..]) => plain == letter && matches_bytes(rest, others),
-        ([plain, rest @ ..], [letter, others @ ..]) => plain == letter && matches_bytes(rest, others),
-        _ => false,
     }
+}
+
+/// What is behind the part of the pattern that stands for the first letter, and behind the letter.
+fn matches_letter<'a>(pattern: &'a [u8], name: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (letter, others) = name.split_first()?;
+    let (hit, rest) = match pattern {
+        [] => return None,
+        [b'?', rest @ ..] => (true, rest),
+        [b'[', rest @ ..] => set(rest, *letter).unwrap_or((*letter == b'[', rest)),
+        [b'\\', plain, rest @ ..] | [plain, rest @ ..] => (plain == letter, rest),
+    };
+    hit.then_some((rest, others))
 }
 
 /// Whether `letter` is in the set that `pattern` starts with, and what follows the set; `None` without a `]`.
@@ -121,6 +137,16 @@ mod tests {
         assert!(!matches_path("/etc/ssh/*.conf", "/etc/ssh/d/a.conf"));
         assert!(matches("[0-4]?-[!a]*", "05-b") && !matches("[0-4]?-[!a]*", "95-b"));
         assert!(matches("a\\*b", "a*b") && !matches("a\\*b", "axb"));
+        assert!(matches("*a*b*", "xaaxbx") && !matches("*a*b", "xaaxbx") && matches("**", ""));
+        assert!(matches("[x", "[x") && !matches("[x", "x") && matches("*.c*f", "a.cf.conf"));
+    }
+
+    /// What somebody has put into sshd_config must not keep the node waiting: found by the fuzzer.
+    #[test]
+    fn a_pattern_of_many_wildcards_costs_no_more_than_one() {
+        let name = "a".repeat(255);
+        assert!(!matches(&"*a".repeat(200), &name[..100]) && !matches(&("*a".repeat(100) + "b"), &name));
+        assert!(!matches(&("*".repeat(2000) + "e:"), &name));
     }
 
     #[test]
